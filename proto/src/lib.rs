@@ -1,0 +1,21 @@
+//! The Cairn protocol: everything that an auditor must read to trust a verdict.
+//!
+//! Pure: no I/O, no async, no clock, no randomness, no global. Time and random bytes are
+//! arguments. No input panics, and none makes it allocate more than in proportion.
+//! The bytes are those of `SPEC.md`; each module names its section.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::panic
+)]
+
+pub mod hash;
+pub mod json;
+pub mod key;
+pub mod limits;
+pub mod manifest;
+pub mod name;
+pub mod reason;
+pub mod secret;
+pub mod tree;
