@@ -10,12 +10,26 @@
     clippy::panic
 )]
 
+pub mod bundle;
+pub mod checkpoint;
+pub mod entry;
+pub mod envelope;
 pub mod hash;
 pub mod json;
 pub mod key;
 pub mod limits;
 pub mod manifest;
+pub mod map;
+pub mod merkle;
 pub mod name;
+pub mod note;
+pub mod policy;
 pub mod reason;
+pub mod row;
+pub mod rules;
 pub mod secret;
+pub mod statement;
+pub mod tile;
 pub mod tree;
+pub mod trust;
+pub mod verify;

@@ -48,7 +48,7 @@ def consistency_proof(hashes, old_size, whole=True):
 
 def verify_inclusion(leaf, index, size, proof, expected_root):
     """RFC 9162, 2.1.3.2."""
-    if index < 0 or index >= size or any(len(item) != 32 for item in proof):
+    if not 0 <= index < size or any(len(item) != 32 for item in [leaf, *proof]):
         return False
     fn, sn, value = index, size - 1, leaf
     for item in proof:

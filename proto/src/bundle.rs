@@ -1,0 +1,238 @@
+//! The offline bundle: everything that a verifier needs beside the trust file, in one
+//! deterministic file of text lines. SPEC.md section 10.
+//!
+//! A bundle is evidence, not trust: its closing hash finds damage, not lies.
+
+use std::fmt::Write as _;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use thiserror::Error;
+
+use crate::{
+    hash::{Index, NodeHash},
+    limits::{BUNDLE_BYTES_MAX, PROOF_HASHES_MAX},
+    name::Environment,
+    reason::Reason,
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+};
+
+const HEAD: &str = "cairn.bundle/v1";
+
+/// A release and the evidence for it, as raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Whose release.
+    pub environment: Environment,
+    /// The note.
+    pub checkpoint: Vec<u8>,
+    /// The proofs.
+    pub evidence: Evidence,
+}
+
+/// Bytes that are not a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// More bytes than a bundle may have.
+    #[error("the bundle is too large")]
+    TooLarge,
+    /// A line is missing, unknown or malformed.
+    #[error("the bundle's line {line} is not what it should be")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The closing hash does not fit.
+    #[error("the bundle was damaged: its closing hash does not fit")]
+    Damaged,
+}
+
+impl BundleError {
+    /// The stable code.
+    pub fn reason(self) -> Reason {
+        Reason::BundleSyntax
+    }
+}
+
+impl Bundle {
+    /// The file's bytes. `None` if the evidence carries no release.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let evidence = &self.evidence;
+        let release = evidence.release.as_ref()?;
+        let mut text = format!("{HEAD}\nenvironment {}\n", self.environment);
+        let mut line = |name: &str, value: &str| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{name} {value}");
+        };
+        line("checkpoint", &encode(&self.checkpoint));
+        line("map-record", &encode(&evidence.map_record));
+        line(
+            "map-record-inclusion",
+            &encode_hashes(&evidence.map_record_inclusion),
+        );
+        line("environment-row", &encode(&evidence.environment_row));
+        line("environment-proof", &encode(&evidence.environment_proof));
+        line("policy-row", &encode(&evidence.policy_row));
+        line("policy-proof", &encode(&evidence.policy_proof));
+        line(
+            "entry",
+            &format!("{} {}", release.index, encode(&release.entry)),
+        );
+        line("entry-inclusion", &encode_hashes(&release.inclusion));
+        for policy in &evidence.policies {
+            let value = format!(
+                "{} {} {} {}",
+                policy.index,
+                encode(&policy.entry),
+                encode(&policy.document),
+                encode_hashes(&policy.inclusion)
+            );
+            line("policy", &value);
+        }
+        line("manifest", &encode(&release.manifest));
+        let hash = blake3::hash(text.as_bytes());
+        let _ = writeln!(text, "blake3 {hash}");
+        Some(text.into_bytes())
+    }
+
+    /// Parses a file's bytes; one spelling only.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BundleError> {
+        if bytes.len() > BUNDLE_BYTES_MAX {
+            return Err(BundleError::TooLarge);
+        }
+        let text = str::from_utf8(bytes).map_err(|_| BundleError::Line { line: 1 })?;
+        let mut lines = Lines {
+            rest: text.split_inclusive('\n'),
+            pending: None,
+            line: 0,
+        };
+        let bundle = lines.bundle()?;
+        if bundle.encode().as_deref() == Some(bytes) {
+            Ok(bundle)
+        } else {
+            Err(BundleError::Damaged)
+        }
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "-".to_owned(),
+        bytes => STANDARD.encode(bytes),
+    }
+}
+
+fn encode_hashes(hashes: &[NodeHash]) -> String {
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+    encode(&bytes)
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    match text {
+        "-" => Some(Vec::new()),
+        text => STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty()),
+    }
+}
+
+fn decode_hashes(text: &str) -> Option<Vec<NodeHash>> {
+    let bytes = decode(text)?;
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    let fits = rest.is_empty() && hashes.len() <= PROOF_HASHES_MAX;
+    fits.then(|| hashes.iter().copied().map(NodeHash).collect())
+}
+
+struct Lines<'a> {
+    rest: std::str::SplitInclusive<'a, char>,
+    pending: Option<&'a str>,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn bundle(&mut self) -> Result<Bundle, BundleError> {
+        let head = self.next()?;
+        self.expect(head == HEAD)?;
+        let environment = self.field("environment", |text| text.parse().ok())?;
+        let checkpoint = self.field("checkpoint", decode)?;
+        let mut evidence = Evidence {
+            map_record: self.field("map-record", decode)?,
+            map_record_inclusion: self.field("map-record-inclusion", decode_hashes)?,
+            environment_row: self.field("environment-row", decode)?,
+            environment_proof: self.field("environment-proof", decode)?,
+            policy_row: self.field("policy-row", decode)?,
+            policy_proof: self.field("policy-proof", decode)?,
+            policies: Vec::new(),
+            release: None,
+        };
+        let (index, entry) = self.field("entry", |text| {
+            let (index, entry) = text.split_once(' ')?;
+            Some((Index(index.parse().ok()?), decode(entry)?))
+        })?;
+        let inclusion = self.field("entry-inclusion", decode_hashes)?;
+        while let Some(policy) = self.policy()? {
+            evidence.policies.push(policy);
+        }
+        let manifest = self.field("manifest", decode)?;
+        evidence.release = Some(ReleaseEvidence {
+            index,
+            entry,
+            inclusion,
+            manifest,
+        });
+        // Whether it fits is seen when the whole is encoded again.
+        self.field("blake3", |hash| (hash.len() == 64).then_some(()))?;
+        self.expect(self.rest.clone().next().is_none())?;
+        Ok(Bundle {
+            environment,
+            checkpoint,
+            evidence,
+        })
+    }
+
+    fn policy(&mut self) -> Result<Option<PolicyEvidence>, BundleError> {
+        let line = self.next()?;
+        let Some(value) = line.strip_prefix("policy ") else {
+            self.pending = Some(line);
+            return Ok(None);
+        };
+        let parse = || {
+            let mut words = value.split(' ');
+            let policy = PolicyEvidence {
+                index: Index(words.next()?.parse().ok()?),
+                entry: decode(words.next()?)?,
+                document: decode(words.next()?)?,
+                inclusion: decode_hashes(words.next()?)?,
+            };
+            words.next().is_none().then_some(policy)
+        };
+        let line = self.line;
+        parse().map(Some).ok_or(BundleError::Line { line })
+    }
+
+    fn field<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, BundleError> {
+        let text = self.next()?;
+        let value = text
+            .strip_prefix(name)
+            .and_then(|text| text.strip_prefix(' '));
+        let line = self.line;
+        value.and_then(parse).ok_or(BundleError::Line { line })
+    }
+
+    fn next(&mut self) -> Result<&'a str, BundleError> {
+        if let Some(line) = self.pending.take() {
+            return Ok(line);
+        }
+        self.line = self.line.saturating_add(1);
+        let line = self.line;
+        let text = self.rest.next().and_then(|text| text.strip_suffix('\n'));
+        text.ok_or(BundleError::Line { line })
+    }
+
+    fn expect(&self, holds: bool) -> Result<(), BundleError> {
+        let line = self.line;
+        holds.then_some(()).ok_or(BundleError::Line { line })
+    }
+}

@@ -1,0 +1,307 @@
+//! Policy documents: who may do what. SPEC.md section 4.
+//!
+//! Out of scope: which policy is in force (`rules`). Invariant: a [`Policy`] is well formed.
+
+use crate::{
+    hash::{KeyId, Version},
+    json::{Field, JsonError, Value, ascending, parse_canonical},
+    key::PublicKey,
+    limits::{
+        ADMINS_MAX, DEPLOYERS_MAX, JSON_INTEGER_MAX, PATTERNS_MAX, POLICY_BYTES_MAX,
+        POLICY_RULES_MAX, SIGNATURES_MAX,
+    },
+    name::{Environment, Label, Pattern},
+    reason::Reason,
+    statement::Action,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+const SCHEMA: &str = "cairn.policy/v1";
+const SECONDS_MAX: u64 = 2_147_483_647;
+
+/// A key with a person's name for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedKey {
+    /// The name.
+    pub name: Label,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// A key that may release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployer {
+    /// The name.
+    pub name: Label,
+    /// The key.
+    pub key: PublicKey,
+    /// What it may do, ascending.
+    pub actions: Vec<Action>,
+    /// Where, ascending.
+    pub environments: Vec<Pattern>,
+}
+
+impl Deployer {
+    /// Whether this deployer may do this there.
+    pub fn may(&self, action: Action, environment: &Environment) -> bool {
+        self.actions.contains(&action)
+            && self
+                .environments
+                .iter()
+                .any(|pattern| pattern.matches(environment))
+    }
+}
+
+/// What holds for the environments of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which environments.
+    pub environments: Pattern,
+    /// Distinct deployers that must sign, 1 to 16.
+    pub approvals: Option<usize>,
+    /// Seconds after which a proof is stale.
+    pub max_staleness: Option<u64>,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// From 1.
+    pub version: Version,
+    /// Who may change the policy, ascending by name.
+    pub admins: Vec<NamedKey>,
+    /// How many of them it takes.
+    pub threshold: usize,
+    /// Who may release, ascending by name.
+    pub deployers: Vec<Deployer>,
+    /// What holds where, ascending by pattern.
+    pub rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// Reads canonical bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, JsonError> {
+        if bytes.len() > POLICY_BYTES_MAX {
+            return Err(JsonError::new(Reason::DocumentTooLarge, ""));
+        }
+        let mut members = Field::root(parse_canonical(bytes)?).members()?;
+        members.schema(SCHEMA)?;
+        let mut admins = members.take("admins")?.members()?;
+        let keys = list(admins.take("keys")?, 1..=ADMINS_MAX, decode_admin)?;
+        let most = u64::try_from(keys.len()).unwrap_or(1);
+        let threshold = small(&admins.take("threshold")?, most)?;
+        admins.finish()?;
+        let policy = Self {
+            version: Version(
+                members
+                    .take("version")?
+                    .number(1..=JSON_INTEGER_MAX.unsigned_abs())?,
+            ),
+            admins: keys,
+            threshold,
+            deployers: list(
+                members.take("deployers")?,
+                0..=DEPLOYERS_MAX,
+                decode_deployer,
+            )?,
+            rules: list(members.take("rules")?, 0..=POLICY_RULES_MAX, decode_rule)?,
+        };
+        members.finish()?;
+        policy.check_order()?;
+        Ok(policy)
+    }
+
+    fn check_order(&self) -> Result<(), JsonError> {
+        let admins: Vec<_> = self.admins.iter().map(|admin| &admin.name).collect();
+        ascending(&admins, "admins.keys")?;
+        distinct(self.admins.iter().map(|admin| admin.key), "admins.keys")?;
+        let deployers: Vec<_> = self
+            .deployers
+            .iter()
+            .map(|deployer| &deployer.name)
+            .collect();
+        ascending(&deployers, "deployers")?;
+        distinct(
+            self.deployers.iter().map(|deployer| deployer.key),
+            "deployers",
+        )?;
+        let rules: Vec<_> = self.rules.iter().map(|rule| &rule.environments).collect();
+        ascending(&rules, "rules")
+    }
+
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let admins = Value::object([
+            (
+                "keys",
+                Value::Array(self.admins.iter().map(encode_admin).collect()),
+            ),
+            ("threshold", count(self.threshold)),
+        ]);
+        Value::object([
+            ("admins", admins),
+            (
+                "deployers",
+                Value::Array(self.deployers.iter().map(encode_deployer).collect()),
+            ),
+            (
+                "rules",
+                Value::Array(self.rules.iter().map(encode_rule).collect()),
+            ),
+            ("schema", Value::text(SCHEMA)),
+            ("version", Value::number(self.version.0)),
+        ])
+        .encode()
+    }
+
+    /// The admin with a keyid.
+    pub fn admin(&self, keyid: &KeyId) -> Option<&NamedKey> {
+        self.admins.iter().find(|admin| admin.key.id() == *keyid)
+    }
+
+    /// The deployer with a keyid.
+    pub fn deployer(&self, keyid: &KeyId) -> Option<&Deployer> {
+        self.deployers
+            .iter()
+            .find(|deployer| deployer.key.id() == *keyid)
+    }
+
+    /// Distinct deployers that must sign for the environment: the strictest rule's number.
+    pub fn approvals(&self, environment: &Environment) -> usize {
+        self.matching(environment)
+            .filter_map(|rule| rule.approvals)
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// Seconds after which a proof for the environment is stale: the strictest rule's.
+    pub fn max_staleness(&self, environment: &Environment) -> Option<u64> {
+        self.matching(environment)
+            .filter_map(|rule| rule.max_staleness)
+            .min()
+    }
+
+    fn matching<'a>(&'a self, environment: &'a Environment) -> impl Iterator<Item = &'a Rule> {
+        self.rules
+            .iter()
+            .filter(|rule| rule.environments.matches(environment))
+    }
+}
+
+fn list<T>(
+    field: Field,
+    bounds: std::ops::RangeInclusive<usize>,
+    decode: fn(Field) -> Result<T, JsonError>,
+) -> Result<Vec<T>, JsonError> {
+    field.array(bounds)?.into_iter().map(decode).collect()
+}
+
+fn small(field: &Field, most: u64) -> Result<usize, JsonError> {
+    usize::try_from(field.number(1..=most)?).map_err(|_| field.invalid())
+}
+
+fn count(number: usize) -> Value {
+    Value::number(u64::try_from(number).unwrap_or(u64::MAX))
+}
+
+fn distinct(keys: impl Iterator<Item = PublicKey>, path: &str) -> Result<(), JsonError> {
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    ascending(&keys, path)
+}
+
+fn decode_key(field: &Field) -> Result<PublicKey, JsonError> {
+    let bytes = field.base64()?;
+    let bytes = <&[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| field.invalid())?;
+    PublicKey::parse(bytes).map_err(|_| field.error(Reason::KeyWeak))
+}
+
+fn encode_key(key: &PublicKey) -> Value {
+    Value::Text(STANDARD.encode(key.as_bytes()))
+}
+
+fn decode_admin(field: Field) -> Result<NamedKey, JsonError> {
+    let mut members = field.members()?;
+    let admin = NamedKey {
+        name: members.take("name")?.parsed()?,
+        key: decode_key(&members.take("key")?)?,
+    };
+    members.finish()?;
+    Ok(admin)
+}
+
+fn encode_admin(admin: &NamedKey) -> Value {
+    Value::object([
+        ("key", encode_key(&admin.key)),
+        ("name", Value::text(&admin.name)),
+    ])
+}
+
+fn decode_deployer(field: Field) -> Result<Deployer, JsonError> {
+    let mut members = field.members()?;
+    let actions = members.take("actions")?;
+    let wrong_actions = actions.invalid();
+    let environments = members.take("environments")?;
+    let wrong_environments = environments.invalid();
+    let deployer = Deployer {
+        name: members.take("name")?.parsed()?,
+        key: decode_key(&members.take("key")?)?,
+        actions: list(actions, 1..=3, |field| Action::decode(&field))?,
+        environments: list(environments, 1..=PATTERNS_MAX, |field| field.parsed())?,
+    };
+    members.finish()?;
+    ascending(&deployer.actions, "").map_err(|_| wrong_actions)?;
+    ascending(&deployer.environments, "").map_err(|_| wrong_environments)?;
+    Ok(deployer)
+}
+
+fn encode_deployer(deployer: &Deployer) -> Value {
+    let actions = deployer
+        .actions
+        .iter()
+        .map(|action| Value::text(action.as_str()));
+    Value::object([
+        ("actions", Value::Array(actions.collect())),
+        (
+            "environments",
+            Value::Array(deployer.environments.iter().map(Value::text).collect()),
+        ),
+        ("key", encode_key(&deployer.key)),
+        ("name", Value::text(&deployer.name)),
+    ])
+}
+
+fn decode_rule(field: Field) -> Result<Rule, JsonError> {
+    let empty = field.invalid();
+    let mut members = field.members()?;
+    let approvals_max = u64::try_from(SIGNATURES_MAX / 2).unwrap_or(1);
+    let rule = Rule {
+        environments: members.take("environments")?.parsed()?,
+        approvals: members
+            .take_optional("approvals")
+            .map(|field| small(&field, approvals_max))
+            .transpose()?,
+        max_staleness: members
+            .take_optional("maxStaleness")
+            .map(|field| field.number(1..=SECONDS_MAX))
+            .transpose()?,
+    };
+    members.finish()?;
+    if rule.approvals.is_none() && rule.max_staleness.is_none() {
+        return Err(empty);
+    }
+    Ok(rule)
+}
+
+fn encode_rule(rule: &Rule) -> Value {
+    let mut members = vec![("environments", Value::text(&rule.environments))];
+    members.extend(
+        rule.approvals
+            .map(|approvals| ("approvals", count(approvals))),
+    );
+    members.extend(
+        rule.max_staleness
+            .map(|seconds| ("maxStaleness", Value::number(seconds))),
+    );
+    Value::object(members)
+}

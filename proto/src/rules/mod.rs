@@ -1,0 +1,171 @@
+//! What an entry does to the ledger's state, and who may make it so: the one place.
+//! SPEC.md section 7.
+//!
+//! The sequencer, a follower, an auditor and a verifier of one release all call this
+//! module, so an auditor checks the server with the server's own rules.
+//!
+//! ```text
+//! Submission --authenticate--> SignedSubmission --State::apply--> the next state
+//!  decoded       signed, by keys that the policy names       allowed, and in order
+//! ```
+//!
+//! Invariant: a refused entry changes nothing.
+
+mod authority;
+mod state;
+
+use thiserror::Error;
+
+pub use authority::{Authority, PolicyChain, PolicyStep, SignedSubmission, authenticate_genesis};
+pub use state::{Effect, EnvironmentState, ReleaseMark, State, StateParts};
+
+use crate::{
+    entry::{EntryError, MapRecord},
+    hash::{KeyId, LeafHash, Sequence, Version},
+    name::{Environment, Label},
+    reason::Reason,
+    statement::Action,
+};
+
+/// Which rule an entry breaks, with what it took to see it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// The bytes are no entry, or the document is not its own.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// A second genesis.
+    #[error("a genesis entry stands only at index 0")]
+    GenesisTwice,
+    /// No genesis.
+    #[error("the log does not begin with a genesis entry")]
+    GenesisMissing,
+    /// The two keys are not a ledger's.
+    #[error("the genesis entry's keys are not a log key and a clock key named by the origin")]
+    GenesisKeys,
+    /// Signed for another ledger.
+    #[error("signed for ledger {found}, this is {this}")]
+    WrongLedger {
+        /// The ledger it was signed for.
+        found: LeafHash,
+        /// This ledger.
+        this: LeafHash,
+    },
+    /// The policy's version does not follow.
+    #[error("policy version {found} where {expected} is next")]
+    WrongVersion {
+        /// The version stated.
+        found: Version,
+        /// The only one that can follow.
+        expected: Version,
+    },
+    /// The release's sequence does not follow.
+    #[error("{environment}#{found} where #{expected} is next")]
+    WrongSequence {
+        /// Where.
+        environment: Environment,
+        /// The sequence stated.
+        found: Sequence,
+        /// The only one that can follow.
+        expected: Sequence,
+    },
+    /// The predecessor is another.
+    #[error("the entry does not name its predecessor")]
+    WrongPrevious {
+        /// The leaf hash stated.
+        found: Option<LeafHash>,
+        /// The predecessor's.
+        expected: Option<LeafHash>,
+    },
+    /// A key that the policy does not name for the role.
+    #[error("key {keyid} is not named by the policy for this")]
+    UnknownSigner {
+        /// The key.
+        keyid: KeyId,
+    },
+    /// A signature that does not verify.
+    #[error("a signature does not verify")]
+    BadSignature,
+    /// A deployer, but not for this.
+    #[error("{signer} may not {} {environment}", action.as_str())]
+    SignerNotAllowed {
+        /// Who.
+        signer: Label,
+        /// What.
+        action: Action,
+        /// Where.
+        environment: Environment,
+    },
+    /// More deployers must sign.
+    #[error("{found} of {needed} deployers signed for {environment}")]
+    TooFewApprovals {
+        /// Where.
+        environment: Environment,
+        /// How many did.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// More admins must sign.
+    #[error("{found} of {needed} admins of policy version {version} signed")]
+    TooFewSignatures {
+        /// Whose threshold.
+        version: Version,
+        /// How many did.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// No such release to go back to.
+    #[error("there is no release #{target} to roll back to")]
+    RollbackTarget {
+        /// The sequence named.
+        target: Sequence,
+    },
+    /// Not what that release was.
+    #[error("the artifacts are not those of release #{target}")]
+    RollbackArtifacts {
+        /// The sequence named.
+        target: Sequence,
+    },
+    /// Nothing stands.
+    #[error("there is no standing release to retire")]
+    AlreadyRetired,
+    /// A retirement of something else.
+    #[error("a retirement keeps its predecessor's manifest")]
+    RetireManifest,
+    /// The server's own arithmetic is off.
+    #[error("the map record states {found:?}, the leaves add up to {expected:?}")]
+    MapRecordWrong {
+        /// What the leaf says.
+        found: Box<MapRecord>,
+        /// What it should say; its time is the least allowed.
+        expected: Box<MapRecord>,
+    },
+}
+
+impl RuleError {
+    /// The stable code.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Entry(error) => error.reason(),
+            Self::GenesisTwice => Reason::GenesisTwice,
+            Self::GenesisMissing => Reason::GenesisMissing,
+            Self::GenesisKeys => Reason::GenesisKeys,
+            Self::WrongLedger { .. } => Reason::WrongLedger,
+            Self::WrongVersion { .. } => Reason::WrongVersion,
+            Self::WrongSequence { .. } => Reason::WrongSequence,
+            Self::WrongPrevious { .. } => Reason::WrongPrevious,
+            Self::UnknownSigner { .. } => Reason::UnknownSigner,
+            Self::BadSignature => Reason::BadSignature,
+            Self::SignerNotAllowed { .. } => Reason::SignerNotAllowed,
+            Self::TooFewApprovals { .. } => Reason::TooFewApprovals,
+            Self::TooFewSignatures { .. } => Reason::TooFewSignatures,
+            Self::RollbackTarget { .. } => Reason::RollbackTarget,
+            Self::RollbackArtifacts { .. } => Reason::RollbackArtifacts,
+            Self::AlreadyRetired => Reason::AlreadyRetired,
+            Self::RetireManifest => Reason::RetireManifest,
+            Self::MapRecordWrong { .. } => Reason::MapRecordWrong,
+        }
+    }
+}

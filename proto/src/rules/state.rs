@@ -1,0 +1,344 @@
+//! The ledger's state: a pure function of its leaves and their documents.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{PolicyChain, RuleError, SignedSubmission};
+use crate::{
+    entry::{Content, MapRecord},
+    hash::{ArtifactsDigest, Index, LeafHash, Sequence, Sha256, TreeSize},
+    manifest::Manifest,
+    map::Map,
+    merkle::Frontier,
+    name::Environment,
+    row::{DigestRow, EnvironmentRow, Row, RowName, history_leaf},
+    statement::{Action, Release, Subject},
+};
+
+/// One step of an environment, as later rules need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseMark {
+    /// Where its entry stands in the log.
+    pub index: Index,
+    /// What a rollback to it must repeat; a retirement has none.
+    pub artifacts: Option<ArtifactsDigest>,
+}
+
+/// An environment: its current step, and what the rules need of the steps before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentState {
+    /// Leaf hash of the current step's entry.
+    pub leaf: LeafHash,
+    /// What it does.
+    pub action: Action,
+    /// The manifest that it names.
+    pub manifest: Subject,
+    /// Right edge of the history tree.
+    pub history: Frontier,
+    /// The sha256 of its artifacts, ascending; none when retired.
+    pub digests: Vec<Sha256>,
+    /// Every step, from sequence 1.
+    pub releases: Vec<ReleaseMark>,
+}
+
+impl EnvironmentState {
+    /// The current sequence.
+    pub fn sequence(&self) -> Sequence {
+        Sequence(u64::try_from(self.releases.len()).unwrap_or(u64::MAX))
+    }
+
+    /// A step of the chain.
+    pub fn release(&self, sequence: Sequence) -> Option<&ReleaseMark> {
+        let position = usize::try_from(sequence.0.checked_sub(1)?).ok()?;
+        self.releases.get(position)
+    }
+
+    /// The map row that states it.
+    pub fn row(&self) -> EnvironmentRow {
+        EnvironmentRow {
+            sequence: self.sequence(),
+            index: self.releases.last().map_or(Index(0), |mark| mark.index),
+            leaf: self.leaf,
+            action: self.action,
+            history: self.history.root(),
+        }
+    }
+}
+
+/// What an applied entry changed: the rows to write down again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Effect {
+    /// The policy's row, and the chain.
+    pub policy: bool,
+    /// This environment.
+    pub environment: Option<Environment>,
+    /// These digest rows.
+    pub digests: Vec<Sha256>,
+}
+
+/// What a [`State`] is rebuilt from when its leaves are not replayed.
+#[derive(Debug)]
+pub struct StateParts {
+    /// Number of leaves.
+    pub size: TreeSize,
+    /// Time of the last map record.
+    pub time: u64,
+    /// Every policy.
+    pub chain: Arc<PolicyChain>,
+    /// Every environment.
+    pub environments: HashMap<Environment, EnvironmentState>,
+    /// Every digest row.
+    pub digests: Vec<(Sha256, DigestRow)>,
+}
+
+/// Everything that the rules read, and the map over it.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    size: u64,
+    time: u64,
+    chain: Option<Arc<PolicyChain>>,
+    environments: HashMap<Environment, EnvironmentState>,
+    map: Map,
+}
+
+impl State {
+    /// The state before the first leaf.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a state together from rows that were written down. The caller compares the map's
+    /// root with the last map record before it relies on the result.
+    pub fn restore(parts: StateParts) -> Self {
+        let mut map = Map::default();
+        map.insert(RowName::Policy.key(), Row::Policy(parts.chain.row()));
+        for (environment, state) in &parts.environments {
+            let name = RowName::Environment(environment);
+            map.insert(name.key(), Row::Environment(state.row()));
+        }
+        for (sha256, row) in parts.digests {
+            map.insert(RowName::Digest(&sha256).key(), Row::Digest(row));
+        }
+        Self {
+            size: parts.size.0,
+            time: parts.time,
+            chain: Some(parts.chain),
+            environments: parts.environments,
+            map,
+        }
+    }
+
+    /// Number of leaves so far.
+    pub fn size(&self) -> TreeSize {
+        TreeSize(self.size)
+    }
+
+    /// Time of the last map record, Unix milliseconds.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// The policies; `None` before genesis.
+    pub fn chain(&self) -> Option<&Arc<PolicyChain>> {
+        self.chain.as_ref()
+    }
+
+    /// An environment.
+    pub fn environment(&self, name: &Environment) -> Option<&EnvironmentState> {
+        self.environments.get(name)
+    }
+
+    /// Every environment, in no order.
+    pub fn environments(&self) -> impl Iterator<Item = (&Environment, &EnvironmentState)> {
+        self.environments.iter()
+    }
+
+    /// The map, as of the last entry.
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// Applies the next leaf, an entry; refused, it changes nothing.
+    pub fn apply(&mut self, signed: &SignedSubmission) -> Result<Effect, RuleError> {
+        let index = Index(self.size);
+        let effect = match signed.submission().content() {
+            Content::Genesis(..) => self.apply_genesis(signed)?,
+            Content::Policy(..) => {
+                let chain = self.chain.as_mut().ok_or(RuleError::GenesisMissing)?;
+                let mut longer = (**chain).clone();
+                longer.extend(index, signed)?;
+                *chain = Arc::new(longer);
+                self.policy_row()
+            }
+            Content::Release(release, manifest) => {
+                let chain = self.chain.as_ref().ok_or(RuleError::GenesisMissing)?;
+                chain.authority().recheck(signed)?;
+                self.follows(release, manifest, signed.submission().subject())?;
+                self.apply_release(index, signed, release, manifest)
+            }
+        };
+        self.size = self.size.saturating_add(1);
+        Ok(effect)
+    }
+
+    /// Passes over a leaf that broke a rule: it takes an index and changes nothing else.
+    pub fn ignore(&mut self) {
+        self.size = self.size.saturating_add(1);
+    }
+
+    fn apply_genesis(&mut self, signed: &SignedSubmission) -> Result<Effect, RuleError> {
+        if self.size != 0 || self.chain.is_some() {
+            return Err(RuleError::GenesisTwice);
+        }
+        self.chain = Some(Arc::new(PolicyChain::begin(signed)?));
+        Ok(self.policy_row())
+    }
+
+    fn policy_row(&mut self) -> Effect {
+        if let Some(chain) = &self.chain {
+            let row = Row::Policy(chain.row());
+            self.map.insert(RowName::Policy.key(), row);
+        }
+        Effect {
+            policy: true,
+            ..Effect::default()
+        }
+    }
+
+    /// The rules that depend on what the environment's chain holds.
+    fn follows(
+        &self,
+        release: &Release,
+        manifest: &Manifest,
+        subject: &Subject,
+    ) -> Result<(), RuleError> {
+        let before = self.environments.get(&release.environment);
+        let last = before.map_or(0, |state| state.sequence().0);
+        if release.sequence.0 != last.saturating_add(1) {
+            return Err(RuleError::WrongSequence {
+                environment: release.environment.clone(),
+                found: release.sequence,
+                expected: Sequence(last.saturating_add(1)),
+            });
+        }
+        let expected = before.map(|state| state.leaf);
+        if release.previous != expected {
+            return Err(RuleError::WrongPrevious {
+                found: release.previous,
+                expected,
+            });
+        }
+        match (release.action, release.rollback_to) {
+            (Action::Release, _) => Ok(()),
+            (Action::Rollback, target) => {
+                let target = target.unwrap_or_default();
+                let mark = before.and_then(|state| state.release(target));
+                let artifacts = mark
+                    .and_then(|mark| mark.artifacts)
+                    .ok_or(RuleError::RollbackTarget { target })?;
+                let same = artifacts == manifest.artifacts_digest();
+                same.then_some(())
+                    .ok_or(RuleError::RollbackArtifacts { target })
+            }
+            (Action::Retire, _) => {
+                let standing = before.filter(|state| state.action != Action::Retire);
+                let standing = standing.ok_or(RuleError::AlreadyRetired)?;
+                let same = standing.manifest == *subject;
+                same.then_some(()).ok_or(RuleError::RetireManifest)
+            }
+        }
+    }
+
+    fn apply_release(
+        &mut self,
+        index: Index,
+        signed: &SignedSubmission,
+        release: &Release,
+        manifest: &Manifest,
+    ) -> Effect {
+        let leaf = *signed.submission().leaf();
+        let subject = *signed.submission().subject();
+        let retired = release.action == Action::Retire;
+        let digests: Vec<Sha256> = if retired {
+            Vec::new()
+        } else {
+            manifest.sha256_set().into_iter().collect()
+        };
+        let state = self
+            .environments
+            .entry(release.environment.clone())
+            .or_insert_with(|| EnvironmentState {
+                leaf,
+                action: release.action,
+                manifest: subject,
+                history: Frontier::default(),
+                digests: Vec::new(),
+                releases: Vec::new(),
+            });
+        let touched = symmetric_difference(&state.digests, &digests);
+        state.leaf = leaf;
+        state.action = release.action;
+        state.manifest = subject;
+        state.history.push(history_leaf(index, &leaf));
+        state.digests = digests;
+        state.releases.push(ReleaseMark {
+            index,
+            artifacts: (!retired).then(|| manifest.artifacts_digest()),
+        });
+        let name = RowName::Environment(&release.environment);
+        self.map.insert(name.key(), Row::Environment(state.row()));
+        for sha256 in &touched {
+            let key = RowName::Digest(sha256).key();
+            let before = match self.map.get(&key) {
+                Some(Row::Digest(row)) => Some(*row),
+                _ => None,
+            };
+            let row = DigestRow::touched(before.as_ref(), index, &leaf);
+            self.map.insert(key, Row::Digest(row));
+        }
+        Effect {
+            policy: false,
+            environment: Some(release.environment.clone()),
+            digests: touched,
+        }
+    }
+
+    /// What the next leaf must say if it is a map record; `now` in Unix milliseconds.
+    pub fn map_record(&mut self, now: u64) -> MapRecord {
+        MapRecord {
+            covers: self.size,
+            root: self.map.root(),
+            rows: self.map.rows(),
+            time: now.max(self.time),
+        }
+    }
+
+    /// Applies the next leaf, a map record.
+    pub fn apply_map_record(&mut self, record: &MapRecord) -> Result<(), RuleError> {
+        if self.chain.is_none() {
+            return Err(RuleError::GenesisMissing);
+        }
+        // Any time from the last record's on is allowed: `now` is what the leaf states.
+        let expected = self.map_record(record.time);
+        if *record != expected {
+            return Err(RuleError::MapRecordWrong {
+                found: Box::new(*record),
+                expected: Box::new(expected),
+            });
+        }
+        self.time = record.time;
+        self.size = self.size.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// What is in exactly one of two ascending lists, ascending.
+fn symmetric_difference(left: &[Sha256], right: &[Sha256]) -> Vec<Sha256> {
+    let only = |from: &[Sha256], other: &[Sha256]| -> Vec<Sha256> {
+        let missing = |item: &&Sha256| other.binary_search(item).is_err();
+        from.iter().filter(missing).copied().collect()
+    };
+    let mut difference = only(left, right);
+    difference.extend(only(right, left));
+    difference.sort_unstable();
+    difference
+}

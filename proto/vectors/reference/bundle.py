@@ -1,0 +1,297 @@
+"""Bundles (SPEC 10), verified by the steps of SPEC 9. Step 0 is the container itself."""
+
+import contextlib
+import re
+from typing import NamedTuple
+
+from . import crypto, entries, merkle, names, notes, rules, trie
+from .canon import Refused
+from .names import base64_text
+
+BUNDLE_BYTES_MAX = 67_108_864
+BEFORE_POLICIES = (
+    "environment checkpoint map-record map-record-inclusion environment-row environment-proof "
+    "policy-row policy-proof entry entry-inclusion"
+).split()
+INDEX = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+class Trust(NamedTuple):
+    origin: str
+    log_key: notes.Vkey
+    clock_key: notes.Vkey
+    genesis: bytes
+
+
+class PolicyLine(NamedTuple):
+    index: int
+    leaf: bytes
+    document: bytes
+    inclusion: bytes  # empty where it is not given
+
+
+class Bundle(NamedTuple):
+    environment: str
+    checkpoint: bytes
+    map_record: bytes
+    map_record_inclusion: bytes
+    environment_row: bytes
+    environment_proof: bytes
+    policy_row: bytes
+    policy_proof: bytes
+    entry_index: int
+    entry: bytes
+    entry_inclusion: bytes
+    policies: list
+    manifest: bytes
+
+
+def parse_trust(value):
+    """The trust file, schema `cairn.trust/v1`."""
+    if value.get("schema") != "cairn.trust/v1":
+        raise Refused("NEEDS_NEWER_CAIRN", "trust file")
+    log_key, clock_key = notes.parse_vkey(value["logKey"]), notes.parse_vkey(value["clockKey"])
+    return Trust(value["origin"], log_key, clock_key, bytes.fromhex(value["genesis"]))
+
+
+@contextlib.contextmanager
+def step(number):
+    """Name the step of section 9 in which something is refused."""
+    try:
+        yield
+    except Refused as refused:
+        refused.step = number if refused.step is None else refused.step
+        raise
+
+
+def refuse(detail, reason=None):
+    raise Refused(reason, detail)
+
+
+def _value(text):
+    return b"" if text == "-" else names.base64_bytes(text) or refuse("an empty value is `-`")
+
+
+def _index(text):
+    return int(text) if INDEX.fullmatch(text) else refuse("index")
+
+
+def hashes(data):
+    """The hashes of one concatenated value."""
+    if len(data) % 32:
+        refuse("a list of hashes")
+    return [data[i : i + 32] for i in range(0, len(data), 32)]
+
+
+def _line(bundle):
+    yield f"environment {bundle.environment}"
+    for name in BEFORE_POLICIES[1:8]:
+        yield f"{name} {_text(getattr(bundle, name.replace('-', '_')))}"
+    yield f"entry {bundle.entry_index} {_text(bundle.entry)}"
+    yield f"entry-inclusion {_text(bundle.entry_inclusion)}"
+    for policy in bundle.policies:
+        parts = " ".join(_text(part) for part in policy[1:])
+        yield f"policy {policy.index} {parts}"
+    yield f"manifest {_text(bundle.manifest)}"
+
+
+def _text(data):
+    return base64_text(data) or "-"
+
+
+def encode(bundle):
+    body = "".join(line + "\n" for line in ("cairn.bundle/v1", *_line(bundle))).encode()
+    return seal(body)
+
+
+def seal(body):
+    return body + f"blake3 {crypto.blake(body).hex()}\n".encode()
+
+
+def decode(data):
+    try:
+        return _decode(data)
+    except Refused as error:
+        raise Refused(None, f"bundle: {error}", step=0) from error
+
+
+def _decode(data):
+    if len(data) > BUNDLE_BYTES_MAX or not data.isascii() or not data.endswith(b"\n"):
+        refuse("size or form")
+    body, _, last = data[:-1].rpartition(b"\n")
+    if seal(body + b"\n") != data or not last:
+        refuse("the last line")
+    lines = body.decode().split("\n")
+    if lines[0] != "cairn.bundle/v1":
+        refuse("first line")
+    head, policies, tail = lines[1:11], lines[11:-1], lines[-1]
+    if [line.split(" ")[0] for line in head] != BEFORE_POLICIES:
+        refuse("lines before the policies")
+    words = [line.split(" ")[1:] for line in head]
+    if [len(word) for word in words] != [1] * 8 + [2, 1]:
+        refuse("number of values")
+    found = [_value(word[0]) for word in words[1:8]]
+    parsed = [_policy_line(line) for line in policies]
+    name, _, manifest = tail.partition(" ")
+    if name != "manifest" or not names.is_environment(words[0][0]):
+        refuse("manifest or environment")
+    entry = (_index(words[8][0]), _value(words[8][1]), _value(words[9][0]))
+    return Bundle(words[0][0], *found, *entry, parsed, _value(manifest))
+
+
+def _policy_line(line):
+    words = line.split(" ")
+    if len(words) != 5 or words[0] != "policy":
+        refuse("policy line")
+    return PolicyLine(_index(words[1]), *(_value(word) for word in words[2:]))
+
+
+class Verifier:
+    """Section 9 over one bundle. Each method needs what the one before it established."""
+
+    def __init__(self, trust, environment, now, held=None):
+        self.trust, self.environment, self.now, self.held = trust, environment, now, held
+
+    def verify(self, data):
+        """The outcome as a plain object, or a refusal with its step."""
+        bundle = decode(data)
+        if bundle.environment != self.environment:
+            raise Refused(None, "another environment", step=0)
+        with step(1):
+            clock_key = self.trust.clock_key
+            self.head = notes.open_checkpoint(
+                bundle.checkpoint, self.trust.log_key, clock_key, self.now
+            )
+        with step(2):
+            history = self.history()
+        with step(3):
+            record = self.map_record(bundle)
+        with step(4):
+            row, policy_row = self.rows(bundle, record)
+        with step(2):
+            self.not_below_held(history, row, policy_row)
+        with step(5):
+            envelope = self.entry(bundle, row)
+        with step(6):
+            in_force, newest = self.policies(bundle, row, policy_row)
+            rules.check_signers(envelope, in_force)
+        with step(7):
+            manifest = rules.decode_document(envelope, bundle.manifest)
+        age = None if self.head.clock_time is None else self.now - self.head.clock_time
+        return {
+            "size": self.head.size,
+            "history": history,
+            "sequence": row.sequence,
+            "action": envelope.predicate["action"],
+            "index": row.index,
+            "policy_version": policy_row.version,
+            "policy_in_force": in_force.version,
+            "artifacts_digest_hex": manifest.artifacts_digest.hex(),
+            "age_seconds": age,
+            "max_staleness_seconds": newest.max_staleness(self.environment),
+        }
+
+    def history(self):
+        """Step 2, offline: None without held state, else `same` or `unlinked`."""
+        if self.held is None:
+            return None
+        if self.held["size"] != self.head.size:
+            return "unlinked"
+        if bytes.fromhex(self.held["root_hex"]) != self.head.root:
+            refuse("two roots for one size", "FORKED")
+        return "same"
+
+    def not_below_held(self, history, row, policy_row):
+        if history == "unlinked":
+            if row.sequence < self.held["sequence"]:
+                refuse("the sequence went back")
+            if policy_row.version < self.held["policy_version"]:
+                refuse("the policy went back")
+
+    def included(self, leaf, index, proof):
+        leaf_hash = merkle.leaf_hash(leaf)
+        path = hashes(proof)
+        if not merkle.verify_inclusion(leaf_hash, index, self.head.size, path, self.head.root):
+            refuse("not included")
+
+    def map_record(self, bundle):
+        last = self.head.size - 1
+        self.included(bundle.map_record, last, bundle.map_record_inclusion)
+        record = entries.decode(bundle.map_record)
+        if not isinstance(record, entries.MapRecord) or record.covers != last:
+            refuse("the last leaf is no map record of this size")
+        return record
+
+    def rows(self, bundle, record):
+        for kind, name, row, proof in (
+            ("environment", self.environment.encode(), bundle.environment_row, "environment"),
+            ("policy", b"policy", bundle.policy_row, "policy"),
+        ):
+            path = getattr(bundle, f"{proof}_proof")
+            trie.verify(record.root, trie.key(kind, name), trie.row_hash(kind, row), path)
+        environment_row = trie.parse_environment_row(bundle.environment_row)
+        return environment_row, trie.parse_policy_row(bundle.policy_row)
+
+    def entry(self, bundle, row):
+        if merkle.leaf_hash(bundle.entry) != row.leaf_hash or bundle.entry_index != row.index:
+            refuse("another entry than the row's")
+        self.included(bundle.entry, row.index, bundle.entry_inclusion)
+        envelope = entries.decode(bundle.entry)
+        if not isinstance(envelope, entries.Envelope) or envelope.kind != "release":
+            refuse("not a release")
+        predicate = envelope.predicate
+        said = (predicate["environment"], predicate["sequence"])
+        if said != (self.environment, row.sequence):
+            refuse("another environment or sequence")
+        if trie.ACTION_CODES[predicate["action"]] != row.action:
+            refuse("another action")
+        if predicate["ledger"] != self.trust.genesis.hex():
+            refuse("another ledger", "WRONG_LEDGER")
+        return envelope
+
+    def policies(self, bundle, row, policy_row):
+        """Step 6: the policy in force at the entry's index, and the newest."""
+        lines = bundle.policies
+        chain = self.chain(lines)
+        history = merkle.Growing()
+        for line in lines:
+            data = trie.u64(line.index) + merkle.leaf_hash(line.leaf)
+            history.append(merkle.leaf_hash(data))
+        indices = [line.index for line in lines]
+        if indices[0] != 0 or any(a >= b for a, b in zip(indices, indices[1:])):
+            refuse("indices of the policies")
+        last = trie.PolicyRow(
+            len(lines), indices[-1], merkle.leaf_hash(lines[-1].leaf), history.root()
+        )
+        if last != policy_row:
+            refuse("not the policies of the row")
+        at = max((i for i, index in enumerate(indices) if index < row.index), default=-1)
+        if at < 0:
+            refuse("no policy was in force")
+        for i, line in enumerate(lines):
+            if i in (at, at + 1):
+                self.included(line.leaf, line.index, line.inclusion)
+            elif line.inclusion:
+                refuse("an inclusion proof that is not asked for")
+        return chain[at], chain[-1]
+
+    def chain(self, lines):
+        """Every policy satisfies section 7 with the one before; the first is the pinned genesis."""
+        if not lines or merkle.leaf_hash(lines[0].leaf) != self.trust.genesis:
+            refuse("another genesis")
+        chain = []
+        for line in lines:
+            envelope = entries.decode(line.leaf)
+            kind = "policy" if chain else "genesis"
+            if not isinstance(envelope, entries.Envelope) or envelope.kind != kind:
+                refuse("not a policy")
+            policy = rules.decode_document(envelope, line.document)
+            if chain:
+                if envelope.predicate["ledger"] != self.trust.genesis.hex():
+                    refuse("another ledger", "WRONG_LEDGER")
+                rules.check_policy(envelope, policy, chain[-1], previous)
+            else:
+                rules.check_genesis(envelope, policy)
+            chain.append(policy)
+            previous = merkle.leaf_hash(line.leaf)
+        return chain

@@ -1,0 +1,232 @@
+"""Makes small ledgers for the vectors: keys, documents, envelopes and map records.
+
+Nothing here judges; `rules` does.
+"""
+
+from .. import canon, crypto, entries, merkle, notes, rules
+from ..canon import Refused
+from ..crypto import Signer
+from ..entries import PAYLOAD_TYPE, STATEMENT_TYPE
+from ..names import base64_text
+
+CREATED = "2026-01-02T03:04:05Z"
+MAP_TIME = 1_767_322_000_000
+EVERYTHING = ("release", "retire", "rollback")
+
+
+def digests_of(data):
+    return {"blake3": crypto.blake(data).hex(), "sha256": crypto.sha256(data).hex()}
+
+
+def artifact(name, content=b"", **others):
+    """A stored file; a member set to None is left out."""
+    value = {
+        "digests": digests_of(content),
+        "kind": "file",
+        "name": name,
+        "size": len(content),
+        "storage": "stored",
+        **others,
+    }
+    return without_none(value)
+
+
+def withheld_artifact(name, value, environment="prod/web", **others):
+    secret = crypto.sha256(b"cairn vectors secret")
+    tag = crypto.withheld_tag(secret, environment, name, "", value)
+    hidden = {"keyId": crypto.secret_key_id(secret).hex(), "tag": tag.hex()}
+    return artifact(name, digests=None, size=None, storage="withheld", withheld=hidden, **others)
+
+
+def without_none(value):
+    return {name: member for name, member in value.items() if member is not None}
+
+
+def comparison(**others):
+    return without_none({"ignore": [], "profile": "files/v1", "unmeasured": "refuse", **others})
+
+
+def manifest_value(*artifacts, **others):
+    value = {
+        "artifacts": list(artifacts),
+        "comparison": comparison(),
+        "schema": "cairn.manifest/v1",
+        **others,
+    }
+    return without_none(value)
+
+
+def manifest(*artifacts, **others):
+    return canon.encode(manifest_value(*artifacts, **others))
+
+
+def files(**contents):
+    """A manifest of files by name and text."""
+    return manifest(*(artifact(name, contents[name].encode()) for name in sorted(contents)))
+
+
+def named_key(signer, name=None, **others):
+    return {"key": base64_text(signer.public), "name": name or signer.label, **others}
+
+
+def deployer(signer, environments=("**",), actions=EVERYTHING, name=None):
+    lists = {"actions": sorted(actions), "environments": sorted(environments)}
+    return named_key(signer, name, **lists)
+
+
+def by_name(items):
+    return sorted(items, key=lambda item: item["name"])
+
+
+def policy_value(version, admins, threshold, deployers=(), limits=(), **others):
+    value = {
+        "admins": {"keys": by_name([named_key(a) for a in admins]), "threshold": threshold},
+        "deployers": by_name(deployers),
+        "rules": sorted(limits, key=lambda rule: rule["environments"]),
+        "schema": "cairn.policy/v1",
+        "version": version,
+        **others,
+    }
+    return without_none(value)
+
+
+def policy(*args, **others):
+    return canon.encode(policy_value(*args, **others))
+
+
+def statement(kind, document, subject, predicate):
+    return {
+        "_type": STATEMENT_TYPE,
+        "predicate": without_none(predicate),
+        "predicateType": f"urn:cairn:{kind}:v1",
+        "subject": [{"digest": digests_of(document), "name": subject}],
+    }
+
+
+def envelope_value(payload, signers):
+    message = entries.pae(PAYLOAD_TYPE.encode(), payload)
+    signed = [{"keyid": s.keyid, "sig": base64_text(s.sign(message))} for s in signers]
+    return {
+        "payload": base64_text(payload),
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": sorted(signed, key=lambda item: item["keyid"]),
+    }
+
+
+def sign(value, signers):
+    """The leaf of a statement."""
+    return canon.encode(envelope_value(canon.encode(value), signers))
+
+
+def map_record(covers, root, rows, time):
+    value = {"cairn": "map/v1", "covers": covers, "root": root.hex(), "rows": rows, "time": time}
+    return canon.encode(value)
+
+
+def genesis_predicate(origin, log, clock, **others):
+    return {
+        "clockKey": notes.Vkey(f"{origin}/clock", notes.CLOCK_KEY, clock.public).text(),
+        "logKey": notes.Vkey(origin, notes.LOG_KEY, log.public).text(),
+        "nonce": crypto.sha256(origin.encode())[:16].hex(),
+        "origin": origin,
+        "schema": "cairn.genesis/v1",
+        **others,
+    }
+
+
+class Book:
+    """A ledger in the making, followed by the rules so that defaults are those that hold."""
+
+    def __init__(self, origin="ledger.example/one"):
+        self.origin = origin
+        self.log, self.clock = Signer(f"{origin} log"), Signer(f"{origin} clock")
+        self.ledger = rules.Ledger()
+        self.documents, self.leaves, self.raw = [], [], []
+        self.last = {}  # environment -> its last manifest
+        self.time = MAP_TIME
+
+    def add(self, name, leaf, document=None, expect=None):
+        """Append a leaf; `expect` is the reason it must be refused for."""
+        self.raw.append(leaf)
+        item = {"name": name, "leaf_text": leaf.decode()}
+        if document is not None:
+            if document not in self.documents:
+                self.documents.append(document)
+            item["document"] = self.documents.index(document)
+        self.leaves.append(item)
+        try:
+            entry = self.ledger.append(leaf, lambda e: rules.decode_document(e, document))
+            reason = None
+        except Refused as refused:
+            entry, reason = None, refused.reason
+        if reason != expect:
+            raise AssertionError(f"{name}: expected {expect}, got {reason}")
+        return entry
+
+    def genesis(self, name, document, signers, expect=None, **others):
+        predicate = genesis_predicate(self.origin, self.log, self.clock, **others)
+        leaf = sign(statement("genesis", document, "policy", predicate), signers)
+        self.add(name, leaf, document, expect)
+
+    def policy(self, name, document, signers, expect=None, **others):
+        ledger = self.ledger
+        predicate = {
+            "ledger": ledger.genesis.hex(),
+            "previous": ledger.policy_leaf_hash.hex(),
+            "schema": "cairn.policy-change/v1",
+            "version": ledger.policy.version + 1,
+            **others,
+        }
+        leaf = sign(statement("policy", document, "policy", predicate), signers)
+        self.add(name, leaf, document, expect)
+
+    def release_statement(self, environment, document, action="release", **others):
+        state = self.ledger.environments.get(environment) or rules.Environment()
+        predicate = {
+            "action": action,
+            "createdAt": CREATED,
+            "environment": environment,
+            "ledger": self.ledger.genesis.hex(),
+            "previous": state.leaf_hash.hex() if state.leaf_hash else None,
+            "schema": "cairn.release/v1",
+            "sequence": len(state.releases) + 1,
+            **others,
+        }
+        return statement("release", document, environment, predicate)
+
+    def release(self, name, environment, document, signers, expect=None, **others):
+        document = document or self.last[environment]
+        leaf = sign(self.release_statement(environment, document, **others), signers)
+        entry = self.add(name, leaf, document, expect)
+        if entry:
+            self.last[environment] = document
+
+    def record(self, name="map record", expect=None, **others):
+        self.time += 1000
+        trie = self.ledger.map
+        values = {"covers": self.ledger.size, "root": trie.root(), "rows": trie.rows}
+        values = {**values, "time": self.time, **others}
+        self.add(name, map_record(**values), None, expect)
+
+    def case(self, name, **others):
+        documents = [document.decode() for document in self.documents]
+        return {"name": name, **others, "documents_text": documents, "leaves": self.leaves}
+
+    def checkpoint(self, clock_time=None):
+        """A signed note of all leaves."""
+        root = merkle.root([merkle.leaf_hash(leaf) for leaf in self.raw])
+        text = notes.note_text(self.origin, len(self.raw), root)
+        note = text + b"\n" + notes.log_line(self.log, self.origin, text)
+        if clock_time is not None:
+            note += notes.clock_line(self.clock, self.origin, text, clock_time)
+        return note
+
+    def trust(self):
+        predicate = genesis_predicate(self.origin, self.log, self.clock)
+        return {
+            "schema": "cairn.trust/v1",
+            "origin": self.origin,
+            "logKey": predicate["logKey"],
+            "clockKey": predicate["clockKey"],
+            "genesis": self.ledger.genesis.hex(),
+        }

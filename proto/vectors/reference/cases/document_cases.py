@@ -1,0 +1,328 @@
+"""documents.json: policies, manifests, tree listings, digests and withheld values."""
+
+from .. import canon, crypto, documents
+from ..crypto import Signer
+from ..names import base64_text
+from .builder import (
+    artifact,
+    comparison,
+    deployer,
+    digests_of,
+    manifest_value,
+    named_key,
+    policy_value,
+    withheld_artifact,
+    without_none,
+)
+
+DESCRIPTION = (
+    "Documents. `kind` is policy, manifest or tree with `document_text`, or `withheld`: the tag "
+    "and key id of a value under `key_hex`. `digest_set_hex` is the set of sha256 that a release "
+    "of the manifest has, ascending."
+)
+SPEC = "1, 4, 5"
+
+A, B, C = Signer("alice"), Signer("bob"), Signer("carol")
+SMALL_ORDER = b"\x01" + bytes(31)
+HIGH_Y = (2**255 - 19 + 3).to_bytes(32, "little")
+NO_POINT = (2).to_bytes(32, "little")
+INVALID, UNKNOWN = "JSON_INVALID_VALUE", "JSON_UNKNOWN_MEMBER"
+MISSING, NEWER = "JSON_MISSING_MEMBER", "NEEDS_NEWER_CAIRN"
+SECRET = crypto.sha256(b"cairn vectors secret")
+
+
+def case(kind, name, value, reason=None):
+    text = value if isinstance(value, bytes) else canon.encode(value)
+    expected = {"ok": False, "reason": reason} if reason else {"ok": True}
+    return {"name": f"{kind}: {name}", "kind": kind, "document_text": text.decode()}, expected
+
+
+def policies():
+    one = policy_value(1, [A], 1)
+    two = policy_value(1, [A, B], 2)
+    ci = deployer(C)
+    rule = {"environments": "prod/**", "approvals": 2, "maxStaleness": 86400}
+    yield case("policy", "smallest", one)
+    yield case("policy", "full", policy_value(7, [A, B], 2, [deployer(A), ci], [rule]))
+    staleness = {"environments": "test/*", "maxStaleness": 2**31 - 1}
+    limits = [rule, staleness, {"approvals": 16, "environments": "*"}]
+    yield case("policy", "rules", policy_value(1, [A], 1, [ci], limits))
+    both = policy_value(1, [A], 1, [deployer(A, ["a", "b/*"], ["retire"])])
+    yield case("policy", "an admin who deploys", both)
+    yield case("policy", "largest version", policy_value(2**53 - 1, [A], 1))
+    yield from (case("policy", n, v, r) for n, v, r in bad_admins(one, two))
+    yield from (case("policy", n, v, r) for n, v, r in bad_deployers())
+    yield from (case("policy", n, v, r) for n, v, r in bad_rules())
+
+
+def bad_admins(one, two):
+    keys = two["admins"]["keys"]
+    for what, key in (("of small order", SMALL_ORDER), ("y above p", HIGH_Y), ("no point", NO_POINT)):
+        listed = [{"key": base64_text(key), "name": "a"}]
+        yield f"admin key {what}", with_admins(one, listed), "KEY_WEAK"
+    yield "no admin", with_admins(one, []), INVALID
+    many = [named_key(Signer(f"admin {i}"), f"a{i:02}") for i in range(65)]
+    yield "65 admins", with_admins(one, many), INVALID
+    yield "64 admins", with_admins(one, many[:64]), None
+    yield "threshold 0", with_admins(one, keys, 0), INVALID
+    yield "threshold above the admins", with_admins(one, keys, 3), INVALID
+    yield "admins descend", with_admins(one, keys[::-1]), INVALID
+    yield "one admin name twice", with_admins(one, [keys[0], {**keys[1], "name": "alice"}]), INVALID
+    yield "one admin key twice", with_admins(one, [named_key(A, "a"), named_key(A, "b")]), INVALID
+    yield "admin name in capitals", with_admins(one, [named_key(A, "Alice")]), INVALID
+    short = {"key": base64_text(A.public[:31]), "name": "a"}
+    yield "admin key of 31 bytes", with_admins(one, [short]), INVALID
+    yield "admin key with a role", with_admins(one, [{**keys[0], "role": ""}]), UNKNOWN
+    yield "admin key without a name", with_admins(one, [{"key": keys[0]["key"]}]), MISSING
+    yield "another member", {**one, "zone": 1}, UNKNOWN
+    yield "no rules", without_none({**one, "rules": None}), MISSING
+    yield "no schema", without_none({**one, "schema": None}), MISSING
+    yield "a later schema", {**one, "schema": "cairn.policy/v2"}, NEWER
+    yield "a later schema with another member", {**one, "schema": "cairn.policy/v2", "x": 1}, NEWER
+    yield "version 0", {**one, "version": 0}, INVALID
+    yield "version is text", {**one, "version": "1"}, INVALID
+    yield "array", [], INVALID
+    yield "white space", canon.encode(one) + b"\n", "JSON_NOT_CANONICAL"
+    yield "no JSON", b"{", "JSON_SYNTAX"
+
+
+def with_admins(value, keys, threshold=1):
+    return {**value, "admins": {"keys": keys, "threshold": threshold}}
+
+
+def bad_deployers():
+    def with_deployers(*deployers):
+        return {**policy_value(1, [A], 1), "deployers": list(deployers)}
+
+    one, two = deployer(B), deployer(C)
+    weak = {**one, "key": base64_text(SMALL_ORDER)}
+    yield "weak deployer key", with_deployers(weak), "KEY_WEAK"
+    yield "deployers descend", with_deployers(two, one), INVALID
+    yield "one deployer key twice", with_deployers(one, {**one, "name": "dave"}), INVALID
+    yield "one deployer name twice", with_deployers(one, {**two, "name": "bob"}), INVALID
+    for name, change in (
+        ("unknown action", {"actions": ["approve"]}),
+        ("actions descend", {"actions": ["rollback", "release"]}),
+        ("one action twice", {"actions": ["release", "release"]}),
+        ("action is a number", {"actions": [1]}),
+        ("no environments", {"environments": []}),
+        ("environments descend", {"environments": ["b", "a"]}),
+        ("one environment twice", {"environments": ["a", "a"]}),
+        ("environment no pattern", {"environments": ["a*"]}),
+        ("65 environments", {"environments": [f"e{i:02}" for i in range(65)]}),
+    ):
+        yield f"deployer: {name}", with_deployers({**one, **change}), INVALID
+    most = {"environments": [f"e{i:02}" for i in range(64)]}
+    yield "deployer: 64 environments", with_deployers({**one, **most}), None
+    yield "deployer: no actions", with_deployers(without_none({**one, "actions": None})), MISSING
+
+
+def bad_rules():
+    def with_rules(*rules):
+        return {**policy_value(1, [A], 1), "rules": list(rules)}
+
+    for name, rules in (
+        ("says nothing", [{"environments": "**"}]),
+        ("approvals 0", [{"approvals": 0, "environments": "**"}]),
+        ("approvals 17", [{"approvals": 17, "environments": "**"}]),
+        ("maxStaleness 0", [{"environments": "**", "maxStaleness": 0}]),
+        ("maxStaleness 2^31", [{"environments": "**", "maxStaleness": 2**31}]),
+        ("no pattern", [{"approvals": 1, "environments": "**/a"}]),
+        ("list of patterns", [{"approvals": 1, "environments": ["**"]}]),
+        ("one pattern twice", [{"approvals": i, "environments": "**"} for i in (1, 2)]),
+        ("descend", [{"approvals": 1, "environments": p} for p in ("b", "a")]),
+        ("approvals null", [{"approvals": None, "environments": "**", "maxStaleness": 1}]),
+    ):
+        yield f"rule: {name}", with_rules(*rules), INVALID
+    yield "rule: another member", with_rules({"approvals": 1, "environments": "a", "x": 1}), UNKNOWN
+    yield "rule: no environments", with_rules({"approvals": 1}), MISSING
+
+
+def manifests():
+    one, hidden = artifact("a", b"1"), withheld_artifact(".env", b"secret")
+    layers = [
+        artifact("img", b"index", kind="image", platform="linux/amd64"),
+        artifact("img/blobs/sha256/c", b"c", kind="image-config", parent="img/blobs/sha256/m"),
+        artifact("img/blobs/sha256/l", b"l", kind="image-layer", parent="img/blobs/sha256/m"),
+        artifact("img/blobs/sha256/m", b"m", kind="image-manifest", parent="img"),
+    ]
+    kinds = [
+        artifact("d", b"", kind="directory", mode="0755"),
+        artifact("f", b"f", mode="0644", mediaType="text/plain"),
+        artifact("l", b"f", kind="symlink", mode="0777"),
+        artifact("t", b'{"entries":[],"schema":"cairn.tree/v1"}', kind="tree"),
+        artifact("x", b"x", storage="external", size=2**53 - 1),
+    ]
+    ignoring = comparison(ignore=["*#/mode", "a#/mode", "b/c#/mode"], unmeasured="accept")
+    for name, value in (
+        ("smallest", manifest_value(one)),
+        ("withheld", manifest_value(hidden, one)),
+        ("withheld only", manifest_value(hidden)),
+        ("the digest of a withheld artifact is not in the set", manifest_value(hidden, kinds[4])),
+        ("one content under two names", manifest_value(one, artifact("b", b"1"))),
+        ("kinds and storage", manifest_value(*kinds)),
+        ("image", manifest_value(*layers)),
+        ("root tree", manifest_value(artifact(".", b"t", kind="tree"))),
+        ("ignore pointers", manifest_value(one, comparison=ignoring)),
+        ("names sort bytewise", manifest_value(*(artifact(n) for n in ("B", "a", "a-", "a/b", "\u00e9"))))),
+        ("platform with a variant", manifest_value(artifact("a", platform="linux/arm/v7"))),
+    ):
+        yield case("manifest", name, value)
+    yield from (case("manifest", n, v, r) for n, v, r in bad_manifests(one))
+    yield from (case("manifest", n, manifest_value(v), r) for n, v, r in bad_artifacts(hidden))
+    yield from (case("manifest", n, v, r) for n, v, r in bad_comparisons(one))
+
+
+def bad_manifests(one):
+    two = artifact("b", b"2")
+    yield "no artifacts", manifest_value(), INVALID
+    yield "artifacts descend", manifest_value(two, one), INVALID
+    yield "one name twice", manifest_value(one, one), INVALID
+    yield "names sorted without regard to case", manifest_value(one, artifact("B")), INVALID
+    yield "parent that is absent", manifest_value(artifact("a", parent="b")), INVALID
+    yield "its own parent", manifest_value(artifact("a", parent="a")), INVALID
+    yield "another member", manifest_value(one, zone=1), UNKNOWN
+    yield "no comparison", manifest_value(one, comparison=None), MISSING
+    yield "no schema", manifest_value(one, schema=None), MISSING
+    yield "a later schema", manifest_value(one, schema="cairn.manifest/v2"), NEWER
+    yield "artifacts is an object", manifest_value(one, artifacts={}), INVALID
+    yield "white space", b" " + canon.encode(manifest_value(one)), "JSON_NOT_CANONICAL"
+    big = canon.encode(manifest_value(one)).replace(b'"size":1', b'"size":9007199254740992')
+    yield "size 2^53", big, "JSON_NUMBER"
+
+
+def bad_artifacts(hidden):
+    digests = digests_of(b"")
+    for name in ("", ".", "..", "/a", "a/", "a//b", "a/../b", "./a", "a\nb", "a\u007f"):
+        yield f"name {name!r}", artifact(name), INVALID
+    yield "name of 1025 bytes", artifact("a" * 1025), INVALID
+    for name, change, reason in (
+        ("kind unknown to the profile", {"kind": "host"}, INVALID),
+        ("kind in capitals", {"kind": "File"}, INVALID),
+        ("storage unknown", {"storage": "lost"}, INVALID),
+        ("size negative", {"size": -1}, INVALID),
+        ("size is text", {"size": "0"}, INVALID),
+        ("mode of three digits", {"mode": "644"}, INVALID),
+        ("mode no octal", {"mode": "0888"}, INVALID),
+        ("mode is a number", {"mode": 644}, INVALID),
+        ("mediaType empty", {"mediaType": ""}, INVALID),
+        ("mediaType beyond ASCII", {"mediaType": "text/\u00e9"}, INVALID),
+        ("mediaType of 256 bytes", {"mediaType": "a" * 256}, INVALID),
+        ("platform without arch", {"platform": "linux"}, INVALID),
+        ("platform of four parts", {"platform": "a/b/c/d"}, INVALID),
+        ("digest in capitals", {"digests": {**digests, "sha256": "AB" * 32}}, INVALID),
+        ("digest too short", {"digests": {**digests, "blake3": "ab"}}, INVALID),
+        ("digests without blake3", {"digests": {"sha256": digests["sha256"]}}, MISSING),
+        ("a third digest", {"digests": {**digests, "md5": "00"}}, UNKNOWN),
+        ("no digests", {"digests": None}, MISSING),
+        ("no size", {"size": None}, MISSING),
+        ("no kind", {"kind": None}, MISSING),
+        ("another member", {"owner": "root"}, UNKNOWN),
+    ):
+        yield name, artifact("a", **change), reason
+    short = {**hidden["withheld"], "tag": "ab" * 31}
+    long_id = {**hidden["withheld"], "keyId": "ab" * 32}
+    for name, change, reason in (
+        ("withheld without its tag", {"withheld": None}, MISSING),
+        ("tag too short", {"withheld": short}, INVALID),
+        ("keyId of 32 bytes", {"withheld": long_id}, INVALID),
+        ("withheld with another member", {"withheld": {**hidden["withheld"], "x": 1}}, UNKNOWN),
+        ("withheld without a keyId", {"withheld": {"tag": "ab" * 32}}, MISSING),
+    ):
+        yield name, without_none({**hidden, **change}), reason
+
+
+def bad_comparisons(one):
+    many = [f"n{i:03}#/mode" for i in range(257)]
+    for name, change, reason in (
+        ("another profile", {"profile": "files/v2"}, NEWER),
+        ("ignore descends", {"ignore": ["b#/mode", "a#/mode"]}, INVALID),
+        ("ignore twice", {"ignore": ["a#/mode", "a#/mode"]}, INVALID),
+        ("ignore another pointer", {"ignore": ["a#/size"]}, INVALID),
+        ("ignore without a pointer", {"ignore": ["a"]}, INVALID),
+        ("ignore a pattern", {"ignore": ["a//b#/mode"]}, INVALID),
+        ("ignore 257 pointers", {"ignore": many}, INVALID),
+        ("unmeasured unknown", {"unmeasured": "ignore"}, INVALID),
+        ("comparison without unmeasured", {"unmeasured": None}, MISSING),
+        ("comparison without a profile", {"profile": None}, MISSING),
+        ("comparison with another member", {"zone": 1}, UNKNOWN),
+    ):
+        yield name, manifest_value(one, comparison=comparison(**change)), reason
+
+
+def trees():
+    def listing(*entries, **others):
+        return without_none({"entries": list(entries), "schema": "cairn.tree/v1", **others})
+
+    def entry(name, content=b"", **others):
+        value = {"digests": digests_of(content), "kind": "file", "mode": "0644", "name": name}
+        return without_none({**value, "size": len(content), **others})
+
+    tag = crypto.withheld_tag(SECRET, "prod/web", "app/.env", "", b"secret")
+    hidden = {"keyId": crypto.secret_key_id(SECRET).hex(), "tag": tag.hex()}
+    secret = entry(".env", digests=None, size=None, withheld=hidden)
+    link = entry("l", b"a", kind="symlink", mode="0777")
+    folder = entry("d", kind="directory", mode="0755")
+    for name, value, reason in (
+        ("one file", listing(entry("a", b"1")), None),
+        ("all kinds", listing(secret, entry("a/b", b"1"), folder, link), None),
+        ("entries descend", listing(entry("b"), entry("a")), INVALID),
+        ("one name twice", listing(entry("a"), entry("a")), INVALID),
+        ("a tree inside", listing(entry("a", kind="tree")), INVALID),
+        ("an image inside", listing(entry("a", kind="image")), INVALID),
+        ("name with dots", listing(entry("a/../b")), INVALID),
+        ("no mode", listing(entry("a", mode=None)), MISSING),
+        ("no size", listing(entry("a", size=None)), MISSING),
+        ("size negative", listing(entry("a", size=-1)), INVALID),
+        ("storage stated", listing(entry("a", storage="stored")), UNKNOWN),
+        ("withheld tag too short", listing({**secret, "withheld": {**hidden, "tag": "00"}}), INVALID),
+        ("another member", listing(zone=1), UNKNOWN),
+        ("no entries member", listing(entries=None), MISSING),
+        ("entries is an object", listing(entries={}), INVALID),
+        ("a later schema", listing(schema="cairn.tree/v2"), NEWER),
+        ("line feed at the end", canon.encode(listing(entry("a"))) + b"\n", "JSON_NOT_CANONICAL"),
+    ):
+        yield case("tree", name, value, reason)
+
+
+def withheld_values():
+    for name, environment, artifact_name, pointer, value in (
+        ("whole file", "prod/web", ".env", "", b"secret"),
+        ("empty value", "prod/web", ".env", "", b""),
+        ("another environment", "prod/db", ".env", "", b"secret"),
+        ("entry of a tree", "prod/web", "app/.env", "", b"secret"),
+        ("with a pointer", "prod/web", ".env", "/data/password", b"secret"),
+        ("lengths part what joins alike", "prod/web", ".en", "v", b"secret"),
+    ):
+        inputs = {"key_hex": SECRET.hex(), "environment": environment, "artifact": artifact_name}
+        inputs |= {"pointer": pointer, "value_hex": value.hex()}
+        yield {"name": f"withheld: {name}", "kind": "withheld", **inputs}, {"ok": True}
+
+
+def build():
+    for cases in (policies, manifests, trees, withheld_values):
+        yield from cases()
+
+
+def run(case_value):
+    kind = case_value["kind"]
+    if kind == "withheld":
+        key, value = bytes.fromhex(case_value["key_hex"]), bytes.fromhex(case_value["value_hex"])
+        names = (case_value[name] for name in ("environment", "artifact", "pointer"))
+        tag = crypto.withheld_tag(key, *names, value)
+        return {"key_id_hex": crypto.secret_key_id(key).hex(), "tag_hex": tag.hex()}
+    data = case_value["document_text"].encode()
+    if kind == "policy":
+        documents.policy(data)
+    elif kind == "tree":
+        documents.tree(data)
+    else:
+        manifest = documents.manifest(data)
+        shown = sorted(manifest.digest_set)
+        digest = manifest.artifacts_digest.hex()
+        return {**both(data), "artifacts_digest_hex": digest, "digest_set_hex": [d.hex() for d in shown]}
+    return both(data)
+
+
+def both(data):
+    return {"blake3_hex": crypto.blake(data).hex(), "sha256_hex": crypto.sha256(data).hex()}

@@ -1,0 +1,179 @@
+"""notes.json: verifier keys and checkpoints."""
+
+from .. import crypto, notes
+from ..canon import Refused
+from ..crypto import Signer
+from ..names import base64_bytes, base64_text
+
+DESCRIPTION = (
+    "Verifier keys (`vkey`) and checkpoints (`note_base64`, read with `log_vkey`, perhaps "
+    "`clock_vkey`, at the time `now`, in unix seconds). A reason of null: SPEC names no code. "
+    "`clock_time` is null without a clock cosignature that is known."
+)
+SPEC = "2, 6, 9.1"
+
+ORIGIN = "ledger.example/one"
+LOG, CLOCK, WITNESS = Signer("note log"), Signer("note clock"), Signer("note witness")
+LOG_VKEY = notes.Vkey(ORIGIN, notes.LOG_KEY, LOG.public)
+CLOCK_VKEY = notes.Vkey(f"{ORIGIN}/clock", notes.CLOCK_KEY, CLOCK.public)
+NOW = 1_767_323_045
+ROOT = crypto.sha256(b"cairn vectors root")
+TEXT = notes.note_text(ORIGIN, 1234, ROOT)
+LOG_LINE = notes.log_line(LOG, ORIGIN, TEXT)
+CLOCK_LINE = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW - 5)
+
+
+def unknown_line(number=0):
+    key_id = notes.key_id("witness.example", 4, WITNESS.public)
+    signature = WITNESS.sign(b"%d" % number)
+    return notes.signature_line("witness.example", key_id, bytes(8) + signature)
+
+
+def vkey_cases():
+    for name, vkey in (
+        ("log key", LOG_VKEY),
+        ("clock key", CLOCK_VKEY),
+        ("key of an unknown type", LOG_VKEY._replace(kind=2)),
+        ("shortest name", LOG_VKEY._replace(name="a")),
+        ("longest origin", LOG_VKEY._replace(name="o" * 240)),
+    ):
+        yield {"name": name, "vkey": vkey.text()}, {"ok": True, "key_id_hex": vkey.id.hex()}
+    good = LOG_VKEY.text()
+    name, key_id, body = good.split("+", 2)
+    weak = notes.Vkey(ORIGIN, 1, b"\x01" + bytes(31)).text()
+    high = notes.Vkey(ORIGIN, 1, (2**255 - 19 + 3).to_bytes(32, "little")).text()
+    long_body = base64_text(base64_bytes(body) + b"\x00")
+    for what, vkey, reason in (
+        ("wrong key ID", f"{name}+{'0' * 8}+{body}", "JSON_INVALID_VALUE"),
+        ("key ID in capitals", f"{name}+{key_id.upper()}+{body}", "JSON_INVALID_VALUE"),
+        ("key ID of another name", good.replace("one", "two"), "JSON_INVALID_VALUE"),
+        ("no name", f"+{key_id}+{body}", "JSON_INVALID_VALUE"),
+        ("space in the name", good.replace("/", " "), "JSON_INVALID_VALUE"),
+        ("two parts", f"{name}+{body}", "JSON_INVALID_VALUE"),
+        ("key too long", f"{name}+{key_id}+{long_body}", "JSON_INVALID_VALUE"),
+        ("base64 without padding", good.rstrip("=")[:-1], "JSON_INVALID_VALUE"),
+        ("line feed at the end", good + "\n", "JSON_INVALID_VALUE"),
+        ("key of small order", weak, "KEY_WEAK"),
+        ("key with y above p", high, "KEY_WEAK"),
+    ):
+        yield {"name": f"vkey: {what}", "vkey": vkey}, {"ok": False, "reason": reason}
+
+
+def note_case(name, note, ok=True, reason=None, clock=True, now=NOW, **expected):
+    inputs = {"name": name, "log_vkey": LOG_VKEY.text(), "now": now}
+    if clock:
+        inputs["clock_vkey"] = CLOCK_VKEY.text()
+    inputs["note_base64"] = base64_text(note)
+    return inputs, {"ok": ok, **({} if ok else {"reason": reason}), **expected}
+
+
+def good_notes():
+    full = TEXT + b"\n" + LOG_LINE + CLOCK_LINE
+    yield note_case("log only", TEXT + b"\n" + LOG_LINE, clock_time=None)
+    yield note_case("log and clock", full, clock_time=NOW - 5)
+    yield note_case("clock first", TEXT + b"\n" + CLOCK_LINE + LOG_LINE, clock_time=NOW - 5)
+    yield note_case("clock key not known", full, clock=False, clock_time=None)
+    lines = unknown_line() + LOG_LINE + unknown_line(1) + CLOCK_LINE
+    yield note_case("unknown lines are ignored", TEXT + b"\n" + lines, clock_time=NOW - 5)
+    other = notes.signature_line(ORIGIN, b"\x00\x01\x02\x03", bytes(64))
+    yield note_case("log's name, other key ID", TEXT + b"\n" + other + LOG_LINE)
+    other = notes.signature_line("other.example", LOG_VKEY.id, bytes(64))
+    yield note_case("log's key ID, other name", TEXT + b"\n" + other + LOG_LINE)
+    empty = notes.note_text(ORIGIN, 0, crypto.sha256(b""))
+    yield note_case("size 0", empty + b"\n" + notes.log_line(LOG, ORIGIN, empty), size=0)
+    many = b"".join(unknown_line(i) for i in range(59))
+    yield note_case("64 lines", TEXT + b"\n" + many + LOG_LINE)
+    ahead = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW + 300)
+    yield note_case("clock 300 s ahead", TEXT + b"\n" + LOG_LINE + ahead, clock_time=NOW + 300)
+    old = notes.clock_line(CLOCK, ORIGIN, TEXT, 1)
+    yield note_case("clock long ago", TEXT + b"\n" + LOG_LINE + old, clock_time=1)
+
+
+def bad_signatures():
+    def refused(name, *lines):
+        note = TEXT + b"\n" + b"".join(lines)
+        return note_case(name, note, False, "NOTE_SIGNATURE")
+
+    other_text = notes.note_text(ORIGIN, 1235, ROOT)
+    yield refused("log signature over another text", notes.log_line(LOG, ORIGIN, other_text))
+    short = notes.signature_line(ORIGIN, LOG_VKEY.id, LOG.sign(TEXT)[:63])
+    yield refused("log signature of 63 bytes", short)
+    forged = notes.signature_line(ORIGIN, LOG_VKEY.id, WITNESS.sign(TEXT))
+    yield refused("log line signed by another key", forged)
+    yield refused("one good and one bad log line", LOG_LINE, forged)
+    zero = (8 * b"\x00") + CLOCK.sign(notes.cosigned_message(TEXT, NOW))
+    changed = notes.signature_line(CLOCK_VKEY.name, CLOCK_VKEY.id, zero)
+    yield refused("clock line with another time", LOG_LINE, changed)
+    bare = NOW.to_bytes(8, "big") + CLOCK.sign(TEXT)
+    bare = notes.signature_line(CLOCK_VKEY.name, CLOCK_VKEY.id, bare)
+    yield refused("clock signature over the bare text", LOG_LINE, bare)
+    timeless = notes.signature_line(CLOCK_VKEY.name, CLOCK_VKEY.id, CLOCK.sign(TEXT))
+    yield refused("clock line without a time", LOG_LINE, timeless)
+    ahead = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW + 301)
+    note = TEXT + b"\n" + LOG_LINE + ahead
+    yield note_case("clock 301 s ahead", note, False, "NOTE_FROM_THE_FUTURE")
+    yield note_case("clock 301 s ahead of nobody", note, clock=False)
+
+
+def signed(text):
+    """A note over any text, well signed."""
+    return text + b"\n" + notes.log_line(LOG, ORIGIN, text)
+
+
+def malformed_notes():
+    root = base64_text(ROOT)
+    for name, text in (
+        ("extension line", TEXT + b"extension\n"),
+        ("no root", f"{ORIGIN}\n1234\n".encode()),
+        ("size with a leading zero", f"{ORIGIN}\n01234\n{root}\n".encode()),
+        ("size with a sign", f"{ORIGIN}\n+1234\n{root}\n".encode()),
+        ("size empty", f"{ORIGIN}\n\n{root}\n".encode()),
+        ("size in hex", f"{ORIGIN}\n4d2\n{root}\n".encode()),
+        ("root of 31 bytes", notes.note_text(ORIGIN, 1234, ROOT[:31])),
+        ("root without padding", f"{ORIGIN}\n1234\n{root.rstrip('=')}\n".encode()),
+        ("root with trailing bits", f"{ORIGIN}\n1234\n{root[:-2]}B=\n".encode()),
+        ("carriage returns", f"{ORIGIN}\r\n1234\r\n{root}\r\n".encode()),
+        ("another origin", notes.note_text("ledger.example/two", 1234, ROOT)),
+        ("origin empty", notes.note_text("", 1234, ROOT)),
+    ):
+        yield note_case(f"malformed: {name}", signed(text), False)
+    line = LOG_LINE.decode()
+    for name, note in (
+        ("nothing", b""),
+        ("text alone", TEXT),
+        ("no signature", TEXT + b"\n"),
+        ("unknown signatures only", TEXT + b"\n" + unknown_line()),
+        ("clock alone", TEXT + b"\n" + CLOCK_LINE),
+        ("no empty line", TEXT + LOG_LINE),
+        ("no line feed at the end", (TEXT + b"\n" + LOG_LINE)[:-1]),
+        ("hyphen for the dash", TEXT + b"\n" + line.replace("\u2014", "-").encode()),
+        ("two spaces", TEXT + b"\n" + line.replace(" ", "  ", 1).encode()),
+        ("signature is not base64", TEXT + b"\n" + line.replace("=", "*").encode()),
+        ("empty line after the signatures", TEXT + b"\n" + LOG_LINE + b"\n"),
+        ("not UTF-8", TEXT + b"\n" + LOG_LINE + b"\xff\n"),
+        ("65 lines", TEXT + b"\n" + b"".join(map(unknown_line, range(60))) + LOG_LINE),
+    ):
+        yield note_case(f"malformed: {name}", note, False)
+    key_id = notes.key_id("w", 4, WITNESS.public)
+    long_line = notes.signature_line("w", key_id, bytes(12_300))
+    yield note_case("malformed: over 16,384 bytes", TEXT + b"\n" + long_line + LOG_LINE, False)
+
+
+def build():
+    for cases in (vkey_cases, good_notes, bad_signatures, malformed_notes):
+        yield from cases()
+
+
+def run(case):
+    if "vkey" in case:
+        vkey = notes.parse_vkey(case["vkey"])
+        found = {"key_name": vkey.name, "key_type": vkey.kind, "public_hex": vkey.public.hex()}
+        return {**found, "key_id_hex": vkey.id.hex()}
+    log_key = notes.parse_vkey(case["log_vkey"])
+    clock_key = notes.parse_vkey(case["clock_vkey"]) if "clock_vkey" in case else None
+    note = base64_bytes(case["note_base64"])
+    head = notes.open_checkpoint(note, log_key, clock_key, case["now"])
+    if head.origin != log_key.name:
+        raise Refused(None)
+    found = {"origin": head.origin, "size": head.size, "root_hex": head.root.hex()}
+    return {**found, "clock_time": head.clock_time}

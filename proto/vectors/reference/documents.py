@@ -1,0 +1,200 @@
+"""Documents: policies, manifests and tree listings (SPEC 4 and 5)."""
+
+from typing import NamedTuple
+
+from . import canon, crypto, names
+from .canon import Refused, array, ascending, integer, known, members, require
+from .entries import ACTIONS, digests
+
+POLICY_BYTES_MAX = 262_144
+MANIFEST_BYTES_MAX = 4_194_304
+TREE_BYTES_MAX = 268_435_456
+KINDS = (
+    "file symlink directory tree image image-index image-manifest image-config image-layer"
+).split()
+TREE_KINDS = ("file", "symlink", "directory")
+
+
+class Deployer(NamedTuple):
+    key: bytes
+    actions: tuple
+    patterns: tuple
+
+
+class Policy(NamedTuple):
+    """`admins` and `deployers` are by keyid."""
+
+    version: int
+    admins: dict
+    threshold: int
+    deployers: dict
+    rules: list  # (pattern, approvals or None, maxStaleness or None)
+
+    def approvals(self, environment):
+        """The strictest k of all rules that match; 1 where there is none (SPEC 7.6)."""
+        found = [k for pattern, k, _ in self.rules if k and names.matches(pattern, environment)]
+        return max(found, default=1)
+
+    def max_staleness(self, environment):
+        found = [s for pattern, _, s in self.rules if s and names.matches(pattern, environment)]
+        return min(found, default=None)
+
+
+class Manifest(NamedTuple):
+    artifacts_digest: bytes
+    digest_set: frozenset  # sha256 of what is not withheld
+    value: dict
+
+
+def _key(value):
+    key = names.base64_bytes(value, 32)
+    if not crypto.key_ok(key):
+        raise Refused("KEY_WEAK")
+    return key
+
+
+def _named_keys(items, required, low, high):
+    """Keys strictly ascending by name, none of them twice."""
+    array(items, low, high)
+    for item in items:
+        members(item, required)
+        require(names.is_label(item["name"]), "name of a key")
+    ascending([item["name"] for item in items], "keys must ascend by name")
+    keys = [_key(item["key"]) for item in items]
+    require(len(set(keys)) == len(keys), "one key twice")
+    return keys
+
+
+def _deployer(item, key):
+    actions, patterns = item["actions"], item["environments"]
+    array(actions, 0, len(ACTIONS))
+    require(all(action in ACTIONS for action in actions), "actions")
+    ascending(actions, "actions")
+    array(patterns, 1, 64)
+    require(all(names.is_pattern(pattern) for pattern in patterns), "environments")
+    ascending(patterns, "environments")
+    return Deployer(key, tuple(actions), tuple(patterns))
+
+
+def _rule(rule):
+    members(rule, ("environments",), ("approvals", "maxStaleness"))
+    require(names.is_pattern(rule["environments"]), "environments of a rule")
+    require("approvals" in rule or "maxStaleness" in rule, "a rule that says nothing")
+    if "approvals" in rule:
+        integer(rule["approvals"], 1, 16)
+    if "maxStaleness" in rule:
+        integer(rule["maxStaleness"], 1, 2**31 - 1)
+    return rule["environments"], rule.get("approvals"), rule.get("maxStaleness")
+
+
+def policy(data):
+    require(len(data) <= POLICY_BYTES_MAX, "policy too long")
+    value = canon.decode(data)
+    known(value, "schema", "cairn.policy/v1")
+    members(value, ("admins", "deployers", "rules", "schema", "version"))
+    admins = members(value["admins"], ("keys", "threshold"))
+    admin_keys = _named_keys(admins["keys"], ("key", "name"), 1, 64)
+    integer(admins["threshold"], 1, len(admin_keys))
+    shape = ("actions", "environments", "key", "name")
+    deployer_keys = _named_keys(value["deployers"], shape, 0, 1024)
+    deployers = [_deployer(item, key) for item, key in zip(value["deployers"], deployer_keys)]
+    rules = [_rule(rule) for rule in array(value["rules"], 0, 256)]
+    ascending([rule[0] for rule in rules], "rules")
+    return Policy(
+        integer(value["version"], 1),
+        {crypto.keyid(key): key for key in admin_keys},
+        admins["threshold"],
+        {crypto.keyid(deployer.key): deployer for deployer in deployers},
+        rules,
+    )
+
+
+def withheld(value):
+    members(value, ("keyId", "tag"))
+    return names.hex_bytes(value["keyId"], 16), names.hex_bytes(value["tag"], 32)
+
+
+def _artifact(item):
+    required, optional = ("kind", "name", "storage"), ("mediaType", "mode", "parent", "platform")
+    members(item, required, optional + ("digests", "size", "withheld"))
+    require(names.is_kind(item["kind"]) and item["kind"] in KINDS, "kind")
+    root_tree = item["name"] == "." and item["kind"] == "tree"
+    require(root_tree or names.is_file_name(item["name"]), "name")
+    require(item["storage"] in ("stored", "external", "withheld"), "storage")
+    hidden = item["storage"] == "withheld"
+    for member in ("withheld",) if hidden else ("digests", "size"):
+        if member not in item:
+            raise Refused("JSON_MISSING_MEMBER", member)
+    for member in ("digests", "size") if hidden else ("withheld",):
+        require(member not in item, f"{member} does not go with this storage")
+    if hidden:
+        withheld(item["withheld"])
+    else:
+        digests(item["digests"])
+        integer(item["size"], 0)
+    if "mediaType" in item:
+        require(names.is_printable(item["mediaType"]), "mediaType")
+    if "mode" in item:
+        require(names.is_mode(item["mode"]), "mode")
+    if "platform" in item:
+        require(names.is_platform(item["platform"]), "platform")
+
+
+def _comparison(value):
+    require(isinstance(value, dict), "comparison")
+    known(value, "profile", "files/v1")
+    members(value, ("ignore", "profile", "unmeasured"))
+    for pointer in array(value["ignore"], 0, 256):
+        require(isinstance(pointer, str) and pointer.endswith("#/mode"), "ignore")
+        name = pointer.removesuffix("#/mode")
+        require(name in ("*", ".") or names.is_file_name(name), "ignore")
+    ascending(value["ignore"], "ignore")
+    require(value["unmeasured"] in ("refuse", "accept"), "unmeasured")
+
+
+def manifest(data):
+    require(len(data) <= MANIFEST_BYTES_MAX, "manifest too long")
+    value = canon.decode(data)
+    known(value, "schema", "cairn.manifest/v1")
+    members(value, ("artifacts", "comparison", "schema"))
+    _comparison(value["comparison"])
+    artifacts = array(value["artifacts"], 1, 8192)
+    for item in artifacts:
+        _artifact(item)
+    ascending([item["name"] for item in artifacts], "artifacts")
+    present = {item["name"] for item in artifacts}
+    for item in artifacts:
+        if "parent" in item:
+            parent = item["parent"]
+            require(isinstance(parent, str) and parent in present, "parent")
+            require(parent != item["name"], "parent")
+    shown = [item for item in artifacts if item["storage"] != "withheld"]
+    return Manifest(
+        crypto.blake(canon.encode_fast(artifacts)),
+        frozenset(bytes.fromhex(item["digests"]["sha256"]) for item in shown),
+        value,
+    )
+
+
+def tree(data):
+    require(len(data) <= TREE_BYTES_MAX, "tree listing too long")
+    value = canon.decode(data)
+    known(value, "schema", "cairn.tree/v1")
+    members(value, ("entries", "schema"))
+    require(isinstance(value["entries"], list), "entries")
+    for item in value["entries"]:
+        if isinstance(item, dict) and "withheld" in item:
+            members(item, ("kind", "mode", "name", "withheld"))
+            withheld(item["withheld"])
+        else:
+            members(item, ("digests", "kind", "mode", "name", "size"))
+            digests(item["digests"])
+            integer(item["size"], 0)
+        require(item["kind"] in TREE_KINDS, "kind")
+        require(names.is_mode(item["mode"]), "mode")
+        require(names.is_file_name(item["name"]), "name")
+    ascending([item["name"] for item in value["entries"]], "entries")
+    return value
+
+
+DECODERS = {"genesis": policy, "policy": policy, "release": manifest}
