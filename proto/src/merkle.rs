@@ -143,6 +143,20 @@ impl Frontier {
         })
     }
 
+    /// The right edge of the first `size` leaves of a store; `None` where it does not reach.
+    pub fn of(nodes: &impl Nodes, size: TreeSize) -> Option<Self> {
+        let mut edge = Vec::new();
+        let mut start = 0_u64;
+        for level in (0..u64::BITS).rev() {
+            let width = 1_u64.wrapping_shl(level);
+            if size.0 & width != 0 {
+                edge.push(nodes.node(level, start.wrapping_shr(level))?);
+                start = start.wrapping_add(width);
+            }
+        }
+        Self::from_parts(size, edge)
+    }
+
     /// Roots of the complete subtrees, largest first.
     pub fn nodes(&self) -> &[NodeHash] {
         &self.nodes

@@ -11,6 +11,8 @@ import argparse
 import json
 import sys
 
+sys.dont_write_bytecode = True  # this folder holds sources and vectors only
+
 from reference import harness, http_audit, rfc6962
 from reference.canon import Refused
 

@@ -246,7 +246,7 @@ class Verifier:
         if trie.ACTION_CODES[predicate["action"]] != row.action:
             refuse("another action")
         if predicate["ledger"] != self.trust.genesis.hex():
-            refuse("another ledger", "WRONG_LEDGER")
+            refuse("another ledger")
         return envelope
 
     def policies(self, bundle, row, policy_row):
@@ -279,7 +279,7 @@ class Verifier:
         """Every policy satisfies section 7 with the one before; the first is the pinned genesis."""
         if not lines or merkle.leaf_hash(lines[0].leaf) != self.trust.genesis:
             refuse("another genesis")
-        chain = []
+        chain, previous = [], b""
         for line in lines:
             envelope = entries.decode(line.leaf)
             kind = "policy" if chain else "genesis"

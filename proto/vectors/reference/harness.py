@@ -1,8 +1,9 @@
 """Writes vector files and checks them, one module of `cases` for each file.
 
 A module offers DESCRIPTION, SPEC, `build()`, which yields (inputs, expected), and
-`run(case)`, which returns what it computes from the inputs or raises Refused. What is
-observed is stored beside the inputs; `expected` is what the author says it must be.
+`run(case, earlier)`, which returns what it computes from the inputs or raises Refused;
+`earlier` are the cases of the file before it, by name. What is observed is stored beside the
+inputs; `expected` is what the author says it must be.
 """
 
 import json
@@ -38,9 +39,9 @@ FILES = {
 }
 
 
-def observe(module, case):
+def observe(module, case, earlier):
     try:
-        return {"ok": True, **module.run(case)}
+        return {"ok": True, **module.run(case, earlier)}
     except Refused as refused:
         step = {} if refused.step is None else {"step": refused.step}
         return {"ok": False, "reason": refused.reason, **step}
@@ -52,23 +53,28 @@ def differences(observed, stored):
 
 
 def build(module):
-    cases, seen = [], set()
+    cases = {}
     for inputs, expected in module.build():
         name = inputs["name"]
-        observed = observe(module, inputs)
+        observed = observe(module, inputs, cases)
         wrong = differences(expected, observed)
-        if wrong or name in seen:
+        if name in cases:
+            raise AssertionError(f"two cases are named {name}")
+        if wrong:
             found = {field: observed.get(field) for field in wrong}
             raise AssertionError(f"{name}: expected {expected}, observed {found}")
-        seen.add(name)
-        cases.append({**inputs, **observed})
-    return {"description": module.DESCRIPTION, "spec": module.SPEC, "cases": cases}
+        cases[name] = {**inputs, **observed}
+    head = {"description": module.DESCRIPTION, "spec": module.SPEC}
+    return {**head, "cases": list(cases.values())}
 
 
 def dump(value):
     """One line a case: small, and differences can be read."""
-    head = json.dumps({k: v for k, v in value.items() if k != "cases"}, indent=1)
-    lines = ",\n".join(json.dumps(case, ensure_ascii=True) for case in value["cases"])
+    head = json.dumps(
+        {k: v for k, v in value.items() if k != "cases"}, indent=1, ensure_ascii=False
+    )
+    short = {"ensure_ascii": False, "separators": (",", ":")}
+    lines = ",\n".join(json.dumps(case, **short) for case in value["cases"])
     return head.rstrip("}\n") + ',\n "cases": [\n' + lines + "\n]}\n"
 
 
@@ -89,8 +95,10 @@ def check(folder):
     passed = failed = 0
     for name, module in FILES.items():
         cases = json.loads((pathlib.Path(folder) / name).read_text(encoding="utf-8"))["cases"]
+        earlier = {}
         for case in cases:
-            wrong = differences(observe(module, case), case)
+            wrong = differences(observe(module, case, earlier), case)
+            earlier[case["name"]] = case
             passed, failed = passed + (not wrong), failed + bool(wrong)
             if wrong:
                 print(f"{name}: {case['name']}: differs in {', '.join(wrong)}")

@@ -180,7 +180,9 @@ class Audit:
 
     def report(self):
         head = self.head
-        age = None if head is None or head.clock_time is None else int(time.time()) - head.clock_time
+        age = (
+            None if head is None or head.clock_time is None else int(time.time()) - head.clock_time
+        )
         return {
             "ok": not self.problems,
             "origin": self.trust.origin,

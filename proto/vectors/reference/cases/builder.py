@@ -118,12 +118,21 @@ def sign(value, signers):
     return canon.encode(envelope_value(canon.encode(value), signers))
 
 
+def forged(value, signers, forger):
+    """An envelope in which one signature is over something else."""
+    envelope = envelope_value(canon.encode(value), signers)
+    for item in envelope["signatures"]:
+        if item["keyid"] == forger.keyid:
+            item["sig"] = base64_text(forger.sign(b"something else"))
+    return canon.encode(envelope)
+
+
 def map_record(covers, root, rows, time):
     value = {"cairn": "map/v1", "covers": covers, "root": root.hex(), "rows": rows, "time": time}
     return canon.encode(value)
 
 
-def genesis_predicate(origin, log, clock, **others):
+def genesis_predicate(origin, log, clock, /, **others):
     return {
         "clockKey": notes.Vkey(f"{origin}/clock", notes.CLOCK_KEY, clock.public).text(),
         "logKey": notes.Vkey(origin, notes.LOG_KEY, log.public).text(),
@@ -143,12 +152,13 @@ class Book:
         self.ledger = rules.Ledger()
         self.documents, self.leaves, self.raw = [], [], []
         self.last = {}  # environment -> its last manifest
+        self.policies = []  # (index, leaf, document) of each policy in force so far
         self.time = MAP_TIME
 
     def add(self, name, leaf, document=None, expect=None):
         """Append a leaf; `expect` is the reason it must be refused for."""
         self.raw.append(leaf)
-        item = {"name": name, "leaf_text": leaf.decode()}
+        item = {"name": name}
         if document is not None:
             if document not in self.documents:
                 self.documents.append(document)
@@ -161,6 +171,8 @@ class Book:
             entry, reason = None, refused.reason
         if reason != expect:
             raise AssertionError(f"{name}: expected {expect}, got {reason}")
+        if isinstance(entry, entries.Envelope) and entry.kind != "release":
+            self.policies.append((len(self.raw) - 1, leaf, document))
         return entry
 
     def genesis(self, name, document, signers, expect=None, **others):
@@ -208,25 +220,19 @@ class Book:
         values = {**values, "time": self.time, **others}
         self.add(name, map_record(**values), None, expect)
 
-    def case(self, name, **others):
-        documents = [document.decode() for document in self.documents]
-        return {"name": name, **others, "documents_text": documents, "leaves": self.leaves}
-
-    def checkpoint(self, clock_time=None):
-        """A signed note of all leaves."""
-        root = merkle.root([merkle.leaf_hash(leaf) for leaf in self.raw])
-        text = notes.note_text(self.origin, len(self.raw), root)
+    def checkpoint(self, raw, clock_time=None):
+        """A signed note of these leaves."""
+        root = merkle.root([merkle.leaf_hash(leaf) for leaf in raw])
+        text = notes.note_text(self.origin, len(raw), root)
         note = text + b"\n" + notes.log_line(self.log, self.origin, text)
         if clock_time is not None:
             note += notes.clock_line(self.clock, self.origin, text, clock_time)
         return note
 
-    def trust(self):
+    def trust_keys(self):
         predicate = genesis_predicate(self.origin, self.log, self.clock)
-        return {
-            "schema": "cairn.trust/v1",
-            "origin": self.origin,
-            "logKey": predicate["logKey"],
-            "clockKey": predicate["clockKey"],
-            "genesis": self.ledger.genesis.hex(),
-        }
+        return {name: predicate[name] for name in ("origin", "logKey", "clockKey")}
+
+    def trust(self):
+        genesis = self.ledger.genesis.hex()
+        return {"schema": "cairn.trust/v1", **self.trust_keys(), "genesis": genesis}

@@ -3,6 +3,7 @@
 from .. import canon, crypto, documents
 from ..crypto import Signer
 from ..names import base64_text
+from . import edits
 from .builder import (
     artifact,
     comparison,
@@ -18,7 +19,7 @@ from .builder import (
 DESCRIPTION = (
     "Documents. `kind` is policy, manifest or tree with `document_text`, or `withheld`: the tag "
     "and key id of a value under `key_hex`. `digest_set_hex` is the set of sha256 that a release "
-    "of the manifest has, ascending."
+    "of the manifest has, ascending." + edits.HOW_TO_READ
 )
 SPEC = "1, 4, 5"
 
@@ -57,13 +58,17 @@ def policies():
 
 def bad_admins(one, two):
     keys = two["admins"]["keys"]
-    for what, key in (("of small order", SMALL_ORDER), ("y above p", HIGH_Y), ("no point", NO_POINT)):
+    for what, key in (
+        ("of small order", SMALL_ORDER),
+        ("y above p", HIGH_Y),
+        ("no point", NO_POINT),
+    ):
         listed = [{"key": base64_text(key), "name": "a"}]
         yield f"admin key {what}", with_admins(one, listed), "KEY_WEAK"
     yield "no admin", with_admins(one, []), INVALID
     many = [named_key(Signer(f"admin {i}"), f"a{i:02}") for i in range(65)]
-    yield "65 admins", with_admins(one, many), INVALID
     yield "64 admins", with_admins(one, many[:64]), None
+    yield "65 admins", with_admins(one, many), INVALID
     yield "threshold 0", with_admins(one, keys, 0), INVALID
     yield "threshold above the admins", with_admins(one, keys, 3), INVALID
     yield "admins descend", with_admins(one, keys[::-1]), INVALID
@@ -100,6 +105,8 @@ def bad_deployers():
     yield "deployers descend", with_deployers(two, one), INVALID
     yield "one deployer key twice", with_deployers(one, {**one, "name": "dave"}), INVALID
     yield "one deployer name twice", with_deployers(one, {**two, "name": "bob"}), INVALID
+    most = {"environments": [f"e{i:02}" for i in range(64)]}
+    yield "deployer: 64 environments", with_deployers({**one, **most}), None
     for name, change in (
         ("unknown action", {"actions": ["approve"]}),
         ("actions descend", {"actions": ["rollback", "release"]}),
@@ -112,8 +119,6 @@ def bad_deployers():
         ("65 environments", {"environments": [f"e{i:02}" for i in range(65)]}),
     ):
         yield f"deployer: {name}", with_deployers({**one, **change}), INVALID
-    most = {"environments": [f"e{i:02}" for i in range(64)]}
-    yield "deployer: 64 environments", with_deployers({**one, **most}), None
     yield "deployer: no actions", with_deployers(without_none({**one, "actions": None})), MISSING
 
 
@@ -158,18 +163,20 @@ def manifests():
         ("smallest", manifest_value(one)),
         ("withheld", manifest_value(hidden, one)),
         ("withheld only", manifest_value(hidden)),
-        ("the digest of a withheld artifact is not in the set", manifest_value(hidden, kinds[4])),
         ("one content under two names", manifest_value(one, artifact("b", b"1"))),
         ("kinds and storage", manifest_value(*kinds)),
         ("image", manifest_value(*layers)),
         ("root tree", manifest_value(artifact(".", b"t", kind="tree"))),
         ("ignore pointers", manifest_value(one, comparison=ignoring)),
-        ("names sort bytewise", manifest_value(*(artifact(n) for n in ("B", "a", "a-", "a/b", "\u00e9"))))),
+        ("names sort bytewise", manifest_value(*map(artifact, ("B", "a-", "a/b", "\u00e9")))),
         ("platform with a variant", manifest_value(artifact("a", platform="linux/arm/v7"))),
     ):
         yield case("manifest", name, value)
     yield from (case("manifest", n, v, r) for n, v, r in bad_manifests(one))
-    yield from (case("manifest", n, manifest_value(v), r) for n, v, r in bad_artifacts(hidden))
+    yield from (
+        case("manifest", f"artifact: {n}", manifest_value(v), r)
+        for n, v, r in bad_artifacts(hidden)
+    )
     yield from (case("manifest", n, v, r) for n, v, r in bad_comparisons(one))
 
 
@@ -233,7 +240,6 @@ def bad_artifacts(hidden):
 
 
 def bad_comparisons(one):
-    many = [f"n{i:03}#/mode" for i in range(257)]
     for name, change, reason in (
         ("another profile", {"profile": "files/v2"}, NEWER),
         ("ignore descends", {"ignore": ["b#/mode", "a#/mode"]}, INVALID),
@@ -241,7 +247,6 @@ def bad_comparisons(one):
         ("ignore another pointer", {"ignore": ["a#/size"]}, INVALID),
         ("ignore without a pointer", {"ignore": ["a"]}, INVALID),
         ("ignore a pattern", {"ignore": ["a//b#/mode"]}, INVALID),
-        ("ignore 257 pointers", {"ignore": many}, INVALID),
         ("unmeasured unknown", {"unmeasured": "ignore"}, INVALID),
         ("comparison without unmeasured", {"unmeasured": None}, MISSING),
         ("comparison without a profile", {"profile": None}, MISSING),
@@ -275,7 +280,11 @@ def trees():
         ("no size", listing(entry("a", size=None)), MISSING),
         ("size negative", listing(entry("a", size=-1)), INVALID),
         ("storage stated", listing(entry("a", storage="stored")), UNKNOWN),
-        ("withheld tag too short", listing({**secret, "withheld": {**hidden, "tag": "00"}}), INVALID),
+        (
+            "withheld tag too short",
+            listing({**secret, "withheld": {**hidden, "tag": "00"}}),
+            INVALID,
+        ),
         ("another member", listing(zone=1), UNKNOWN),
         ("no entries member", listing(entries=None), MISSING),
         ("entries is an object", listing(entries={}), INVALID),
@@ -301,17 +310,17 @@ def withheld_values():
 
 def build():
     for cases in (policies, manifests, trees, withheld_values):
-        yield from cases()
+        yield from edits.compacted("document", cases())
 
 
-def run(case_value):
+def run(case_value, earlier):
     kind = case_value["kind"]
     if kind == "withheld":
         key, value = bytes.fromhex(case_value["key_hex"]), bytes.fromhex(case_value["value_hex"])
         names = (case_value[name] for name in ("environment", "artifact", "pointer"))
         tag = crypto.withheld_tag(key, *names, value)
         return {"key_id_hex": crypto.secret_key_id(key).hex(), "tag_hex": tag.hex()}
-    data = case_value["document_text"].encode()
+    data = edits.text_of("document", case_value, earlier)
     if kind == "policy":
         documents.policy(data)
     elif kind == "tree":
@@ -320,7 +329,11 @@ def run(case_value):
         manifest = documents.manifest(data)
         shown = sorted(manifest.digest_set)
         digest = manifest.artifacts_digest.hex()
-        return {**both(data), "artifacts_digest_hex": digest, "digest_set_hex": [d.hex() for d in shown]}
+        return {
+            **both(data),
+            "artifacts_digest_hex": digest,
+            "digest_set_hex": [d.hex() for d in shown],
+        }
     return both(data)
 
 

@@ -2,7 +2,7 @@
 
 from .. import crypto, ed25519
 from ..crypto import Signer
-from ..ed25519 import BASE, IDENTITY, L, P, add, encode, multiply, negate
+from ..ed25519 import BASE, L, P, add, encode, multiply, negate
 
 DESCRIPTION = (
     "Strict Ed25519. `key_ok`: the public key is not KEY_WEAK; `ok`: the signature verifies. "
@@ -74,7 +74,9 @@ def ordinary():
 
 def small_order_keys():
     """R = rB and S = r: with k a multiple of 8, [k]A is the identity and the equation holds."""
-    encodings = {encode(point): f"order {order(i)}, multiple {i}" for i, point in enumerate(TORSION)}
+    encodings = {
+        encode(point): f"order {order(i)}, multiple {i}" for i, point in enumerate(TORSION)
+    }
     for y, sign, name in (
         (1, 1, "identity with the sign of x set"),
         (P - 1, 1, "order 2 with the sign of x set"),
@@ -115,7 +117,9 @@ def other_bad_keys():
 def small_order_nonces():
     """R of small order: R + [k]A = [S]B with S = ka where R is the identity."""
     secret = Secret()
-    encodings = {encode(point): f"order {order(i)}, multiple {i}" for i, point in enumerate(TORSION)}
+    encodings = {
+        encode(point): f"order {order(i)}, multiple {i}" for i, point in enumerate(TORSION)
+    }
     encodings[le(1 | 1 << 255)] = "identity with the sign of x set"
     encodings[le(P + 1)] = "identity, y is p + 1"
     for nonce_point, name in encodings.items():
@@ -181,7 +185,7 @@ def build():
         yield from cases()
 
 
-def run(case):
+def run(case, _earlier):
     parts = [bytes.fromhex(case[f"{name}_hex"]) for name in ("public", "message", "signature")]
     ok, key_ok = ed25519.verify(*parts), ed25519.public_key(parts[0]) is not None
     assert ok == crypto.verify(*parts) and key_ok == crypto.key_ok(parts[0]), case["name"]

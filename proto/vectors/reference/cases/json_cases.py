@@ -145,7 +145,7 @@ def build():
             yield {"name": name, "text_base64": base64_text(data)}, {"ok": False, "reason": reason}
 
 
-def run(case):
+def run(case, _earlier):
     data = base64_bytes(case["text_base64"])
     try:
         value = canon.decode_plainly(data)

@@ -80,7 +80,19 @@ BAD = {
     "platform": ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux//v7", "linux/am\u00e9"],
     "annotation-name": ["", "/a", ".a", "A", "a b", "a" * 128, "a:b"],
     "hex": ["0", "0A", "0x00", "00 ", "gg", "000"],
-    "base64": ["A", "AA", "AAA", "AA=", "AB==", "AAB=", "A===", "AA==AA==", "-_-_", "AA==\n", " AAAA"],
+    "base64": [
+        "A",
+        "AA",
+        "AAA",
+        "AA=",
+        "AB==",
+        "AAB=",
+        "A===",
+        "AA==AA==",
+        "-_-_",
+        "AA==\n",
+        " AAAA",
+    ],
 }
 MATCHES = (
     ("**", ["a", "a/b", EIGHT], []),
@@ -109,7 +121,7 @@ def build():
             yield {"name": name, **inputs}, {"ok": True, "matches": environment in good}
 
 
-def run(case):
+def run(case, _earlier):
     kind = case["kind"]
     if kind == "match":
         assert names.is_pattern(case["pattern"]) and names.is_environment(case["environment"])

@@ -113,7 +113,7 @@ def build():
         yield {"name": name, "op": "tile", "size": size, "level": level, "number": number}, {}
 
 
-def run(case):
+def run(case, _earlier):
     if case["op"] == "path":
         what, number, width = tiles.parse_path(case["path"])
         return {"what": what, "number": number, "width": width}

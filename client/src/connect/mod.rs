@@ -1,0 +1,245 @@
+//! One connection to one ledger's server: gRPC calls with deadlines, bounds and retries,
+//! and the plain HTTP read API beside them.
+//!
+//! Nothing that comes from here is trusted. Invariant: every call ends in bounded time and
+//! memory, and only calls that were not answered are sent again. All calls may be: reads
+//! change nothing, and an entry that is appended twice stands once.
+
+mod endpoint;
+mod read_api;
+
+use std::{future::Future, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use cairn_grpc::{
+    refused,
+    v1::{self, ledger_client::LedgerClient},
+};
+use cairn_proto::reason::Reason;
+use futures_util::Stream;
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+pub use endpoint::{Endpoint, Timeouts, Token};
+pub use read_api::ReadApi;
+
+use crate::{detail::shortened, error::ClientError};
+
+/// Bytes of an answer: a bundle's worth, which is the most that a lookup can hold.
+const ANSWER_BYTES_MAX: usize = cairn_proto::limits::BUNDLE_BYTES_MAX;
+/// Bytes of a request: a manifest and an entry, with room.
+const REQUEST_BYTES_MAX: usize = cairn_proto::limits::MANIFEST_BYTES_MAX + (1 << 20);
+/// How often a call is sent again.
+const RETRIES_MAX: usize = 3;
+/// Characters of somebody else's words that are shown.
+const WORDS_MAX: usize = 300;
+
+/// A gRPC client that presents the token.
+pub(crate) type Service = LedgerClient<InterceptedService<Channel, Bearer>>;
+
+/// Adds the token to each call.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A server of a ledger.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    address: String,
+    service: Service,
+    read_api: ReadApi,
+    timeouts: Timeouts,
+}
+
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident($request:ident) -> $response:ident;)*) => {$(
+        $(#[$doc])*
+        pub async fn $name(&self, message: v1::$request) -> Result<v1::$response, ClientError> {
+            self.attempts(|| {
+                let mut service = self.service.clone();
+                let request = self.request(message.clone());
+                async move { service.$name(request).await }
+            })
+            .await
+        }
+    )*};
+}
+
+impl Connection {
+    /// Prepares a connection; the first call makes it.
+    pub fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let channel = endpoint.channel()?;
+        let bearer = Bearer(endpoint.token()?);
+        let service = LedgerClient::with_interceptor(channel, bearer)
+            .max_decoding_message_size(ANSWER_BYTES_MAX)
+            .max_encoding_message_size(REQUEST_BYTES_MAX);
+        Ok(Self {
+            address: endpoint.url.clone(),
+            service,
+            read_api: ReadApi::of(endpoint)?,
+            timeouts: endpoint.timeouts,
+        })
+    }
+
+    /// The server's URL.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The HTTP read API of the same server.
+    pub fn read_api(&self) -> &ReadApi {
+        &self.read_api
+    }
+
+    unary! {
+        /// Who the server says it is.
+        get_ledger(GetLedgerRequest) -> GetLedgerResponse;
+        /// Appends an envelope.
+        append(AppendRequest) -> AppendResponse;
+        /// Which contents are missing.
+        stat_content(StatContentRequest) -> StatContentResponse;
+        /// One leaf.
+        get_entry(GetEntryRequest) -> GetEntryResponse;
+        /// A page of leaves.
+        list_entries(ListEntriesRequest) -> ListEntriesResponse;
+        /// The current release of an environment.
+        lookup(LookupRequest) -> LookupResponse;
+        /// The row of a sha256.
+        find_digest(FindDigestRequest) -> FindDigestResponse;
+        /// Consistency between two sizes.
+        get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
+    }
+
+    /// Sends parts of contents. `parts` ends early where a file could not be read.
+    pub(crate) async fn put_content(
+        &self,
+        parts: impl Stream<Item = v1::PutContentRequest> + Send + 'static,
+    ) -> Result<v1::PutContentResponse, ClientError> {
+        let mut service = self.service.clone();
+        // No deadline for the whole: it may be gigabytes. The sender watches for progress.
+        match service.put_content(Request::new(parts)).await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    /// Opens the stream of a content's bytes.
+    pub(crate) async fn get_content(
+        &self,
+        message: v1::GetContentRequest,
+    ) -> Result<Streaming<v1::GetContentResponse>, ClientError> {
+        self.attempts(|| {
+            let mut service = self.service.clone();
+            let request = Request::new(message.clone());
+            async move { service.get_content(request).await }
+        })
+        .await
+    }
+
+    /// The next message of a stream, in time.
+    pub(crate) async fn next<T>(
+        &self,
+        stream: &mut Streaming<T>,
+    ) -> Result<Option<T>, ClientError> {
+        match tokio::time::timeout(self.timeouts.request, stream.message()).await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(status)) => Err(self.error(&status)),
+            Err(_) => Err(self.unreachable("the stream stalled")),
+        }
+    }
+
+    /// How long an answer may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeouts.request
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeouts.request);
+        request
+    }
+
+    async fn attempts<T, F>(&self, mut send: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let attempt = || {
+            let sent = send();
+            async {
+                match tokio::time::timeout(self.timeouts.request, sent).await {
+                    Ok(Ok(response)) => Ok(response.into_inner()),
+                    Ok(Err(status)) => Err(self.error(&status)),
+                    Err(_) => Err(self.unreachable("no answer in time")),
+                }
+            }
+        };
+        attempt.retry(delays()).when(ClientError::may_pass).await
+    }
+
+    pub(crate) fn unreachable(&self, why: &str) -> ClientError {
+        unreachable(&self.address, why)
+    }
+
+    /// What a failed call says: that nobody answered, or what was answered.
+    fn error(&self, status: &Status) -> ClientError {
+        let mut refused = refused(status);
+        if !refused.code.is_empty() {
+            return ClientError::Refused(refused);
+        }
+        let source = std::error::Error::source(status);
+        refused.reason = match status.code() {
+            Code::Unauthenticated => Some(Reason::NotAuthenticated),
+            Code::PermissionDenied => Some(Reason::NotAllowed),
+            Code::NotFound => Some(Reason::NotFound),
+            Code::ResourceExhausted => Some(Reason::Overloaded),
+            Code::OutOfRange => return ClientError::TooLarge { what: "a call" },
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                return self.unreachable(&words(status));
+            }
+            _ if source.is_some() => return self.unreachable(&words(status)),
+            _ => None,
+        };
+        ClientError::Refused(refused)
+    }
+}
+
+/// A status and its causes, in one line.
+fn words(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn unreachable(address: &str, why: &str) -> ClientError {
+    ClientError::Unreachable {
+        address: address.to_owned(),
+        why: shortened(why, WORDS_MAX),
+    }
+}
+
+pub(crate) fn delays() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_factor(3.0)
+        .with_jitter()
+        .with_max_times(RETRIES_MAX)
+}

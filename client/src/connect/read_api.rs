@@ -1,0 +1,212 @@
+//! The read API: checkpoint, tiles and documents by plain GET, from a server or from a
+//! directory of the same layout (an auditor's copy, a static mirror).
+//!
+//! Invariant: no answer is larger than the caller allows, and none stalls for ever.
+
+use std::{path::PathBuf, time::Duration};
+
+use backon::Retryable as _;
+use bytes::Bytes;
+use cairn_proto::{
+    hash::DocumentId,
+    limits::{ENTRY_BYTES_MAX, MANIFEST_BYTES_MAX, NOTE_BYTES_MAX},
+    reason::Reason,
+    tile::{Tile, TileKind},
+};
+use http::{Request, StatusCode, header::AUTHORIZATION};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+
+use super::{Endpoint, delays, unreachable};
+use crate::{
+    error::{ClientError, HomeError},
+    files,
+};
+
+/// Bytes of the documents of one bundle that are taken at once; more are fetched singly.
+const DOCUMENTS_BYTES_MAX: usize = 64 << 20;
+const BUNDLE_BYTES_MAX: usize = 256 * (ENTRY_BYTES_MAX + 2);
+const TILE_BYTES_MAX: usize = 256 * 32;
+
+/// A read API, or a directory laid out like one.
+#[derive(Debug, Clone)]
+pub struct ReadApi {
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Server(Box<Server>),
+    Directory(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+struct Server {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    base: String,
+    token: Option<super::Token>,
+    patience: Duration,
+}
+
+impl ReadApi {
+    /// The read API of a server.
+    pub fn of(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        endpoint.uri()?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(8)
+            .build(endpoint.connector()?);
+        let server = Server {
+            client,
+            base: endpoint.url.trim_end_matches('/').to_owned(),
+            token: endpoint.token.clone(),
+            patience: endpoint.timeouts.request,
+        };
+        Ok(Self {
+            source: Source::Server(Box::new(server)),
+        })
+    }
+
+    /// A directory that holds the same files.
+    pub fn directory(path: impl Into<PathBuf>) -> Self {
+        Self {
+            source: Source::Directory(path.into()),
+        }
+    }
+
+    /// Where it is, for messages.
+    pub fn address(&self) -> String {
+        match &self.source {
+            Source::Server(server) => server.base.clone(),
+            Source::Directory(path) => path.display().to_string(),
+        }
+    }
+
+    /// The newest checkpoint.
+    pub async fn checkpoint(&self) -> Result<Vec<u8>, ClientError> {
+        let note = self.get("checkpoint", NOTE_BYTES_MAX).await?;
+        note.ok_or_else(|| ClientError::Lacks {
+            what: "a checkpoint".to_owned(),
+        })
+    }
+
+    /// A tile of hashes or entries.
+    pub async fn tile(&self, tile: &Tile) -> Result<Vec<u8>, ClientError> {
+        let most = match tile.kind {
+            TileKind::Hashes(_) => TILE_BYTES_MAX,
+            TileKind::Entries => BUNDLE_BYTES_MAX,
+            TileKind::Documents => DOCUMENTS_BYTES_MAX,
+        };
+        let bytes = self.get(&tile.to_string(), most).await?;
+        bytes.ok_or_else(|| ClientError::Lacks {
+            what: tile.to_string(),
+        })
+    }
+
+    /// The documents of a bundle; `None` where they are not served or too many at once.
+    pub async fn documents(&self, tile: &Tile) -> Result<Option<Vec<u8>>, ClientError> {
+        match self.get(&tile.to_string(), DOCUMENTS_BYTES_MAX).await {
+            Err(ClientError::TooLarge { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// One document.
+    pub async fn document(&self, id: &DocumentId) -> Result<Option<Vec<u8>>, ClientError> {
+        self.get(&format!("document/{id}"), MANIFEST_BYTES_MAX)
+            .await
+    }
+
+    /// What stands at a path; `None` if nothing does.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<u8>>, ClientError> {
+        match &self.source {
+            Source::Directory(directory) => {
+                match files::read(&directory.join(path), bytes_max) {
+                    Err(HomeError::Damaged { .. }) => Err(ClientError::TooLarge { what: "a GET" }),
+                    other => Ok(other?),
+                }
+            }
+            Source::Server(server) => {
+                let attempt = || server.get(path, bytes_max);
+                attempt.retry(delays()).when(ClientError::may_pass).await
+            }
+        }
+    }
+}
+
+impl Server {
+    async fn get(&self, path: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, ClientError> {
+        let mut request = Request::get(format!("{}/{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.header().as_str());
+        }
+        let request = request
+            .body(Empty::new())
+            .map_err(|error| ClientError::Usage {
+                why: error.to_string(),
+            })?;
+        let stalled = |_| unreachable(&self.base, "no answer in time");
+        let failed = |error: &dyn std::error::Error| unreachable(&self.base, &causes(error));
+        let answer = tokio::time::timeout(self.patience, self.client.request(request))
+            .await
+            .map_err(stalled)?
+            .map_err(|error| failed(&error))?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+            status => return Err(self.status(status)),
+        }
+        let mut body = answer.into_body();
+        let mut bytes = Vec::new();
+        loop {
+            let frame = tokio::time::timeout(self.patience, body.frame())
+                .await
+                .map_err(stalled)?;
+            let Some(frame) = frame else {
+                return Ok(Some(bytes));
+            };
+            let frame = frame.map_err(|error| failed(&error))?;
+            if let Some(data) = frame.data_ref() {
+                if bytes.len().saturating_add(data.len()) > bytes_max {
+                    return Err(ClientError::TooLarge { what: "a GET" });
+                }
+                bytes.extend_from_slice(data);
+            }
+        }
+    }
+
+    fn status(&self, status: StatusCode) -> ClientError {
+        let refused = |reason: Option<Reason>| {
+            ClientError::Refused(cairn_grpc::Refused {
+                reason,
+                code: reason.map_or("", Reason::code).to_owned(),
+                message: status.to_string(),
+                retry_after: None,
+            })
+        };
+        match status {
+            StatusCode::UNAUTHORIZED => refused(Some(Reason::NotAuthenticated)),
+            StatusCode::FORBIDDEN => refused(Some(Reason::NotAllowed)),
+            StatusCode::TOO_MANY_REQUESTS => refused(Some(Reason::Overloaded)),
+            status if status.is_server_error() => unreachable(&self.base, &status.to_string()),
+            _ => refused(None),
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! Trust files: what is pinned of a ledger, on disk (`cairn.trust/v1`).
+//!
+//! Invariant: a trust file is never replaced by one of another ledger unless the caller
+//! first removes it. Nothing but these files, and no environment variable, pins anything.
+
+mod discover;
+
+use cairn_proto::{
+    hash::LeafHash,
+    name::{Label, Origin},
+    note::VerifierKey,
+    trust::Trust,
+};
+use serde::{Deserialize, Serialize};
+
+pub use discover::{DeployerSummary, KeySummary, TrustSummary, discover};
+
+use crate::{
+    error::HomeError,
+    files::{self, Lock},
+    home::Home,
+};
+
+const SCHEMA: &str = "cairn.trust/v1";
+const FILE_BYTES_MAX: usize = 16 << 10;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TrustFile {
+    schema: String,
+    origin: String,
+    log_key: String,
+    clock_key: String,
+    genesis: String,
+}
+
+/// The file's text.
+pub fn encode(trust: &Trust) -> String {
+    let file = TrustFile {
+        schema: SCHEMA.to_owned(),
+        origin: trust.origin().to_string(),
+        log_key: trust.log_key().to_string(),
+        clock_key: trust.clock_key().to_string(),
+        genesis: trust.genesis().to_string(),
+    };
+    // Five strings cannot fail to be written into memory.
+    let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Reads a file's bytes; the error says what is wrong with them.
+pub fn parse(bytes: &[u8]) -> Result<Trust, String> {
+    let file: TrustFile = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if file.schema != SCHEMA {
+        return Err("its schema needs a newer cairn".to_owned());
+    }
+    let origin: Origin = file
+        .origin
+        .parse()
+        .map_err(|_| "`origin` is not an origin")?;
+    let key = |text: &str, name: &str| {
+        let wrong = |_| format!("`{name}` is not a verifier key");
+        text.parse::<VerifierKey>().map_err(wrong)
+    };
+    let log_key = key(&file.log_key, "logKey")?;
+    let clock_key = key(&file.clock_key, "clockKey")?;
+    let genesis: LeafHash = file
+        .genesis
+        .parse()
+        .map_err(|_| "`genesis` is not a hash")?;
+    Trust::new(origin, log_key, clock_key, genesis).map_err(|error| error.to_string())
+}
+
+/// Reads the trust file of a name.
+pub fn load(home: &Home, name: &Label) -> Result<Trust, HomeError> {
+    let path = home.trust_file(name);
+    let bytes = files::read(&path, FILE_BYTES_MAX)?.ok_or(HomeError::NothingTrusted)?;
+    parse(&bytes).map_err(|why| HomeError::Invalid { path, why })
+}
+
+/// Pins a ledger under a name; a name that stands for another ledger is refused.
+pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
+    let path = home.trust_file(name);
+    let _lock = Lock::of(&path)?;
+    match load(home, name) {
+        Ok(known) if known == *trust => return Ok(()),
+        Ok(_) => {
+            return Err(HomeError::Taken {
+                name: name.to_string(),
+            });
+        }
+        Err(HomeError::NothingTrusted) => {}
+        Err(error) => return Err(error),
+    }
+    files::write(&path, encode(trust).as_bytes())
+}
+
+/// Pins another ledger under a name that may already stand for one: a person said so.
+pub fn replace(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
+    let path = home.trust_file(name);
+    let _lock = Lock::of(&path)?;
+    files::write(&path, encode(trust).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_proto::reason::Reason;
+
+    use super::{encode, load, parse, replace, save};
+    use crate::{home::Home, test::Log};
+
+    /// Goal: a trust file says what was pinned, and says it back.
+    #[test]
+    fn a_trust_file_survives_its_text_and_refuses_damage() {
+        let trust = Log::new(1).trust();
+        let text = encode(&trust);
+        assert_eq!(parse(text.as_bytes()).unwrap(), trust);
+        assert!(parse(text.replace("logKey", "logkey").as_bytes()).is_err());
+        assert!(parse(text.replace("trust/v1", "trust/v2").as_bytes()).is_err());
+        assert!(parse(&text.as_bytes()[..text.len() / 2]).is_err());
+    }
+
+    /// Goal: a second ledger cannot slip in under a known name. Method: save two.
+    #[test]
+    fn a_name_keeps_its_ledger_until_it_is_replaced_on_purpose() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::at(directory.path());
+        let name = "prod".parse().unwrap();
+        let (first, second) = (Log::new(1).trust(), Log::new(2).trust());
+        assert_eq!(
+            load(&home, &name).unwrap_err().reason(),
+            Reason::TrustMissing
+        );
+        save(&home, &name, &first).unwrap();
+        save(&home, &name, &first).unwrap();
+        assert!(save(&home, &name, &second).is_err());
+        assert_eq!(load(&home, &name).unwrap(), first);
+        replace(&home, &name, &second).unwrap();
+        assert_eq!(load(&home, &name).unwrap(), second);
+    }
+}

@@ -1,0 +1,132 @@
+//! Messages to proto's types and back. Bounds are checked here; truth is not.
+
+use bytes::Bytes;
+use cairn_proto::{
+    hash::{Index, NodeHash},
+    limits::PROOF_HASHES_MAX,
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+};
+use thiserror::Error;
+
+use crate::v1;
+
+/// A field of a message that is not of its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("field `{0}` is malformed")]
+pub struct FieldError(pub &'static str);
+
+/// 32 bytes, or which field is not.
+pub fn id32(bytes: &[u8], field: &'static str) -> Result<[u8; 32], FieldError> {
+    bytes.try_into().map_err(|_| FieldError(field))
+}
+
+/// The hashes of a proof; more than any tree calls for are refused.
+pub fn hashes(list: &[Bytes], field: &'static str) -> Result<Vec<NodeHash>, FieldError> {
+    if list.len() > PROOF_HASHES_MAX {
+        return Err(FieldError(field));
+    }
+    list.iter()
+        .map(|hash| id32(hash, field).map(NodeHash))
+        .collect()
+}
+
+/// The hashes of a proof, to send.
+pub fn hash_list(hashes: &[NodeHash]) -> Vec<Bytes> {
+    hashes
+        .iter()
+        .map(|hash| Bytes::copy_from_slice(hash.as_bytes()))
+        .collect()
+}
+
+/// A `Lookup` answer, raw: the note, the link to the caller's, and the evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupAnswer {
+    /// The note.
+    pub checkpoint: Vec<u8>,
+    /// Consistency with the note that the caller sent.
+    pub consistency: Vec<NodeHash>,
+    /// What proves the rest.
+    pub evidence: Evidence,
+}
+
+impl TryFrom<v1::LookupResponse> for LookupAnswer {
+    type Error = FieldError;
+
+    fn try_from(message: v1::LookupResponse) -> Result<Self, FieldError> {
+        let environment = message.environment.ok_or(FieldError("environment"))?;
+        let policies = message
+            .policies
+            .iter()
+            .map(|step| {
+                Ok(PolicyEvidence {
+                    index: Index(step.index),
+                    entry: step.entry.to_vec(),
+                    document: step.document.to_vec(),
+                    inclusion: hashes(&step.inclusion, "policies.inclusion")?,
+                })
+            })
+            .collect::<Result<Vec<_>, FieldError>>()?;
+        let release = if message.entry.is_empty() {
+            None
+        } else {
+            Some(ReleaseEvidence {
+                index: Index(message.index),
+                entry: message.entry.to_vec(),
+                inclusion: hashes(&message.inclusion, "inclusion")?,
+                manifest: message.manifest.to_vec(),
+            })
+        };
+        Ok(Self {
+            checkpoint: message.checkpoint.to_vec(),
+            consistency: hashes(&message.consistency, "consistency")?,
+            evidence: Evidence {
+                map_record: environment.map_record.to_vec(),
+                map_record_inclusion: hashes(
+                    &environment.map_record_inclusion,
+                    "environment.map_record_inclusion",
+                )?,
+                environment_row: environment.row.to_vec(),
+                environment_proof: environment.row_proof.to_vec(),
+                policy_row: message.policy_row.to_vec(),
+                policy_proof: message.policy_proof.to_vec(),
+                policies,
+                release,
+            },
+        })
+    }
+}
+
+impl From<LookupAnswer> for v1::LookupResponse {
+    fn from(answer: LookupAnswer) -> Self {
+        let evidence = answer.evidence;
+        let release = evidence.release.unwrap_or_else(|| ReleaseEvidence {
+            index: Index(0),
+            entry: Vec::new(),
+            inclusion: Vec::new(),
+            manifest: Vec::new(),
+        });
+        let policies = evidence.policies.into_iter().map(|policy| v1::PolicyStep {
+            index: policy.index.0,
+            entry: policy.entry.into(),
+            document: policy.document.into(),
+            inclusion: hash_list(&policy.inclusion),
+        });
+        Self {
+            checkpoint: answer.checkpoint.into(),
+            consistency: hash_list(&answer.consistency),
+            environment: Some(v1::CurrentProof {
+                map_record: evidence.map_record.into(),
+                map_record_inclusion: hash_list(&evidence.map_record_inclusion),
+                row: evidence.environment_row.into(),
+                row_proof: evidence.environment_proof.into(),
+            }),
+            policy_row: evidence.policy_row.into(),
+            policy_proof: evidence.policy_proof.into(),
+            policies: policies.collect(),
+            index: release.index.0,
+            entry: release.entry.into(),
+            inclusion: hash_list(&release.inclusion),
+            manifest: release.manifest.into(),
+        }
+    }
+}

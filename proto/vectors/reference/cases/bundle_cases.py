@@ -1,0 +1,364 @@
+"""bundle.json: complete bundles, and refused changes of them."""
+
+from .. import bundle, merkle, trie
+from ..bundle import Bundle, PolicyLine, Verifier
+from ..crypto import Signer
+from ..names import base64_bytes, base64_text
+from .builder import Book, artifact, deployer, files, manifest, map_record, policy
+from .builder import withheld_artifact
+
+DESCRIPTION = (
+    "Bundles, verified offline with `trust` at the time `now` (unix seconds) for `environment`, "
+    "perhaps against `held` state. A case with a `base` starts from the bundle, and unless it says "
+    "otherwise the trust, time and environment, of the case of that name: each of `edits` "
+    "replaces line `line` (from 0), or only its word `word` (from 0, parted by single spaces), by "
+    "`text`, or deletes the line where that is null; then, if `reseal`, the last line is computed "
+    "again. `step` is the step of section 9 that refuses, 0 the "
+    "container; a reason of null: SPEC names no code. `history` is null without held state."
+)
+SPEC = "9, 10"
+
+ADMIN, SECOND = Signer("alice"), Signer("bob")
+CI, OPS = Signer("ci"), Signer("ops")
+NOW = 1_767_323_045
+STRICT = [{"approvals": 2, "environments": "prod/*", "maxStaleness": 3600}]
+
+
+def make_book():
+    """prod/web stands at sequence 2, released under policy 2 of 3; test/db is retired."""
+    book = Book("ledger.example/bundles")
+    both, deployers = [CI, OPS], [deployer(CI), deployer(OPS)]
+    book.genesis("genesis", policy(1, [ADMIN], 1, deployers), [ADMIN])
+    book.release("release", "test/db", files(db="1"), [CI])
+    book.release("release", "prod/web", files(app="1"), both)
+    book.record()
+    book.policy("policy 2", policy(2, [ADMIN, SECOND], 2, deployers, STRICT), [ADMIN, SECOND])
+    content = manifest(withheld_artifact(".env", b"secret"), artifact("app", b"2"))
+    book.release("release", "prod/web", content, both)
+    limits = [*STRICT, {"environments": "prod/**", "maxStaleness": 600}]
+    book.policy("policy 3", policy(3, [ADMIN], 1, deployers, limits), [ADMIN, SECOND])
+    book.release("retire", "test/db", None, [CI], action="retire")
+    book.record()
+    return book
+
+
+class Maker:
+    """Makes the bundle of an environment; what is overridden is what a dishonest log would say."""
+
+    def __init__(self, book, environment):
+        self.book, self.environment = book, environment
+        self.rows = dict(book.ledger.rows)
+        self.raw = list(book.raw)
+        self.policies = list(book.policies)
+        self.manifest = book.last[environment]
+        self.record = None
+        self.clock_time = NOW - 60
+
+    def replace_row(self, kind, name, row):
+        self.rows[kind, name] = row
+        self.record = self.record or {}
+
+    def make(self):
+        made = trie.Trie()
+        for (kind, name), row in self.rows.items():
+            made.set(trie.key(kind, name), trie.row_hash(kind, row))
+        if self.record is not None:
+            values = {"covers": len(self.raw) - 1, "root": made.root(), "rows": made.rows}
+            self.raw[-1] = map_record(**{**values, "time": self.book.time, **self.record})
+        hashes = [merkle.leaf_hash(leaf) for leaf in self.raw]
+
+        def inclusion(index):
+            return b"".join(merkle.inclusion_proof(hashes, index))
+
+        name = self.environment.encode()
+        row = self.rows["environment", name]
+        index = trie.parse_environment_row(row).index
+        at = max(i for i, item in enumerate(self.policies) if item[0] < index)
+        policies = [
+            PolicyLine(*item, inclusion(item[0]) if i in (at, at + 1) else b"")
+            for i, item in enumerate(self.policies)
+        ]
+        return Bundle(
+            self.environment,
+            self.book.checkpoint(self.raw, self.clock_time),
+            self.raw[-1],
+            inclusion(len(self.raw) - 1),
+            row,
+            made.prove(trie.key("environment", name)),
+            self.rows["policy", b"policy"],
+            made.prove(trie.key("policy", b"policy")),
+            index,
+            self.raw[index],
+            inclusion(index),
+            policies,
+            self.manifest,
+        )
+
+
+def base_case(name, made, trust, **others):
+    text = bundle.encode(made).decode()
+    inputs = {"trust": trust, "environment": made.environment, "now": NOW, **others}
+    return {"name": name, **inputs, "bundle_text": text}
+
+
+def lines_of(made):
+    return bundle.encode(made).decode().split("\n")[:-1]
+
+
+class Changes:
+    """Refused cases that share a base."""
+
+    def __init__(self, base, made):
+        self.base, self.made, self.lines = base, made, lines_of(made)
+
+    def case(self, name, step, reason, edits=(), reseal=True, **others):
+        listed = [edit for line, text in edits for edit in self.smallest(line, text)]
+        inputs = {"name": name, "base": self.base, **others, "edits": listed, "reseal": reseal}
+        if step is None:
+            return inputs, {"ok": True}
+        return inputs, {"ok": False, "step": step, "reason": reason}
+
+    def smallest(self, line, text):
+        """Edits of words where a line keeps their number."""
+        old, new = self.lines[line].split(" "), (text or "").split(" ")
+        if text is None or len(old) != len(new) or "\n" in text:
+            return [{"line": line, "text": text}]
+        pairs = enumerate(zip(old, new))
+        return [{"line": line, "word": i, "text": b} for i, (a, b) in pairs if a != b]
+
+    def bundle(self, name, step, reason, made, **others):
+        """A bundle of as many lines that differs in some."""
+        new = lines_of(made)
+        assert len(new) == len(self.lines)
+        pairs = enumerate(zip(self.lines[:-1], new[:-1]))
+        edits = [(i, line) for i, (old, line) in pairs if old != line]
+        return self.case(name, step, reason, edits, **others)
+
+    def replaced(self, name, step, reason, **fields):
+        return self.bundle(name, step, reason, self.made._replace(**fields))
+
+
+def container(changes):
+    lines = changes.lines
+    first, last = lines[1], lines[-1]
+    for name, edits, reseal in (
+        ("last line of another content", [(1, "environment prod/db")], False),
+        (
+            "last line in capitals",
+            [(len(lines) - 1, last.upper().replace("BLAKE3", "blake3"))],
+            False,
+        ),
+        ("another version", [(0, "cairn.bundle/v2")], True),
+        ("a line missing", [(3, None)], True),
+        ("an unknown line", [(3, lines[3] + "\nnote -")], True),
+        ("two lines exchanged", [(2, lines[3]), (3, lines[2])], True),
+        ("a value missing", [(1, "environment")], True),
+        ("a value more", [(1, first + " x")], True),
+        ("two spaces", [(1, first.replace(" ", "  "))], True),
+        ("an index with a leading zero", [(9, lines[9].replace("entry ", "entry 0"))], True),
+        ("base64 without padding", [(3, "map-record e30")], True),
+        ("an empty line", [(1, first + "\n")], True),
+    ):
+        yield changes.case(f"container: {name}", 0, None, edits, reseal)
+
+
+def heads(book, changes):
+    made = changes.made
+    note = made.checkpoint.decode()
+    lines = note.split("\n")
+    log, clock = lines[4].split(" "), lines[5].split(" ")
+
+    def with_line(number, words):
+        changed = bytearray(base64_bytes(words[2]))
+        changed[-1] ^= 1
+        line = " ".join([*words[:2], base64_text(bytes(changed))])
+        return "\n".join([*lines[:number], line, *lines[number + 1 :]]).encode()
+
+    signature = "NOTE_SIGNATURE"
+    yield changes.replaced("head: log signature", 1, signature, checkpoint=with_line(4, log))
+    yield changes.replaced("head: clock signature", 1, signature, checkpoint=with_line(5, clock))
+    unsigned = "\n".join([*lines[:4], *lines[5:]]).encode()
+    yield changes.replaced("head: not signed by the log", 1, None, checkpoint=unsigned)
+    yield changes.case("head: from the future", 1, "NOTE_FROM_THE_FUTURE", now=NOW - 361)
+    other = {**book.trust(), **Book("ledger.example/other").trust_keys()}
+    yield changes.case("head: another origin is pinned", 1, None, trust=other)
+    root = base64_bytes(lines[2]).hex()
+    size = int(lines[1])
+    held = {"size": size, "root_hex": root, "sequence": 2, "policy_version": 3}
+    yield changes.case("held: the same head", None, None, held=held)
+    smaller = {**held, "size": size - 5, "root_hex": root[::-1]}
+    yield changes.case("held: a smaller one, unlinked", None, None, held=smaller)
+    larger = {**held, "size": size + 5}
+    yield changes.case("held: a larger one, unlinked", None, None, held=larger)
+    yield changes.case("held: two roots", 2, "FORKED", held={**held, "root_hex": root[::-1]})
+    ahead = {**smaller, "sequence": 3}
+    yield changes.case("held: a later sequence", 2, None, held=ahead)
+    ahead = {**smaller, "policy_version": 4}
+    yield changes.case("held: a later policy", 2, None, held=ahead)
+
+
+def maps(book, changes):
+    made = changes.made
+    short = made.map_record_inclusion[:-32]
+    yield changes.replaced("map record: a hash less", 3, None, map_record_inclusion=short)
+    yield changes.replaced("map record: an earlier one", 3, None, map_record=book.raw[3])
+    maker = Maker(book, "prod/web")
+    maker.record = {"covers": len(book.raw) - 2}
+    yield changes.bundle("map record: covers another size", 3, None, maker.make())
+    maker = Maker(book, "prod/web")
+    maker.raw[-1] = maker.raw[7]
+    yield changes.bundle("map record: the last leaf is a release", 3, None, maker.make())
+    row = trie.parse_environment_row(made.environment_row)
+    proof = "MAP_PROOF"
+    changed = row._replace(sequence=3).bytes()
+    yield changes.replaced("map: environment row changed", 4, proof, environment_row=changed)
+    yield changes.replaced(
+        "map: proof of another row", 4, proof, environment_proof=made.policy_proof
+    )
+    yield changes.replaced("map: proof cut", 4, proof, policy_proof=made.policy_proof[:-1])
+    changed = trie.parse_policy_row(made.policy_row)._replace(version=2).bytes()
+    yield changes.replaced("map: policy row changed", 4, proof, policy_row=changed)
+    edits = [(1, "environment test/db")]
+    yield changes.case("map: another environment", 4, proof, edits, environment="test/db")
+
+
+def entries_of_rows(book, changes):
+    made = changes.made
+    row = trie.parse_environment_row(made.environment_row)
+    yield changes.replaced("entry: an earlier release", 5, None, entry=book.raw[2])
+    yield changes.replaced("entry: another index", 5, None, entry_index=row.index - 1)
+    short = made.entry_inclusion[:-32]
+    yield changes.replaced("entry: inclusion cut", 5, None, entry_inclusion=short)
+    for name, change in (
+        ("its sequence is not the row's", {"sequence": 1}),
+        ("its action is not the row's", {"action": 3}),
+        ("it is of another environment", {"index": 7, "leaf_hash": merkle.leaf_hash(book.raw[7])}),
+        ("it is a policy", {"index": 6, "leaf_hash": merkle.leaf_hash(book.raw[6])}),
+        ("not at the row's index", {"index": 7}),
+    ):
+        maker = Maker(book, "prod/web")
+        dishonest = row._replace(**change).bytes()
+        maker.replace_row("environment", b"prod/web", dishonest)
+        made = maker.make()
+        yield changes.bundle(f"entry: {name}", 5, None, made)
+    other = {**book.trust(), "genesis": "00" * 32}
+    yield changes.case("entry: another genesis is pinned", 5, None, trust=other)
+
+
+def policies_of_bundle(book, changes):
+    made = changes.made
+    first, second, third = made.policies
+
+    def with_policies(name, reason, *policies):
+        return changes.replaced(f"policy: {name}", 6, reason, policies=list(policies))
+
+    mismatch = "DOCUMENT_MISMATCH"
+    document = third.document
+    yield with_policies(
+        "another document", mismatch, first, second._replace(document=document), third
+    )
+    bare = second._replace(inclusion=b"")
+    yield with_policies("inclusion of the one in force is missing", None, first, bare, third)
+    bare = third._replace(inclusion=b"")
+    yield with_policies("inclusion of its successor is missing", None, first, second, bare)
+    extra = first._replace(inclusion=second.inclusion)
+    yield with_policies("an inclusion that is not asked for", None, extra, second, third)
+    moved = third._replace(index=7)
+    yield with_policies("another index", None, first, second, moved)
+    wrong = second._replace(inclusion=second.inclusion[:-32])
+    yield with_policies("inclusion cut", None, first, wrong, third)
+    edits = [(13, None)]
+    yield changes.case("policy: the newest is left out", 6, None, edits)
+    yield from dishonest_entries()
+
+
+def dishonest_entries():
+    """A log that sequenced what section 7 refuses, and put it into its map."""
+    book = make_book()
+    base = "prod/web at sequence 2"
+    changes = Changes(base, Maker(make_book(), "prod/web").make())
+    document = files(app="3")
+    for name, signers, reason in (("one approval of two", [CI], "TOO_FEW_APPROVALS"),):
+        book = make_book()
+        book.release("dishonest", "prod/web", document, signers, reason)
+        index, leaf = len(book.raw) - 1, book.raw[-1]
+        book.raw.append(b"")
+        maker = Maker(book, "prod/web")
+        leaf_hash = merkle.leaf_hash(leaf)
+        row = trie.EnvironmentRow(3, index, leaf_hash, 1, leaf_hash)
+        maker.replace_row("environment", b"prod/web", row.bytes())
+        maker.manifest = document
+        yield changes.bundle(f"approval: {name}", 6, reason, maker.make())
+    book = make_book()
+    fourth = policy(4, [ADMIN, SECOND], 2)
+    book.policy("dishonest", fourth, [ADMIN], "TOO_FEW_SIGNATURES")
+    book.raw.append(b"")
+    maker = Maker(book, "prod/web")
+    maker.policies.append((len(book.raw) - 2, book.raw[-2], fourth))
+    history = merkle.Growing()
+    for index, leaf, _ in maker.policies:
+        history.append(merkle.leaf_hash(trie.u64(index) + merkle.leaf_hash(leaf)))
+    row = trie.PolicyRow(4, len(book.raw) - 2, merkle.leaf_hash(book.raw[-2]), history.root())
+    maker.replace_row("policy", b"policy", row.bytes())
+    yield longer(changes, "policy: too few signatures", "TOO_FEW_SIGNATURES", maker.make())
+
+
+def longer(changes, name, reason, made):
+    """A bundle with one policy line more: it goes with the line before."""
+    new = lines_of(made)
+    joined = [*new[:13], new[13] + "\n" + new[14], *new[15:]]
+    pairs = enumerate(zip(changes.lines[:-1], joined[:-1]))
+    edits = [(i, line) for i, (old, line) in pairs if old != line]
+    return changes.case(name, 6, reason, edits)
+
+
+def manifests(changes):
+    mismatch = "DOCUMENT_MISMATCH"
+    yield changes.replaced("manifest: another", 7, mismatch, manifest=files(app="1"))
+
+
+def build():
+    book = make_book()
+    trust = book.trust()
+    made = Maker(book, "prod/web").make()
+    name = "prod/web at sequence 2"
+    expected = {"ok": True, "policy_in_force": 2, "policy_version": 3, "age_seconds": 60}
+    expected |= {"max_staleness_seconds": 600, "sequence": 2, "action": "release", "history": None}
+    yield base_case(name, made, trust), expected
+    maker = Maker(book, "test/db")
+    maker.clock_time = None
+    changes = Changes(name, made)
+    title = "test/db is retired, no clock"
+    inputs, _ = changes.bundle(title, None, None, maker.make(), environment="test/db")
+    expected = {"ok": True, "action": "retire", "age_seconds": None, "max_staleness_seconds": None}
+    yield inputs, expected
+    yield from container(changes)
+    yield from heads(book, changes)
+    yield from maps(book, changes)
+    yield from entries_of_rows(book, changes)
+    yield from policies_of_bundle(book, changes)
+    yield from manifests(changes)
+
+
+def edited(case, base):
+    """The bundle of a case that has a base."""
+    lines = base["bundle_text"].split("\n")[:-1]
+    for edit in case["edits"]:
+        at, text = edit["line"], edit["text"]
+        if "word" in edit:
+            words = lines[at].split(" ")
+            words[edit["word"]] = text
+            text = " ".join(words)
+        lines[at] = text
+    kept = [line for line in lines if line is not None]
+    if case["reseal"]:
+        return bundle.seal("".join(line + "\n" for line in kept[:-1]).encode())
+    return "".join(line + "\n" for line in kept).encode()
+
+
+def run(case, earlier):
+    base = earlier[case["base"]] if "base" in case else case
+    data = edited(case, base) if "base" in case else case["bundle_text"].encode()
+    full = {**base, **case}
+    trust = bundle.parse_trust(full["trust"])
+    return Verifier(trust, full["environment"], full["now"], full.get("held")).verify(data)

@@ -1,0 +1,178 @@
+//! The read API over plain HTTP: C2SP's `/checkpoint` and `/tile/...`, and documents.
+//! SPEC.md section 6. GET only; nothing here writes.
+
+use std::convert::Infallible;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use cairn_proto::{
+    hash::DocumentId,
+    reason::Reason,
+    tile::{Tile, TileKind},
+};
+use futures_util::stream;
+
+use crate::{
+    access::Access,
+    ledger::{Ledger, Refusal},
+};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const BINARY: &str = "application/octet-stream";
+/// A tile or a document never changes.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// A checkpoint is old after seconds.
+const BRIEFLY: &str = "public, max-age=1";
+
+#[derive(Clone)]
+struct Reads {
+    ledger: Ledger,
+    access: Access,
+}
+
+/// The routes of the read API.
+pub(crate) fn routes(ledger: Ledger, access: Access) -> Router {
+    Router::new()
+        .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*path}", get(tile))
+        .route("/documents/{*path}", get(documents))
+        .route("/document/{id}", get(document))
+        .with_state(Reads { ledger, access })
+}
+
+impl Reads {
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
+        let header = headers.get(header::AUTHORIZATION);
+        let header = header.map(|value| value.to_str().unwrap_or_default());
+        match self.access.identify(header) {
+            Ok(caller) if self.access.reads_log(&caller) => Ok(()),
+            _ => Err(Box::new(refuse(
+                Reason::NotAuthenticated,
+                "this ledger is read with a token",
+            ))),
+        }
+    }
+}
+
+fn refuse(reason: Reason, message: &str) -> Response {
+    let code = match reason {
+        Reason::NotAuthenticated => StatusCode::UNAUTHORIZED,
+        Reason::NotFound => StatusCode::NOT_FOUND,
+        Reason::InvalidRequest => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let text = format!("{message} [{reason}]\n");
+    (code, [(header::CONTENT_TYPE, TEXT)], text).into_response()
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    if matches!(refusal.reason(), Reason::Internal | Reason::StoreDamaged) {
+        tracing::error!(%refusal, "a read failed");
+    }
+    refuse(refusal.reason(), &refusal.to_string())
+}
+
+fn found(kind: &'static str, keep: &'static str, body: impl Into<Body>) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)];
+    (headers, body.into()).into_response()
+}
+
+async fn checkpoint(State(reads): State<Reads>, headers: HeaderMap) -> Response {
+    match reads.admit(&headers) {
+        Ok(()) => found(TEXT, BRIEFLY, reads.ledger.head().note.clone()),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// File work on a thread of its own.
+async fn blocking(
+    work: impl FnOnce() -> Result<Bytes, Refusal> + Send + 'static,
+) -> Result<Bytes, Refusal> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Refusal::ShuttingDown)?
+}
+
+async fn tile(
+    State(reads): State<Reads>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = reads.admit(&headers) {
+        return *refusal;
+    }
+    let Ok(tile) = Tile::parse(&format!("tile/{path}")) else {
+        return refuse(Reason::NotFound, "no such tile");
+    };
+    let ledger = reads.ledger.clone();
+    let bytes = match tile.kind {
+        // In memory: no thread is needed for it.
+        TileKind::Hashes(_) => ledger.tile(&tile),
+        _ => blocking(move || ledger.tile(&tile)).await,
+    };
+    match bytes {
+        Ok(bytes) => found(BINARY, FOR_EVER, bytes),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn documents(
+    State(reads): State<Reads>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = reads.admit(&headers) {
+        return *refusal;
+    }
+    let Ok(tile) = Tile::parse(&format!("documents/{path}")) else {
+        return refuse(Reason::NotFound, "no such tile");
+    };
+    let records = match reads.ledger.document_records(&tile) {
+        Ok(records) => records,
+        Err(refusal) => return refused(&refusal),
+    };
+    // One record at a time: a tile may name a gigabyte of manifests.
+    let ledger = reads.ledger.clone();
+    let parts = stream::unfold(records.into_iter(), move |mut records| {
+        let ledger = ledger.clone();
+        async move {
+            let position = records.next()?;
+            let part = blocking(move || ledger.documents_in(&tile, position)).await;
+            if let Err(refusal) = &part {
+                tracing::error!(%refusal, "a read failed");
+            }
+            // An error ends the body early, so that the reader sees that it is not whole.
+            Some((part, records))
+        }
+    });
+    found(BINARY, FOR_EVER, Body::from_stream(parts))
+}
+
+async fn document(
+    State(reads): State<Reads>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = reads.admit(&headers) {
+        return *refusal;
+    }
+    let Ok(id) = id.parse::<DocumentId>() else {
+        return refuse(Reason::InvalidRequest, "a document is named by 64 hex digits");
+    };
+    let ledger = reads.ledger.clone();
+    match blocking(move || ledger.document(&id)).await {
+        Ok(bytes) => found(BINARY, FOR_EVER, bytes),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// The answer to a path that is not served.
+pub(crate) async fn nothing_here() -> Result<Response, Infallible> {
+    Ok(refuse(Reason::NotFound, "nothing is served at this path"))
+}

@@ -1,0 +1,282 @@
+//! Admission: everything about an entry that does not depend on its place in the order.
+//! Many tasks at once, no locks held.
+//!
+//! Invariant: what leaves here decodes, is signed strictly by keys that the policy in force
+//! allows, brings its document, and names only content that is durable and that the caller
+//! may name. The sequencer looks again at what depends on order.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use cairn_proto::{
+    entry::{Content, Entry, Leaf, Submission},
+    hash::ContentId,
+    manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
+    name::Environment,
+    row::{Row, RowName},
+    rules::{RuleError, authenticate_genesis},
+    statement::{Predicate, Release},
+    tree::Tree,
+};
+
+use super::{Ledger, Placed, Refusal, reading, sequence::Candidate};
+use crate::{access::Caller, content::ContentStore as _};
+
+/// An entry decoded far enough to know what it is for.
+#[derive(Debug)]
+pub(crate) struct Received {
+    entry: Box<Entry>,
+    bytes: Bytes,
+}
+
+impl Received {
+    /// Decodes an envelope's bytes.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Refusal> {
+        match Leaf::decode(&bytes).map_err(RuleError::Entry)? {
+            Leaf::Entry(entry) => Ok(Self { entry, bytes }),
+            Leaf::MapRecord(_) => Err(Refusal::MapRecord),
+        }
+    }
+
+    /// The environment that a release is for.
+    pub(crate) fn environment(&self) -> Option<&Environment> {
+        match &self.entry.statement().predicate {
+            Predicate::Release(release) => Some(&release.environment),
+            _ => None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Admits an entry and waits until it is durable, included and anchored.
+    pub(crate) async fn append(
+        &self,
+        received: Received,
+        document: Bytes,
+        caller: &Caller,
+    ) -> Result<Placed, Refusal> {
+        if let Some(placed) = self.standing(&received) {
+            return Ok(placed);
+        }
+        let document = self.complete(&received, document)?;
+        let submission = received
+            .entry
+            .with_document(&document)
+            .map_err(RuleError::Entry)?;
+        let signed = self.authenticate(submission)?;
+        if let Content::Release(release, manifest) = signed.submission().content() {
+            self.in_order(release)?;
+            self.hold_content(release, manifest, caller).await?;
+        }
+        self.enqueue(Candidate {
+            signed,
+            entry: received.bytes,
+            document,
+        })
+        .await
+    }
+
+    /// A retry of a release that stands is answered at once, whatever the policy says by now.
+    fn standing(&self, received: &Received) -> Option<Placed> {
+        let Predicate::Release(release) = &received.entry.statement().predicate else {
+            return None;
+        };
+        let head = self.head();
+        let index = self.release(&release.environment, release.sequence.0)?;
+        let leaf = reading(&self.shared.tree).leaf(index)?;
+        (leaf == *received.entry.leaf() && index.0 < head.size().0).then_some(Placed {
+            index,
+            repeated: true,
+            head,
+        })
+    }
+
+    fn complete(&self, received: &Received, document: Bytes) -> Result<Bytes, Refusal> {
+        if !document.is_empty() {
+            return Ok(document);
+        }
+        let id = received.entry.statement().subject.blake3;
+        self.document(&id).map_err(|refusal| match refusal {
+            Refusal::NotFound { .. } => Refusal::DocumentMissing { id },
+            other => other,
+        })
+    }
+
+    fn authenticate(
+        &self,
+        submission: Submission,
+    ) -> Result<cairn_proto::rules::SignedSubmission, Refusal> {
+        if let Content::Genesis(..) = submission.content() {
+            // Authentic or not, this ledger has begun.
+            authenticate_genesis(submission)?;
+            return Err(RuleError::GenesisTwice.into());
+        }
+        let head = self.head();
+        Ok(head.chain.authority().authenticate(submission)?)
+    }
+
+    /// Refuses early what the sequencer would refuse anyway, before content is made durable
+    /// for it.
+    fn in_order(&self, release: &Release) -> Result<(), Refusal> {
+        let head = self.head();
+        let key = RowName::Environment(&release.environment).key();
+        let (last, leaf) = match head.map.get(&key) {
+            Some(Row::Environment(row)) => (row.sequence.0, Some(row.leaf)),
+            _ => (0, None),
+        };
+        // A larger sequence may follow one that is being committed right now.
+        if release.sequence.0 <= last {
+            return Err(RuleError::WrongSequence {
+                environment: release.environment.clone(),
+                found: release.sequence,
+                expected: cairn_proto::hash::Sequence(last + 1),
+            }
+            .into());
+        }
+        if release.sequence.0 == last + 1 && release.previous != leaf {
+            return Err(RuleError::WrongPrevious {
+                found: release.previous,
+                expected: leaf,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Makes every stored content of the manifest durable, or says which is missing.
+    async fn hold_content(
+        &self,
+        release: &Release,
+        manifest: &Manifest,
+        caller: &Caller,
+    ) -> Result<(), Refusal> {
+        let has_trees = manifest.artifacts().iter().any(|artifact| artifact.kind == ArtifactKind::Tree);
+        let known = self.nameable(release);
+        let wanted: Vec<(ContentId, String)> = manifest
+            .artifacts()
+            .iter()
+            .filter_map(|artifact| match &artifact.bytes {
+                ArtifactBytes::Stored { digests, size } if *size > 0 => {
+                    Some((digests.blake3, artifact.name.to_string()))
+                }
+                _ => None,
+            })
+            .filter(|(id, _)| !known.contains(id))
+            .collect();
+        if wanted.is_empty() && !has_trees {
+            return Ok(());
+        }
+        let (ledger, caller, manifest) = (self.clone(), caller.clone(), manifest.clone());
+        let task = move || ledger.hold(&caller, &wanted, &manifest, &known);
+        let done = tokio::task::spawn_blocking(task).await;
+        done.map_err(|_| Refusal::ShuttingDown)?
+    }
+
+    /// Content that this environment's current release, or the one that is rolled back to,
+    /// names already: whoever may release here may name it again.
+    fn nameable(&self, release: &Release) -> HashSet<ContentId> {
+        let current = self.releases(&release.environment, &self.head());
+        let targets = release.rollback_to.map(|target| target.0);
+        targets
+            .into_iter()
+            .chain([current])
+            .filter_map(|sequence| self.manifest_of(&release.environment, sequence).ok())
+            .flat_map(|manifest| stored(&manifest).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The manifest of a release.
+    pub(crate) fn manifest_of(
+        &self,
+        environment: &Environment,
+        sequence: u64,
+    ) -> Result<Manifest, Refusal> {
+        let missing = || Refusal::NotFound {
+            what: format!("{environment}#{sequence}"),
+        };
+        let index = self.release(environment, sequence).ok_or_else(missing)?;
+        let (_, document) = self.entry(index)?;
+        Manifest::decode(&document).map_err(|_| missing())
+    }
+
+    fn hold(
+        &self,
+        caller: &Caller,
+        wanted: &[(ContentId, String)],
+        manifest: &Manifest,
+        known: &HashSet<ContentId>,
+    ) -> Result<(), Refusal> {
+        self.promote(caller, wanted)?;
+        for artifact in manifest.artifacts() {
+            let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else { continue };
+            if artifact.kind != ArtifactKind::Tree || known.contains(&digests.blake3) {
+                continue;
+            }
+            let listing = self.read_all(&digests.blake3)?;
+            let tree = Tree::decode(&listing).map_err(|error| Refusal::Listing {
+                artifact: artifact.name.to_string(),
+                error,
+            })?;
+            let contents: Vec<_> = tree
+                .entries()
+                .iter()
+                .filter_map(|entry| match &entry.bytes {
+                    cairn_proto::tree::TreeBytes::Stored { digests, size } if *size > 0 => {
+                        Some((digests.blake3, format!("{}/{}", artifact.name, entry.name)))
+                    }
+                    _ => None,
+                })
+                .collect();
+            self.promote(caller, &contents)?;
+        }
+        Ok(())
+    }
+
+    /// A content as a whole; only listings are read so, and they are bounded.
+    pub(crate) fn read_all(&self, id: &ContentId) -> Result<Vec<u8>, Refusal> {
+        let content = self.store().content();
+        let missing = || Refusal::NotFound {
+            what: format!("content blake3:{id}"),
+        };
+        let size = content.size(id).ok_or_else(missing)?;
+        let bound = cairn_proto::limits::TREE_BYTES_MAX as u64;
+        if size > bound {
+            return Err(missing());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        while (bytes.len() as u64) < size {
+            let start = bytes.len() as u64;
+            let end = size.min(start + crate::content::READ_BYTES_MAX);
+            bytes.extend_from_slice(&content.read(id, start..end)?);
+        }
+        Ok(bytes)
+    }
+
+    fn promote(&self, caller: &Caller, wanted: &[(ContentId, String)]) -> Result<(), Refusal> {
+        let content = self.store().content();
+        let staging = content.staging();
+        let mut absent = Vec::new();
+        for (id, name) in wanted {
+            let durable = caller.reads_everything() && content.size(id).is_some();
+            if !durable && staging.claimed(caller.owner(), id)?.is_none() {
+                absent.push(name);
+            }
+        }
+        if let Some(first) = absent.first() {
+            return Err(Refusal::ContentMissing {
+                missing: absent.len(),
+                first: (*first).clone(),
+            });
+        }
+        let ids: Vec<ContentId> = wanted.iter().map(|(id, _)| *id).collect();
+        content.promote(caller.owner(), &ids)?;
+        Ok(())
+    }
+}
+
+fn stored(manifest: &Manifest) -> impl Iterator<Item = ContentId> + '_ {
+    manifest.artifacts().iter().filter_map(|artifact| match &artifact.bytes {
+        ArtifactBytes::Stored { digests, .. } => Some(digests.blake3),
+        _ => None,
+    })
+}

@@ -1,0 +1,320 @@
+//! The task around the sequencer: one thread that gathers batches, commits them, publishes
+//! heads and hands the rows to the view.
+//!
+//! Crash reasoning. A record is durable before the anchor names it, and the anchor is
+//! durable before a note with its size exists outside this thread. So a crash at any point
+//! leaves either nothing, or a record that nobody was told of and that recovery commits
+//! again byte for byte, or a published head. After an I/O error nothing in memory may be
+//! trusted: the thread stops, `failed` resolves, and the process aborts.
+
+use std::{
+    sync::{Arc, mpsc as view_queue},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use cairn_proto::{
+    checkpoint::Checkpoint,
+    hash::{DocumentId, LeafHash, TreeSize},
+    key::SignError,
+    merkle::Frontier,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Placed, PolicyBytes, Queued, Refusal, Shared,
+    head::{Head, ServerKeys},
+    reading,
+    sequence::{Batch, Candidate, Outcome, Sequencer},
+    writing,
+};
+use crate::{
+    journal::{Appended, Journal as _, Record},
+    segment::StoreError,
+    view::{DocumentPlace, Update, View, Watermark},
+};
+
+/// Entries of one batch: the record stays small enough to be read back at once.
+const BATCH_ENTRIES_MAX: usize = 1_024;
+/// Bytes of entries and documents of one batch, above which it is closed.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Committed batches that the view may lag behind before commits wait for it.
+const VIEW_LAG_MAX: usize = 1_024;
+/// Rows that the view takes in one atomic batch.
+const VIEW_ROWS_MAX: usize = 16_384;
+
+/// Unix milliseconds by this machine's clock.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// After this nothing in memory may be trusted: the process must abort.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The store failed in the middle of a commit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another process wrote the record's position.
+    #[error("another process wrote record {position}")]
+    Conflict {
+        /// The position.
+        position: u64,
+    },
+    /// What was written does not hash to the root that was about to be signed.
+    #[error("record {position} reads back with another root than it was written with")]
+    ReadBack {
+        /// The position.
+        position: u64,
+    },
+    /// The log key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// What the view learns of a committed batch.
+struct Committed {
+    update: Update,
+    documents: Vec<(DocumentId, DocumentPlace)>,
+}
+
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sequencer: Sequencer,
+    pub(super) keys: ServerKeys,
+    /// Position of the next record.
+    pub(super) position: u64,
+}
+
+impl Committer {
+    /// Runs until the last handle is gone; then waits for the view.
+    pub(super) fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Queued>,
+        view: Arc<View>,
+        failed: &watch::Sender<Option<Failure>>,
+    ) {
+        let (to_view, updates) = view_queue::sync_channel(VIEW_LAG_MAX);
+        let shared = self.shared.clone();
+        let writer = std::thread::spawn(move || write_view(&view, &updates, &shared));
+        while let Some(first) = queue.blocking_recv() {
+            let batch = gather(first, &mut queue);
+            match self.commit(batch) {
+                Ok(Some(committed)) => {
+                    // The writer ends only after this end of the channel is dropped.
+                    let _ = to_view.send(committed);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the store failed: nothing more is signed");
+                    self.shared.halt();
+                    failed.send_replace(Some(error));
+                    return;
+                }
+            }
+        }
+        drop(to_view);
+        let _ = writer.join();
+    }
+
+    fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
+        if let Err(error) = self.reserve(&queued) {
+            refuse(queued, &error.clone().into());
+            return if error.is_fatal() { Err(error.into()) } else { Ok(None) };
+        }
+        let (candidates, waiters): (Vec<_>, Vec<_>) = queued
+            .into_iter()
+            .map(|queued| (queued.candidate, queued.answer))
+            .unzip();
+        let (outcomes, batch) = self.sequence(&candidates);
+        let committed = match batch {
+            Some(batch) => Some(self.publish(&batch, &candidates)?),
+            None => None,
+        };
+        let head = self.shared.head();
+        for (outcome, answer) in outcomes.into_iter().zip(waiters) {
+            let placed = Result::from(outcome).map(|(index, repeated)| Placed {
+                index,
+                repeated,
+                head: head.clone(),
+            });
+            // A caller that went away is answered by its retry.
+            let _ = answer.send(placed);
+        }
+        Ok(committed)
+    }
+
+    /// Space for the whole batch, allocated and synced, before anything is sequenced.
+    fn reserve(&self, queued: &[Queued]) -> Result<(), StoreError> {
+        let bytes: usize = queued.iter().map(|queued| weight(&queued.candidate)).sum();
+        // The record's tables and its map record come on top.
+        let with_tables = bytes + 64 * (queued.len() + 16);
+        self.shared.store.journal().reserve(with_tables as u64)
+    }
+
+    fn sequence(&mut self, candidates: &[Candidate]) -> (Vec<Outcome>, Option<Batch>) {
+        let shared = &self.shared;
+        let known = |id: &DocumentId| shared.documents.place(id).is_some();
+        let tree = reading(&shared.tree);
+        self.sequencer.step(candidates, &known, &tree, now_ms())
+    }
+
+    fn publish(
+        &mut self,
+        batch: &Batch,
+        candidates: &[Candidate],
+    ) -> Result<Committed, Failure> {
+        let position = self.position;
+        if self.shared.store.commit(&batch.record)? == Appended::Conflict {
+            return Err(Failure::Conflict { position });
+        }
+        self.sequencer.last = self.shared.store.journal().tail().hash;
+        self.read_back(position, &batch.record)?;
+        self.shared.store.advance_anchor()?;
+        self.position += 1;
+        let documents = place_documents(position, &batch.record);
+        self.share(batch, candidates, &documents);
+        let head = self.sign(batch)?;
+        self.shared.head.send_replace(Arc::new(head));
+        let mut update = Update::default();
+        update.leaves(batch.record.first, &batch.leaves);
+        for (_, effect) in &batch.effects {
+            update.effect(&self.sequencer.state, effect);
+        }
+        for (id, place) in &documents {
+            update.document(id, *place);
+        }
+        update.until(Watermark {
+            position: self.position,
+            size: batch.record.size,
+            time: batch.map_record.time,
+        });
+        Ok(Committed { update, documents })
+    }
+
+    /// Hashes what the disk holds before it is signed: a bit that flipped in memory between
+    /// hashing and writing must not become a signed root over other bytes.
+    fn read_back(&self, position: u64, record: &Record) -> Result<(), Failure> {
+        let stored = self.shared.store.journal().read(position)?;
+        // The right edge before the record comes from the published tree, not from this batch.
+        let mut frontier = Frontier::of(&*reading(&self.shared.tree), TreeSize(record.first.0))
+            .ok_or(Failure::ReadBack { position })?;
+        stored.leaves.iter().for_each(|leaf| frontier.push(LeafHash::of(leaf)));
+        if frontier.root() == record.root && frontier.size() == record.size {
+            Ok(())
+        } else {
+            Err(Failure::ReadBack { position })
+        }
+    }
+
+    /// Makes the record's leaves, documents and rows findable, before the head names them.
+    fn share(
+        &self,
+        batch: &Batch,
+        candidates: &[Candidate],
+        documents: &[(DocumentId, DocumentPlace)],
+    ) {
+        self.shared.documents.add(documents);
+        let mut tree = writing(&self.shared.tree);
+        batch.leaves.iter().for_each(|leaf| tree.push(*leaf));
+        drop(tree);
+        for (index, effect) in &batch.effects {
+            if let Some(environment) = &effect.environment {
+                let mut releases = writing(&self.shared.releases);
+                releases.entry(environment.clone()).or_default().push(*index);
+            }
+            if effect.policy {
+                let offset = usize::try_from(index.0 - batch.record.first.0).unwrap_or(usize::MAX);
+                let leaf = batch.leaves.get(offset);
+                let candidate = candidates
+                    .iter()
+                    .find(|candidate| Some(candidate.signed.submission().leaf()) == leaf);
+                if let Some(candidate) = candidate {
+                    writing(&self.shared.policies).push(PolicyBytes {
+                        index: *index,
+                        entry: candidate.entry.clone(),
+                        document: candidate.document.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn sign(&self, batch: &Batch) -> Result<Head, SignError> {
+        let previous = self.shared.head();
+        let chain = self.sequencer.state.chain().cloned();
+        let checkpoint = Checkpoint {
+            origin: previous.checkpoint.origin.clone(),
+            size: batch.record.size,
+            root: batch.record.root,
+        };
+        let note = checkpoint.sign(&*self.keys.log, &*self.keys.clock, now_ms() / 1_000)?;
+        Ok(Head {
+            checkpoint,
+            note: note.into(),
+            map: self.sequencer.state.map().clone(),
+            map_record: batch.record.leaves.last().cloned().unwrap_or_default(),
+            chain: chain.unwrap_or_else(|| previous.chain.clone()),
+        })
+    }
+}
+
+fn weight(candidate: &Candidate) -> usize {
+    candidate.entry.len() + candidate.document.len()
+}
+
+/// Takes what is waiting: the batch is whatever queued during the commit before.
+fn gather(first: Queued, queue: &mut mpsc::Receiver<Queued>) -> Vec<Queued> {
+    let mut bytes = weight(&first.candidate);
+    let mut batch = vec![first];
+    while batch.len() < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
+        let Ok(next) = queue.try_recv() else { break };
+        bytes += weight(&next.candidate);
+        batch.push(next);
+    }
+    batch
+}
+
+fn refuse(queued: Vec<Queued>, refusal: &Refusal) {
+    for queued in queued {
+        let _ = queued.answer.send(Err(refusal.clone()));
+    }
+}
+
+pub(super) fn place_documents(position: u64, record: &Record) -> Vec<(DocumentId, DocumentPlace)> {
+    let documents = record.documents.iter().zip(0..);
+    documents
+        .map(|(document, ordinal)| {
+            let place = DocumentPlace { position, ordinal };
+            (DocumentId::of(&document.bytes), place)
+        })
+        .collect()
+}
+
+/// Writes committed rows to the view, as many batches at once as are waiting.
+fn write_view(view: &View, updates: &view_queue::Receiver<Committed>, shared: &Shared) {
+    let mut damaged = false;
+    while let Ok(mut group) = updates.recv() {
+        while group.update.len() < VIEW_ROWS_MAX {
+            let Ok(next) = updates.try_recv() else { break };
+            group.update.then(next.update);
+            group.documents.extend(next.documents);
+        }
+        // A gap would be worse than an old view: after one failure nothing more is written,
+        // the overlay keeps answering, and the next start replays from the watermark.
+        if damaged {
+            continue;
+        }
+        match view.write(group.update) {
+            Ok(()) => shared.documents.forget(&group.documents),
+            Err(error) => {
+                tracing::warn!(%error, "the view is not written any more until a restart");
+                damaged = true;
+            }
+        }
+    }
+    if let Err(error) = view.flush() {
+        tracing::warn!(%error, "the view was not flushed; the next start replays more");
+    }
+}

@@ -1,0 +1,269 @@
+//! A running ledger: admission, the sequencer, the published head and the proofs made of it.
+//!
+//! ```text
+//! append --admit--> queue --sequence--> commit --anchor--> sign --> publish --> receipt
+//!  many tasks                one thread: `commit`                    views, after the answer
+//! ```
+//!
+//! Invariant: a head is published only after its record is durable, read back and hashed
+//! again, and anchored; answers are made from one published head.
+//! Out of scope: transport (`service`, `http`), who may call (`access`).
+
+mod admit;
+mod commit;
+mod documents;
+mod head;
+mod open;
+mod prove;
+mod read;
+mod sequence;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use cairn_proto::{
+    hash::{DocumentId, Index},
+    json::JsonError,
+    merkle::Tree,
+    name::Environment,
+    reason::Reason,
+    rules::RuleError,
+    trust::Trust,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use admit::Received;
+pub use commit::Failure;
+pub use crate::view::ViewError;
+pub use head::ServerKeys;
+pub use open::{Genesis, LedgerError};
+
+use crate::{content::ContentError, segment::StoreError, store::Store};
+use documents::Documents;
+use head::Head;
+use sequence::{Candidate, Outcome};
+
+/// Entries waiting to be sequenced: a few batches' worth. More callers are told to wait.
+const QUEUE_MAX: usize = 4_096;
+
+/// Why the ledger refuses or cannot answer.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A rule, or the entry's form.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// Clients do not write map records.
+    #[error("map records are written by the server alone")]
+    MapRecord,
+    /// The document was not sent, and is not here.
+    #[error("document {id} was not sent and is not in the ledger")]
+    DocumentMissing {
+        /// The document that the entry names.
+        id: DocumentId,
+    },
+    /// Content is missing, or the tree listing that names it is.
+    #[error("{missing} contents that the manifest names were not sent; the first is `{first}`")]
+    ContentMissing {
+        /// How many.
+        missing: usize,
+        /// The artifact that names the first of them.
+        first: String,
+    },
+    /// A tree artifact's listing is not one.
+    #[error("the listing of tree `{artifact}`: {error}")]
+    Listing {
+        /// The artifact.
+        artifact: String,
+        /// What is wrong with it.
+        error: JsonError,
+    },
+    /// Content could not be stored.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server shows less than was signed before, and signs nothing.
+    #[error("this server's store shows less than was signed before: it signs nothing more")]
+    NotSigning,
+    /// Too much is in flight.
+    #[error("too many entries are waiting")]
+    Overloaded,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    ShuttingDown,
+    /// No such thing.
+    #[error("{what} is not in the ledger")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// A proof that was about to be sent does not hold: this server's memory or store is
+    /// damaged. Nothing was sent.
+    #[error("a proof built here does not hold; nothing was sent")]
+    SelfCheck,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Rule(error) => error.reason(),
+            Self::MapRecord => Reason::MapRecordSubmitted,
+            Self::DocumentMissing { .. } => Reason::DocumentMissing,
+            Self::ContentMissing { .. } => Reason::ContentMissing,
+            Self::Listing { error, .. } => error.reason,
+            Self::Content(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::NotSigning => Reason::NotSigning,
+            Self::Overloaded => Reason::Overloaded,
+            Self::ShuttingDown => Reason::ShuttingDown,
+            Self::NotFound { .. } => Reason::NotFound,
+            Self::SelfCheck => Reason::Internal,
+        }
+    }
+}
+
+/// A candidate on its way to the sequencer, and who waits for it.
+#[derive(Debug)]
+struct Queued {
+    candidate: Candidate,
+    answer: oneshot::Sender<Result<Placed, Refusal>>,
+}
+
+/// Where an entry stands, under which head.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) index: Index,
+    pub(crate) repeated: bool,
+    pub(crate) head: Arc<Head>,
+}
+
+/// One version of the policy, as raw bytes.
+#[derive(Debug, Clone)]
+struct PolicyBytes {
+    index: Index,
+    entry: Bytes,
+    document: Bytes,
+}
+
+/// What readers share with the sequencer.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    trust: Trust,
+    tree: RwLock<Tree>,
+    head: watch::Sender<Arc<Head>>,
+    /// Index of each release of an environment, from sequence 1.
+    releases: RwLock<HashMap<Environment, Vec<Index>>>,
+    policies: RwLock<Vec<PolicyBytes>>,
+    documents: Documents,
+    cache: read::EntryCache,
+    /// Set for good once the server has met its own signature above its own head.
+    halted: AtomicBool,
+}
+
+impl Shared {
+    fn head(&self) -> Arc<Head> {
+        self.head.borrow().clone()
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    fn halt(&self) {
+        self.halted.store(true, Ordering::Release);
+    }
+}
+
+/// A poisoned lock means that a thread panicked in a few lines of ours that only push to
+/// vectors; what it guards is still whole.
+fn reading<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn writing<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A handle to a running ledger; clones share it. The sequencer stops when the last is gone.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Queued>,
+    failed: watch::Receiver<Option<Failure>>,
+}
+
+impl Ledger {
+    /// The identity that clients pin.
+    pub fn trust(&self) -> &Trust {
+        &self.shared.trust
+    }
+
+    /// The store below.
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Drops uploads that no entry came to name.
+    pub(crate) fn expire(&self, age: std::time::Duration) -> Result<usize, ContentError> {
+        self.shared.store.content().staging().expire(age)
+    }
+
+    /// The newest published head.
+    pub(crate) fn head(&self) -> Arc<Head> {
+        self.shared.head()
+    }
+
+    /// Follows the published heads.
+    pub(crate) fn heads(&self) -> watch::Receiver<Arc<Head>> {
+        self.shared.head.subscribe()
+    }
+
+    /// Resolves once the store has failed in a way after which nothing in memory may be
+    /// trusted: the process must abort.
+    pub async fn failed(&self) -> Failure {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(error) = failed.borrow_and_update().clone() {
+                return error;
+            }
+            if failed.changed().await.is_err() {
+                // The sequencer ended in good order: nothing will ever fail.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn enqueue(&self, candidate: Candidate) -> Result<Placed, Refusal> {
+        if self.shared.is_halted() {
+            return Err(Refusal::NotSigning);
+        }
+        let (answer, placed) = oneshot::channel();
+        let queued = Queued { candidate, answer };
+        self.queue.try_send(queued).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
+        })?;
+        placed.await.map_err(|_| Refusal::ShuttingDown)?
+    }
+}
+
+impl From<Outcome> for Result<(Index, bool), Refusal> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Recorded(index) => Ok((index, false)),
+            Outcome::Repeated(index) => Ok((index, true)),
+            Outcome::Refused(error) => Err(Refusal::Rule(*error)),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Proofs, made from one published head and checked before they are sent, so that bit rot
+//! here never looks like an attack there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cairn_grpc::{LookupAnswer, hash_list, v1};
+use cairn_proto::{
+    checkpoint::SignedCheckpoint,
+    hash::{Index, LeafHash, NodeHash, Sha256, TreeSize},
+    merkle::{prove_consistency, prove_inclusion, verify_inclusion},
+    name::Environment,
+    row::{Row, RowName},
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+};
+
+use super::{Ledger, Placed, Refusal, Shared, commit::now_ms, head::Head, reading};
+
+/// A row, its bytes, and the proof for it.
+type ProvenRow = (Option<Row>, Vec<u8>, Vec<u8>);
+
+impl Shared {
+    /// Proves that a leaf is under a head, and checks the proof.
+    fn inclusion(&self, index: Index, leaf: LeafHash, head: &Head) -> Result<Vec<NodeHash>, Refusal> {
+        let proof = prove_inclusion(&*reading(&self.tree), index, head.size());
+        let proof = proof.ok_or(Refusal::SelfCheck)?;
+        verify_inclusion(leaf, index, head.size(), &proof, &head.root())
+            .map_err(|_| Refusal::SelfCheck)?;
+        Ok(proof)
+    }
+
+    /// A row and the proof for it, or for its absence.
+    fn row(head: &Head, name: &RowName<'_>) -> Result<ProvenRow, Refusal> {
+        let key = name.key();
+        let row = head.map.get(&key).copied();
+        let bytes = row.map(|row| row.encode()).unwrap_or_default();
+        let proof = head.map.prove(&key).ok_or(Refusal::SelfCheck)?;
+        Ok((row, bytes, proof.encode()))
+    }
+
+    fn map_record(&self, head: &Head) -> Result<(Bytes, Vec<NodeHash>), Refusal> {
+        let last = Index(head.size().0.saturating_sub(1));
+        let leaf = LeafHash::of(&head.map_record);
+        Ok((head.map_record.clone(), self.inclusion(last, leaf, head)?))
+    }
+
+    /// The policies; inclusion is proven for the one in force at `index` and its successor.
+    fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<PolicyEvidence>, Refusal> {
+        let policies = reading(&self.policies).clone();
+        let known: Vec<_> = policies
+            .into_iter()
+            .filter(|policy| policy.index.0 < head.size().0)
+            .collect();
+        let in_force = index.map(|index| {
+            let before = known.iter().filter(|policy| policy.index < index).count();
+            before.saturating_sub(1)
+        });
+        let steps = known.into_iter().enumerate().map(|(position, policy)| {
+            let wanted = in_force.is_some_and(|first| (first..first + 2).contains(&position));
+            let inclusion = if wanted {
+                self.inclusion(policy.index, LeafHash::of(&policy.entry), head)?
+            } else {
+                Vec::new()
+            };
+            Ok(PolicyEvidence {
+                index: policy.index,
+                entry: policy.entry.to_vec(),
+                document: policy.document.to_vec(),
+                inclusion,
+            })
+        });
+        steps.collect()
+    }
+}
+
+impl Ledger {
+    /// Reads a note that a client sent back, and the size that it shows. A note of ours above
+    /// our own head means that this store is an old copy: nothing is signed from then on.
+    pub(crate) fn meet_note(&self, note: &[u8]) -> Option<TreeSize> {
+        let trust = &self.shared.trust;
+        let authentic = SignedCheckpoint::parse(note).ok()?;
+        let authentic = authentic.authenticate(trust, now_ms() / 1_000).ok()?;
+        // Read after the note was parsed: whatever we signed is published by now.
+        let head = self.head();
+        let forked = authentic.size() == head.size() && *authentic.root() != head.root();
+        if authentic.size() > head.size() || forked {
+            tracing::error!(
+                shown = authentic.size().0,
+                head = head.size().0,
+                "a client holds a note of this log above its head: the store is an old copy"
+            );
+            self.shared.halt();
+        }
+        Some(authentic.size())
+    }
+
+    fn link(&self, trusted: &[u8], head: &Head) -> Vec<NodeHash> {
+        if trusted.is_empty() {
+            return Vec::new();
+        }
+        match self.meet_note(trusted) {
+            Some(from) if from.0 > 0 && from < head.size() => {
+                let proof = prove_consistency(&*reading(&self.shared.tree), from, head.size());
+                proof.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Consistency between two sizes up to the published head; size 0 of `to` means the head.
+    pub(crate) fn consistency(
+        &self,
+        from: TreeSize,
+        to: TreeSize,
+    ) -> Result<(Vec<NodeHash>, Arc<Head>), Refusal> {
+        let head = self.head();
+        let to = if to.0 == 0 { head.size() } else { to };
+        let missing = || Refusal::NotFound {
+            what: format!("consistency from size {from} to {to}"),
+        };
+        if to > head.size() {
+            return Err(missing());
+        }
+        let proof = prove_consistency(&*reading(&self.shared.tree), from, to);
+        Ok((proof.ok_or_else(missing)?, head))
+    }
+
+    /// Inclusion of the leaf at an index under the published head, or under an older size.
+    pub(crate) fn inclusion(
+        &self,
+        index: Index,
+        size: TreeSize,
+        head: &Head,
+    ) -> Result<Vec<NodeHash>, Refusal> {
+        let size = if size.0 == 0 { head.size() } else { size };
+        let proof = if size <= head.size() {
+            prove_inclusion(&*reading(&self.shared.tree), index, size)
+        } else {
+            None
+        };
+        proof.ok_or_else(|| Refusal::NotFound {
+            what: format!("entry {index} in a tree of {size}"),
+        })
+    }
+
+    /// The receipt of an appended entry.
+    pub(crate) fn receipt(
+        &self,
+        placed: &Placed,
+        environment: Option<&Environment>,
+        trusted: &[u8],
+    ) -> Result<v1::AppendResponse, Refusal> {
+        let shared = &self.shared;
+        let head = &placed.head;
+        let leaf = reading(&shared.tree).leaf(placed.index);
+        let leaf = leaf.ok_or(Refusal::SelfCheck)?;
+        let current = environment
+            .map(|environment| self.current_proof(head, &RowName::Environment(environment)))
+            .transpose()?;
+        Ok(v1::AppendResponse {
+            index: placed.index.0,
+            checkpoint: head.note.clone(),
+            inclusion: hash_list(&shared.inclusion(placed.index, leaf, head)?),
+            consistency: hash_list(&self.link(trusted, head)),
+            current,
+            repeated_call: placed.repeated,
+        })
+    }
+
+    fn current_proof(&self, head: &Head, name: &RowName<'_>) -> Result<v1::CurrentProof, Refusal> {
+        let (_, row, row_proof) = Shared::row(head, name)?;
+        let (map_record, inclusion) = self.shared.map_record(head)?;
+        Ok(v1::CurrentProof {
+            map_record,
+            map_record_inclusion: hash_list(&inclusion),
+            row: row.into(),
+            row_proof: row_proof.into(),
+        })
+    }
+
+    /// An environment's current release, or its absence, with every proof.
+    pub(crate) fn lookup(
+        &self,
+        environment: &Environment,
+        trusted: &[u8],
+    ) -> Result<LookupAnswer, Refusal> {
+        let head = self.head();
+        let shared = &self.shared;
+        let name = RowName::Environment(environment);
+        let (row, environment_row, environment_proof) = Shared::row(&head, &name)?;
+        let (_, policy_row, policy_proof) = Shared::row(&head, &RowName::Policy)?;
+        let (map_record, map_record_inclusion) = shared.map_record(&head)?;
+        let release = match row {
+            Some(Row::Environment(row)) => {
+                let entry = shared.entry(row.index)?;
+                Some(ReleaseEvidence {
+                    index: row.index,
+                    inclusion: shared.inclusion(row.index, LeafHash::of(&entry), &head)?,
+                    manifest: shared.document_of(&entry)?.to_vec(),
+                    entry: entry.to_vec(),
+                })
+            }
+            _ => None,
+        };
+        let policies = shared.policies(&head, release.as_ref().map(|release| release.index))?;
+        Ok(LookupAnswer {
+            checkpoint: head.note.to_vec(),
+            consistency: self.link(trusted, &head),
+            evidence: Evidence {
+                map_record: map_record.to_vec(),
+                map_record_inclusion,
+                environment_row,
+                environment_proof,
+                policy_row,
+                policy_proof,
+                policies,
+                release,
+            },
+        })
+    }
+
+    /// Where a sha256 was ever released, or that it never was.
+    pub(crate) fn find_digest(
+        &self,
+        sha256: &Sha256,
+        trusted: &[u8],
+    ) -> Result<v1::FindDigestResponse, Refusal> {
+        let head = self.head();
+        Ok(v1::FindDigestResponse {
+            checkpoint: head.note.clone(),
+            consistency: hash_list(&self.link(trusted, &head)),
+            digest: Some(self.current_proof(&head, &RowName::Digest(sha256))?),
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! Entries, documents and tiles as they are stored, each checked by its own hash before it
+//! is served.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use cairn_proto::{
+    entry::Leaf,
+    hash::{DocumentId, Index},
+    name::Environment,
+    tile::{Tile, TileKind, document_head, push_entry},
+};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::{Ledger, Refusal, Shared, head::Head, reading};
+use crate::journal::Journal as _;
+
+/// Bytes of entries and documents kept in memory for the next reader.
+const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_ITEMS: usize = 16_384;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Entry(u64),
+    Document(DocumentId),
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<Key, Bytes> for Weight {
+    fn weight(&self, _: &Key, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 128
+    }
+}
+
+/// Entries and documents that were read lately, already checked.
+pub(super) struct EntryCache(Cache<Key, Bytes, Weight>);
+
+impl EntryCache {
+    pub(super) fn new() -> Self {
+        Self(Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight))
+    }
+}
+
+impl std::fmt::Debug for EntryCache {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "EntryCache({} items)", self.0.len())
+    }
+}
+
+fn not_found(what: impl Into<String>) -> Refusal {
+    Refusal::NotFound { what: what.into() }
+}
+
+impl Shared {
+    /// A leaf below the published head, re-hashed.
+    pub(super) fn entry(&self, index: Index) -> Result<Bytes, Refusal> {
+        if index.0 >= self.head().size().0 {
+            return Err(not_found(format!("entry {index}")));
+        }
+        let key = Key::Entry(index.0);
+        if let Some(entry) = self.cache.0.get(&key) {
+            return Ok(entry);
+        }
+        let leaf = reading(&self.tree).leaf(index);
+        let leaf = leaf.ok_or_else(|| not_found(format!("entry {index}")))?;
+        let entry = self.store.journal().leaf_checked(index, &leaf)?;
+        self.cache.0.insert(key, entry.clone());
+        Ok(entry)
+    }
+
+    /// A document, re-hashed.
+    pub(super) fn document(&self, id: &DocumentId) -> Result<Bytes, Refusal> {
+        let key = Key::Document(*id);
+        if let Some(document) = self.cache.0.get(&key) {
+            return Ok(document);
+        }
+        let place = self.documents.place(id);
+        let place = place.ok_or_else(|| not_found(format!("document blake3:{id}")))?;
+        let journal = self.store.journal();
+        let document = journal.document(place.position, place.ordinal, id)?;
+        self.cache.0.insert(key, document.clone());
+        Ok(document)
+    }
+
+    /// The document that the entry at an index names.
+    pub(super) fn document_of(&self, entry: &[u8]) -> Result<Bytes, Refusal> {
+        match Leaf::decode(entry) {
+            Ok(Leaf::Entry(entry)) => self.document(&entry.statement().subject.blake3),
+            _ => Ok(Bytes::new()),
+        }
+    }
+}
+
+impl Ledger {
+    /// One leaf, and the document that it names (empty for a map record).
+    pub(crate) fn entry(&self, index: Index) -> Result<(Bytes, Bytes), Refusal> {
+        let entry = self.shared.entry(index)?;
+        let document = self.shared.document_of(&entry)?;
+        Ok((entry, document))
+    }
+
+    /// A document by its id.
+    pub(crate) fn document(&self, id: &DocumentId) -> Result<Bytes, Refusal> {
+        self.shared.document(id)
+    }
+
+    /// Index of a release of an environment, below the published head.
+    pub(crate) fn release(&self, environment: &Environment, sequence: u64) -> Option<Index> {
+        let releases = reading(&self.shared.releases);
+        let position = usize::try_from(sequence.checked_sub(1)?).ok()?;
+        let index = *releases.get(environment)?.get(position)?;
+        (index.0 < self.head().size().0).then_some(index)
+    }
+
+    /// Number of releases of an environment below a head.
+    pub(crate) fn releases(&self, environment: &Environment, head: &Head) -> u64 {
+        let releases = reading(&self.shared.releases);
+        let Some(indices) = releases.get(environment) else { return 0 };
+        indices.partition_point(|index| index.0 < head.size().0) as u64
+    }
+
+    /// A tile's bytes. A partial tile of any width is served while the log reaches that far.
+    pub(crate) fn tile(&self, tile: &Tile) -> Result<Bytes, Refusal> {
+        let missing = || not_found(format!("tile {tile}"));
+        if !tile.within(self.head().size()) {
+            return Err(missing());
+        }
+        match tile.kind {
+            TileKind::Hashes(_) => {
+                let hashes = tile.hashes(&*reading(&self.shared.tree));
+                hashes.map(Bytes::from).ok_or_else(missing)
+            }
+            TileKind::Entries => {
+                let mut bundle = Vec::new();
+                for offset in 0..u64::from(tile.width) {
+                    let entry = self.shared.entry(Index(tile.first() + offset))?;
+                    push_entry(&mut bundle, &entry);
+                }
+                Ok(bundle.into())
+            }
+            TileKind::Documents => Err(missing()),
+        }
+    }
+
+    /// Records that hold the documents of a tile, to be streamed one at a time: up to 256
+    /// manifests of 4 MiB are more than one answer may hold in memory.
+    pub(crate) fn document_records(&self, tile: &Tile) -> Result<Vec<u64>, Refusal> {
+        if tile.kind != TileKind::Documents || !tile.within(self.head().size()) {
+            return Err(not_found(format!("{tile}")));
+        }
+        let journal = self.shared.store.journal();
+        let last = Index(tile.first() + u64::from(tile.width) - 1);
+        let first = journal.position_of(Index(tile.first()));
+        match (first, journal.position_of(last)) {
+            (Some(first), Some(last)) => Ok((first..=last).collect()),
+            _ => Err(not_found(format!("{tile}"))),
+        }
+    }
+
+    /// The part of a document tile that one record holds.
+    pub(crate) fn documents_in(&self, tile: &Tile, position: u64) -> Result<Bytes, Refusal> {
+        let record = self.shared.store.journal().read(position)?;
+        let mut part = BytesMut::new();
+        for document in &record.documents {
+            let index = record.first.0 + u64::from(document.leaf);
+            let Some(offset) = index.checked_sub(tile.first()) else { continue };
+            if offset >= u64::from(tile.width) {
+                break;
+            }
+            let length = u32::try_from(document.bytes.len()).unwrap_or(u32::MAX);
+            part.put_slice(&document_head(u8::try_from(offset).unwrap_or(u8::MAX), length));
+            part.put_slice(&document.bytes);
+        }
+        Ok(part.freeze())
+    }
+}

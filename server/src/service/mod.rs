@@ -1,0 +1,217 @@
+//! gRPC `cairn.v1.Ledger`: from messages to the ledger and back. No rule lives here.
+//!
+//! Every refusal is a status with `ErrorInfo.reason`; a fault of this server is logged and
+//! answered without its details.
+
+mod append;
+mod content;
+mod query;
+
+use std::{pin::Pin, time::Duration};
+
+use cairn_grpc::{FieldError, refusing, v1};
+use cairn_proto::{
+    hash::{Index, Sha256, TreeSize},
+    name::Environment,
+    reason::Reason,
+};
+use futures_util::{Stream, StreamExt as _};
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    access::{Access, Caller},
+    ledger::{Ledger, Refusal},
+};
+
+/// Seconds that one call may take on the server; a retry of an append is safe.
+pub(crate) const CALL_SECONDS_MAX: Duration = Duration::from_secs(30);
+
+/// The service over one ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerService {
+    ledger: Ledger,
+    access: Access,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl LedgerService {
+    pub(crate) fn new(ledger: Ledger, access: Access) -> Self {
+        Self { ledger, access }
+    }
+
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let header = match request.metadata().get("authorization") {
+            None => None,
+            Some(value) => Some(value.to_str().map_err(|_| unknown_token())?),
+        };
+        self.access.identify(header).map_err(|_| unknown_token())
+    }
+
+    fn reader<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let caller = self.caller(request)?;
+        if self.access.reads_log(&caller) {
+            return Ok(caller);
+        }
+        Err(refusing(Reason::NotAuthenticated, "this ledger is read with a token"))
+    }
+}
+
+fn unknown_token() -> Status {
+    refusing(Reason::NotAuthenticated, "the token is not known here")
+}
+
+fn status(refusal: &Refusal) -> Status {
+    let reason = refusal.reason();
+    if matches!(reason, Reason::Internal | Reason::StoreDamaged) {
+        tracing::error!(%refusal, "a call failed");
+    }
+    refusing(reason, refusal.to_string())
+}
+
+fn malformed(field: FieldError) -> Status {
+    refusing(Reason::InvalidRequest, field.to_string())
+}
+
+fn environment(text: &str) -> Result<Environment, Status> {
+    text.parse()
+        .map_err(|error| refusing(Reason::InvalidRequest, format!("environment: {error}")))
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = |_| refusing(Reason::Overloaded, "the server did not get to it in time");
+    tokio::time::timeout(CALL_SECONDS_MAX, call).await.map_err(late)?
+}
+
+#[tonic::async_trait]
+impl v1::ledger_server::Ledger for LedgerService {
+    async fn get_ledger(
+        &self,
+        request: Request<v1::GetLedgerRequest>,
+    ) -> Result<Response<v1::GetLedgerResponse>, Status> {
+        self.reader(&request)?;
+        Ok(Response::new(query::ledger(&self.ledger)))
+    }
+
+    async fn append(
+        &self,
+        request: Request<v1::AppendRequest>,
+    ) -> Result<Response<v1::AppendResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let append = append::append(&self.ledger, &caller, request.into_inner());
+        in_time(append).await.map(Response::new)
+    }
+
+    type AppendStreamStream = Answers<v1::AppendStreamResponse>;
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<v1::AppendStreamRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let caller = self.caller(&request)?;
+        let answers = append::stream(self.ledger.clone(), caller, request.into_inner());
+        Ok(Response::new(answers))
+    }
+
+    async fn put_content(
+        &self,
+        request: Request<Streaming<v1::PutContentRequest>>,
+    ) -> Result<Response<v1::PutContentResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let put = content::put(&self.ledger, &caller, request.into_inner()).await?;
+        Ok(Response::new(put))
+    }
+
+    type GetContentStream = Answers<v1::GetContentResponse>;
+
+    async fn get_content(
+        &self,
+        request: Request<v1::GetContentRequest>,
+    ) -> Result<Response<Self::GetContentStream>, Status> {
+        let caller = self.caller(&request)?;
+        let get = content::get(&self.ledger, &caller, request.into_inner());
+        in_time(get).await.map(Response::new)
+    }
+
+    async fn stat_content(
+        &self,
+        request: Request<v1::StatContentRequest>,
+    ) -> Result<Response<v1::StatContentResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let stat = content::stat(&self.ledger, &caller, request.into_inner());
+        in_time(stat).await.map(Response::new)
+    }
+
+    async fn get_entry(
+        &self,
+        request: Request<v1::GetEntryRequest>,
+    ) -> Result<Response<v1::GetEntryResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let entry = query::entry(&self.ledger, Index(message.index), TreeSize(message.size));
+        entry.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<v1::ListEntriesResponse>, Status> {
+        self.reader(&request)?;
+        query::list(&self.ledger, &request.into_inner()).map(Response::new)
+    }
+
+    async fn lookup(
+        &self,
+        request: Request<v1::LookupRequest>,
+    ) -> Result<Response<v1::LookupResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let environment = environment(&message.environment)?;
+        let answer = self.ledger.lookup(&environment, &message.trusted_checkpoint);
+        let answer = answer.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn find_digest(
+        &self,
+        request: Request<v1::FindDigestRequest>,
+    ) -> Result<Response<v1::FindDigestResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let sha256 = cairn_grpc::id32(&message.sha256, "sha256").map_err(malformed)?;
+        let found = self.ledger.find_digest(&Sha256(sha256), &message.trusted_checkpoint);
+        found.map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<v1::GetConsistencyProofRequest>,
+    ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let (from, to) = (TreeSize(message.from), TreeSize(message.to));
+        let proof = self.ledger.consistency(from, to);
+        let (hashes, head) = proof.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(v1::GetConsistencyProofResponse {
+            hashes: cairn_grpc::hash_list(&hashes),
+            checkpoint: head.note.clone(),
+        }))
+    }
+
+    type WatchCheckpointsStream = Answers<v1::WatchCheckpointsResponse>;
+
+    async fn watch_checkpoints(
+        &self,
+        request: Request<v1::WatchCheckpointsRequest>,
+    ) -> Result<Response<Self::WatchCheckpointsStream>, Status> {
+        self.reader(&request)?;
+        // A slow reader sees the newest note, not a queue of old ones.
+        let notes = WatchStream::new(self.ledger.heads()).map(|head| {
+            Ok(v1::WatchCheckpointsResponse {
+                checkpoint: head.note.clone(),
+            })
+        });
+        Ok(Response::new(Box::pin(notes)))
+    }
+}
