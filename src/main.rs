@@ -1,1 +1,49 @@
-fn main() {}
+//! The command line of Cairn: parse, call, print. No logic worth a unit test lives here.
+
+mod cli;
+mod commands;
+mod failure;
+mod output;
+mod session;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::{cli::Cli, failure::Failure};
+
+/// Exit code of a run that Ctrl-C ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let format = cli.global.output;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::usage(format!("no threads: {error}")).report(format),
+    };
+    let ended = runtime.block_on(async {
+        // `dev` and `serve` end in good order by themselves; all else ends here and now.
+        let serves = matches!(cli.command, cli::Command::Dev(_) | cli::Command::Serve(_));
+        let running = commands::run(cli.command, &cli.global);
+        tokio::select! {
+            ended = running => ended,
+            _ = tokio::signal::ctrl_c(), if !serves => Ok(EXIT_INTERRUPTED),
+        }
+    });
+    // Work on other threads (a walk, a hash) is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(format),
+    }
+}

@@ -14,7 +14,10 @@ use cairn_proto::{
 };
 use thiserror::Error;
 
-use crate::{detail::printable, record::Between, sources::SourceError, verdict::Verdict};
+use crate::{
+    detail::printable, keys::KeyError, read::Logged, secrets::SecretError, sources::SourceError,
+    verdict::Verdict,
+};
 
 /// Exit code of a command that was called wrongly.
 const EXIT_USAGE: u8 = 2;
@@ -201,6 +204,12 @@ pub enum ClientError {
     /// What was captured makes no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A signing key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The key of an environment's withheld values.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A key would not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -210,7 +219,7 @@ pub enum ClientError {
         /// Where.
         environment: Environment,
         /// What came in between, oldest first.
-        between: Vec<Between>,
+        between: Vec<Logged>,
     },
     /// The environment does not stand where the caller expects it.
     #[error("{environment} stands at #{found}, not at #{expected}")]
@@ -229,10 +238,12 @@ pub enum ClientError {
         what: String,
     },
     /// Content does not hash to the digest that was recorded.
-    #[error("the server's bytes of {what} do not hash to the recorded digest")]
+    #[error("the server's bytes of {what} do not hash to the recorded digest; evidence: {}", evidence.display())]
     ContentMismatch {
         /// Of what.
         what: String,
+        /// The file that says so.
+        evidence: PathBuf,
     },
     /// Not a bundle.
     #[error(transparent)]
@@ -272,6 +283,8 @@ impl ClientError {
             Self::Behind { .. } | Self::RolledBack { .. } => Reason::RolledBack,
             Self::Source(error) => error.reason(),
             Self::Manifest(error) => error.reason(),
+            Self::Key(error) => error.reason(),
+            Self::Secret(error) => error.reason(),
             Self::Sign(_) => Reason::KeyFile,
             Self::RaceLost { .. } | Self::Expected { .. } => Reason::RaceLost,
             Self::NotFound { .. } => Reason::NotFound,
@@ -293,7 +306,9 @@ impl ClientError {
     /// Where the evidence lies, if there is any.
     pub fn evidence(&self) -> Option<&PathBuf> {
         match self {
-            Self::Forked { evidence } | Self::Contradiction { evidence, .. } => Some(evidence),
+            Self::Forked { evidence }
+            | Self::Contradiction { evidence, .. }
+            | Self::ContentMismatch { evidence, .. } => Some(evidence),
             _ => None,
         }
     }
@@ -330,11 +345,12 @@ impl ClientError {
             Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown) => {
                 EXIT_UNREACHABLE
             }
-            Some(Reason::NotAuthenticated | Reason::NotAllowed) => EXIT_DENIED,
-            // Seen from the server these say who may: the caller is denied. Where a client
-            // finds them in the log, they come as `Verify` and are UNTRUSTED.
+            // A server that names a signer denies the caller. What a client itself finds in
+            // the log comes as `Verify` and is UNTRUSTED.
             Some(
-                Reason::UnknownSigner
+                Reason::NotAuthenticated
+                | Reason::NotAllowed
+                | Reason::UnknownSigner
                 | Reason::SignerNotAllowed
                 | Reason::TooFewApprovals
                 | Reason::TooFewSignatures

@@ -9,12 +9,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_proto::{
     checkpoint::{Fork, SignedCheckpoint},
     hash::NodeHash,
+    manifest::Digests,
     trust::Trust,
     verify::Evidence,
 };
 use serde_json::{Value, json};
 
-use crate::{error::HomeError, files, home::Home};
+use crate::{error::HomeError, files, home::Home, read::Want};
 
 /// Files of one second and size before giving up on a free name.
 const NAMES_MAX: usize = 1_000;
@@ -53,7 +54,7 @@ impl EvidenceStore {
             "recomputedRoot": fork.recomputed.map(|root| root.to_string()),
             "recomputedProof": proof,
         });
-        self.keep("fork", "FORKED", size, body, now)
+        self.keep("fork", "FORKED", size, &body, now)
     }
 
     /// Keeps an answer whose bytes contradict the checkpoint that came with it.
@@ -95,7 +96,7 @@ impl EvidenceStore {
             "policies": policies,
             "release": release,
         });
-        self.keep("contradiction", reason, claimed_size(note), body, now)
+        self.keep("contradiction", reason, claimed_size(note), &body, now)
     }
 
     /// Keeps one leaf and its document as they were served.
@@ -113,7 +114,32 @@ impl EvidenceStore {
             "document": encode(leaf.document),
             "inclusion": hashes(leaf.inclusion),
         });
-        self.keep("leaf", reason, claimed_size(note), body, now)
+        self.keep("leaf", reason, claimed_size(note), &body, now)
+    }
+
+    /// Keeps what is known of content that does not hash. The bytes may be private and are
+    /// not kept.
+    pub(crate) fn content(
+        &self,
+        want: &Want<'_>,
+        length: u64,
+        found: &Digests,
+        now: u64,
+    ) -> Result<PathBuf, HomeError> {
+        let digests = |digests: &Digests| {
+            json!({
+                "blake3": digests.blake3.to_string(),
+                "sha256": digests.sha256.to_string(),
+            })
+        };
+        let body = json!({
+            "environment": want.environment.to_string(),
+            "sequence": want.sequence.0,
+            "artifact": want.name,
+            "recorded": { "digests": digests(&want.digests), "size": want.size },
+            "received": { "digests": digests(found), "size": length },
+        });
+        self.keep("content", "CONTENT_MISMATCH", want.size, &body, now)
     }
 
     fn keep(
@@ -121,7 +147,7 @@ impl EvidenceStore {
         kind: &str,
         reason: &str,
         size: u64,
-        body: Value,
+        body: &Value,
         now: u64,
     ) -> Result<PathBuf, HomeError> {
         let file = json!({

@@ -48,6 +48,21 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     replace().map_err(io_error(path))
 }
 
+/// Replaces a file whose loss or damage costs nothing but time.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    create_directory(directory)?;
+    let replace = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(directory)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    replace().map_err(io_error(path))
+}
+
 /// Creates a file under a name that is free; `false` if it is taken.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool, HomeError> {
     let directory = path.parent().unwrap_or(Path::new("."));

@@ -15,7 +15,7 @@ use cairn_proto::{
 };
 
 pub use lookup::Looked;
-pub(crate) use lookup::{age_of, judge};
+pub(crate) use lookup::{Case, age_of, judge, not_below_held};
 
 use crate::{
     connect::{Connection, Endpoint},
@@ -185,10 +185,10 @@ impl Ledger {
                 Err(HoldError::Home(error)) => return Err(error.into()),
                 Err(HoldError::Advance(error)) => return Err(self.advance_error(error, &[])?),
             };
-            let (size, head) = (checkpoint.head().size().0, checkpoint.head().clone());
+            let offered = checkpoint.head().clone();
             let other = moved.checkpoint().head().size().0;
-            let proof = self.consistency(other, size).await?;
-            checkpoint = self.link(moved.checkpoint(), head, &proof).await?;
+            let proof = self.consistency(other, offered.size().0).await?;
+            checkpoint = self.link(moved.checkpoint(), offered, &proof).await?;
             base = Some(moved.checkpoint().clone());
         }
         Err(HomeError::Locked {

@@ -90,9 +90,12 @@ impl Verdict {
     /// What an alarm of this reason amounts to.
     pub(crate) fn of_rule(reason: Reason) -> Self {
         match reason {
-            Reason::NeedsNewerCairn => Self::Failed,
-            Reason::DocumentMismatch | Reason::MapRecordWrong | Reason::Forked => Self::Tampered,
-            Reason::InclusionUnproven | Reason::EntryUnknownShape => Self::Tampered,
+            Reason::NeedsNewerCairn | Reason::DocumentMissing => Self::Failed,
+            Reason::DocumentMismatch
+            | Reason::MapRecordWrong
+            | Reason::Forked
+            | Reason::InclusionUnproven
+            | Reason::EntryUnknownShape => Self::Tampered,
             _ => Self::Untrusted,
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A bundle is evidence, not trust: its closing hash finds damage, not lies.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
@@ -79,13 +79,20 @@ impl Bundle {
             &format!("{} {}", release.index, encode(&release.entry)),
         );
         line("entry-inclusion", &encode_hashes(&release.inclusion));
-        for policy in &evidence.policies {
+        let relied_on = relied_on(&evidence.policies, release.index);
+        for (position, policy) in evidence.policies.iter().enumerate() {
+            // What no verifier looks at is left out, so that there is one spelling.
+            let shown: &[NodeHash] = if relied_on.contains(&position) {
+                &policy.inclusion
+            } else {
+                &[]
+            };
             let value = format!(
                 "{} {} {} {}",
                 policy.index,
                 encode(&policy.entry),
                 encode(&policy.document),
-                encode_hashes(&policy.inclusion)
+                encode_hashes(shown)
             );
             line("policy", &value);
         }
@@ -115,6 +122,13 @@ impl Bundle {
     }
 }
 
+/// Places of the policy in force at `index` and of its successor.
+fn relied_on(policies: &[PolicyEvidence], index: Index) -> Range<usize> {
+    let before = policies.iter().filter(|policy| policy.index < index);
+    let in_force = before.count().saturating_sub(1);
+    in_force..in_force.saturating_add(2)
+}
+
 fn encode(bytes: &[u8]) -> String {
     match bytes {
         [] => "-".to_owned(),
@@ -127,15 +141,16 @@ fn encode_hashes(hashes: &[NodeHash]) -> String {
     encode(&bytes)
 }
 
+/// Everything but a list of hashes holds at least a byte.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    match text {
-        "-" => Some(Vec::new()),
-        text => STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty()),
-    }
+    STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 fn decode_hashes(text: &str) -> Option<Vec<NodeHash>> {
-    let bytes = decode(text)?;
+    let bytes = match text {
+        "-" => Vec::new(),
+        text => decode(text)?,
+    };
     let (hashes, rest) = bytes.as_chunks::<32>();
     let fits = rest.is_empty() && hashes.len() <= PROOF_HASHES_MAX;
     fits.then(|| hashes.iter().copied().map(NodeHash).collect())

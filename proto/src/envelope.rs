@@ -77,7 +77,7 @@ impl Envelope {
         let kind = members.take("payloadType")?;
         let signatures = members.take("signatures")?.array(0..=usize::MAX)?;
         members.finish()?;
-        if kind.text(0..=256)? != PAYLOAD_TYPE {
+        if kind.text(0..=usize::MAX)? != PAYLOAD_TYPE {
             return Err(EnvelopeError::PayloadType);
         }
         if signatures.len() > SIGNATURES_MAX {
@@ -151,12 +151,17 @@ impl Envelope {
         &self.signatures
     }
 
+    /// What the signatures are over: the DSSE pre-authentication encoding of the payload.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        pre_authentication_encoding(&self.payload)
+    }
+
     /// Verifies every signature, the i-th with the i-th key.
     pub(crate) fn verify(&self, keys: &[PublicKey]) -> Result<(), BadSignature> {
         if keys.len() != self.signatures.len() {
             return Err(BadSignature);
         }
-        let message = pre_authentication_encoding(&self.payload);
+        let message = self.signed_bytes();
         for (signature, key) in self.signatures.iter().zip(keys) {
             key.verify(&message, &signature.signature)?;
         }

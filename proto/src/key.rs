@@ -20,7 +20,11 @@ pub struct BadSignature;
 
 /// A public key that every verifier reads alike.
 #[derive(Clone, Copy)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey {
+    key: VerifyingKey,
+    /// Hashed once: policies are searched by it for every signature.
+    id: KeyId,
+}
 
 impl PublicKey {
     /// Parses 32 bytes and refuses weak and non-canonical encodings.
@@ -29,22 +33,27 @@ impl PublicKey {
         if key.is_weak() || !is_canonical(bytes) {
             return Err(WeakKey);
         }
-        Ok(Self(key))
+        Ok(Self::of(key))
+    }
+
+    fn of(key: VerifyingKey) -> Self {
+        let id = KeyId::of(key.as_bytes());
+        Self { key, id }
     }
 
     /// The 32 bytes: what keys are compared by.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        self.key.as_bytes()
     }
 
     /// SHA-256 of the bytes.
     pub fn id(&self) -> KeyId {
-        KeyId::of(self.as_bytes())
+        self.id
     }
 
     /// The one place where a signature is verified.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        self.0
+        self.key
             .verify_strict(message, &DalekSignature::from_bytes(signature))
             .map_err(|_| BadSignature)
     }
@@ -121,7 +130,7 @@ impl fmt::Debug for SecretKey {
 
 impl Signer for SecretKey {
     fn public_key(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey::of(self.0.verifying_key())
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {

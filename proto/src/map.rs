@@ -296,14 +296,30 @@ impl MapProof {
         name: &RowName<'_>,
         row: &[u8],
     ) -> Result<Option<Row>, MapProofError> {
-        let asked = name.key();
+        match (self.row_hash(root, &name.key())?, row.is_empty()) {
+            (None, true) => Ok(None),
+            (Some(hash), false) => {
+                let row = name.decode(row).ok_or(MapProofError)?;
+                (row.hash() == hash)
+                    .then_some(Some(row))
+                    .ok_or(MapProofError)
+            }
+            _ => Err(MapProofError),
+        }
+    }
+
+    /// What a map with `root` says of a key: the hash of its row, or that it has none.
+    pub fn row_hash(
+        &self,
+        root: &MapRoot,
+        asked: &MapKey,
+    ) -> Result<Option<RowHash>, MapProofError> {
         let Some((key, row_hash)) = &self.reached else {
-            let empty = *root == EMPTY && row.is_empty();
-            return empty.then_some(None).ok_or(MapProofError);
+            return (*root == EMPTY).then_some(None).ok_or(MapProofError);
         };
         let mut node = leaf_node(key, row_hash);
         for (bit, sibling) in self.steps.iter().rev() {
-            let side = bit_of(&asked, *bit);
+            let side = bit_of(asked, *bit);
             if bit_of(key, *bit) != side {
                 return Err(MapProofError);
             }
@@ -313,18 +329,10 @@ impl MapProof {
                 inner_node(*bit, &node, sibling)
             };
         }
-        if node != root.0 {
-            return Err(MapProofError);
-        }
-        match (*key == asked, row.is_empty()) {
-            (false, true) => Ok(None),
-            (true, false) => {
-                let row = name.decode(row).ok_or(MapProofError)?;
-                (row.hash() == *row_hash)
-                    .then_some(Some(row))
-                    .ok_or(MapProofError)
-            }
-            _ => Err(MapProofError),
+        if node == root.0 {
+            Ok((key == asked).then_some(*row_hash))
+        } else {
+            Err(MapProofError)
         }
     }
 }

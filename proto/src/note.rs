@@ -46,11 +46,18 @@ pub struct VerifierKey {
 #[error("not a verifier key of the form name+id+key")]
 pub struct VkeyError;
 
+impl VkeyError {
+    /// The stable code.
+    pub fn reason(self) -> Reason {
+        Reason::VkeySyntax
+    }
+}
+
 impl VerifierKey {
-    /// Names a key; the name has no white space and no `+`.
+    /// Names a key; the name is 1 to 255 printable ASCII characters without space or `+`.
     pub fn new(name: &str, kind: SignatureType, key: PublicKey) -> Result<Self, VkeyError> {
-        let plain = |character: char| !character.is_whitespace() && character != '+';
-        if name.is_empty() || name.len() > 255 || !name.chars().all(plain) {
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'+';
+        if !(1..=255).contains(&name.len()) || !name.bytes().all(plain) {
             return Err(VkeyError);
         }
         Ok(Self {

@@ -52,7 +52,7 @@ reasons! {
     EntryUnknownShape "ENTRY_UNKNOWN_SHAPE" "An entry is neither an envelope nor a map record." "Send a DSSE envelope in canonical form.";
     EnvelopeSignatures "ENVELOPE_SIGNATURES" "The signatures are none, too many, out of order or repeat a keyid." "Sort them by keyid, one for each key.";
     EnvelopePayloadType "ENVELOPE_PAYLOAD_TYPE" "The envelope's payload is not an in-toto statement." "Use payloadType application/vnd.in-toto+json.";
-    StatementSubject "STATEMENT_SUBJECT" "The statement does not have exactly one subject with the right name and both digests." "Name the document once, with sha256 and blake3.";
+    StatementSubject "STATEMENT_SUBJECT" "The statement does not have exactly one subject, or it has the wrong name." "Name the document once: `policy`, or the environment of a release.";
     DocumentMismatch "DOCUMENT_MISMATCH" "The document does not hash to both digests of the statement's subject." "Send the very bytes that were signed for.";
     DocumentTooLarge "DOCUMENT_TOO_LARGE" "A document is longer than its kind may be." "Record fewer files at once, or a tree.";
     DocumentMissing "DOCUMENT_MISSING" "The entry's document was not sent and the ledger does not have it." "Send the document with the entry.";

@@ -6,13 +6,14 @@
 use crate::{
     hash::ContentId,
     json::{Field, JsonError, Value, ascending, parse_canonical},
-    limits::TREE_BYTES_MAX,
+    limits::{JSON_INTEGER_MAX, TREE_BYTES_MAX},
     manifest::{ArtifactKind, Digests, Mode, Withheld},
     name::ArtifactName,
     reason::Reason,
 };
 
 const SCHEMA: &str = "cairn.tree/v1";
+const SIZE_MAX: u64 = JSON_INTEGER_MAX.unsigned_abs();
 
 /// What a listing says of an entry's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl TreeEntry {
                 Some(withheld) => TreeBytes::Withheld(Withheld::decode(withheld)?),
                 None => TreeBytes::Stored {
                     digests: Digests::decode(members.take("digests")?)?,
-                    size: members.take("size")?.number(0..=(1 << 53) - 1)?,
+                    size: members.take("size")?.number(0..=SIZE_MAX)?,
                 },
             },
         };
@@ -80,8 +81,13 @@ impl TreeEntry {
         if entry.name.as_str() == "." {
             return Err(name.invalid());
         }
-        match entry.kind {
-            ArtifactKind::File | ArtifactKind::Symlink | ArtifactKind::Directory => Ok(entry),
+        match (entry.kind, &entry.bytes) {
+            (ArtifactKind::File | ArtifactKind::Symlink, _) => Ok(entry),
+            (ArtifactKind::Directory, TreeBytes::Stored { digests, size })
+                if digests.are_of_nothing(*size) =>
+            {
+                Ok(entry)
+            }
             _ => Err(kind.invalid()),
         }
     }

@@ -162,8 +162,9 @@ impl<'a> Comparer<'a> {
         for entry in found {
             // A directory that lost all its files is reported as those files.
             let emptied = entry.side.is_directory() && beneath(recorded, Entry::name, entry.name);
-            if find(recorded, entry.name).is_none() && !emptied {
-                let name = full_name(tree, entry.name);
+            let name = full_name(tree, entry.name);
+            let replaces_tree = tree.is_none() && self.is_tree(&name);
+            if find(recorded, entry.name).is_none() && !emptied && !replaces_tree {
                 let what = Some(entry.side.describe());
                 self.differ(&name, "", DifferenceKind::Added, None, what);
             }
@@ -194,7 +195,9 @@ impl<'a> Comparer<'a> {
         let mode = self.modes(tree, name, recorded, found);
         let bytes = match recorded.difference(found) {
             None => Outcome::Matches,
-            Some((DifferenceKind::Unverifiable, ..)) if self.accepts(recorded) => {
+            Some((DifferenceKind::Unverifiable, ..))
+                if found.is_withheld() && self.accepts(recorded) =>
+            {
                 self.outcome.measured -= 1;
                 self.outcome.accepted_unmeasured += 1;
                 Outcome::Differs
@@ -261,6 +264,9 @@ impl<'a> Comparer<'a> {
         if !self.is_covered(name) {
             let why = Some("not measured".to_owned());
             self.differ(name, "", DifferenceKind::Unverifiable, recorded, why);
+        } else if let Some(special) = self.unmeasured.get(name).filter(|it| is_special(it)) {
+            let what = Some(special.why.clone());
+            self.differ(name, "kind", DifferenceKind::Changed, recorded, what);
         } else if let Some(unmeasured) = self.why_unmeasured(name) {
             let itself = unmeasured.name.as_ref().map(ArtifactName::as_str) == Some(name);
             let no_key = itself && unmeasured.reason == Reason::SecretKey;
@@ -284,25 +290,33 @@ impl<'a> Comparer<'a> {
         Outcome::Differs
     }
 
+    /// Whether a tree of that name was recorded; what is in its place is compared with it.
+    fn is_tree(&self, name: &str) -> bool {
+        let artifact = self.recorded.manifest().artifact(name);
+        artifact.is_some_and(|artifact| artifact.kind == ArtifactKind::Tree)
+    }
+
     fn is_covered(&self, name: &str) -> bool {
         name.parse().is_ok_and(|name| self.capture.covers(&name))
     }
 
-    /// Whether a name, or a directory above it, could not be measured.
+    /// Whether a name, or a directory above it, could not be measured. Below a pipe or the
+    /// like there is nothing, which is known well enough.
     fn why_unmeasured(&self, name: &str) -> Option<&'a Unmeasured> {
         std::iter::once(name)
             .chain(ancestors(name))
-            .find_map(|name| self.unmeasured.get(name))
+            .find_map(|name| self.unmeasured.get(name).filter(|it| !is_special(it)))
             .copied()
     }
 
     /// What could not be measured and was not recorded either: it is there, so it was added.
     fn unrecorded_unmeasured(&mut self) {
         for unmeasured in &self.capture.unmeasured {
-            let known = unmeasured
-                .name
-                .as_ref()
-                .is_some_and(|it| self.is_recorded(it));
+            let known = match &unmeasured.name {
+                Some(name) if is_special(unmeasured) => self.is_recorded_itself(name),
+                Some(name) => self.is_recorded(name),
+                None => false,
+            };
             if !known {
                 let name = unmeasured.name.as_ref();
                 let name = name.map_or_else(|| unmeasured.shown.clone(), ToString::to_string);
@@ -344,6 +358,11 @@ impl<'a> Comparer<'a> {
         }
         None
     }
+}
+
+/// A device, socket or pipe: it cannot be measured, but it is certainly no file.
+fn is_special(unmeasured: &Unmeasured) -> bool {
+    unmeasured.reason == Reason::PathSpecial
 }
 
 fn count_matches(outcomes: &[Outcome]) -> usize {

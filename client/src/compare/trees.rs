@@ -4,10 +4,11 @@
 use cairn_proto::{
     manifest::{Artifact, ArtifactKind},
     name::ArtifactName,
+    tree::Tree,
 };
 
 use super::{
-    Comparer, DifferenceKind, count_matches,
+    Comparer, DifferenceKind, count_matches, is_special,
     side::{Entry, Side, at_or_beneath, full_name},
 };
 use crate::sources::{Unmeasured, ancestors};
@@ -49,7 +50,10 @@ impl Comparer<'_> {
 
     /// A tree that differs, and nobody can tell where.
     fn unlisted(&mut self, tree: &ArtifactName, recorded: &Side<'_>, found: Option<&Side<'_>>) {
-        let inside = |it: &&&Unmeasured| it.name.as_ref().is_some_and(|name| within(tree, name));
+        let inside = |it: &&&Unmeasured| {
+            let named = it.name.as_ref();
+            !is_special(it) && named.is_some_and(|name| within(tree, name))
+        };
         let blind = self.unmeasured.values().find(inside).copied();
         let (kind, found) = if let Some(unmeasured) = blind {
             (DifferenceKind::Unverifiable, Some(unmeasured.why.clone()))
@@ -82,15 +86,38 @@ impl Comparer<'_> {
                 .any(|tree| self.is_in_tree(tree, name))
     }
 
+    /// Whether exactly this name was recorded, as far as anybody can tell.
+    pub(super) fn is_recorded_itself(&self, name: &ArtifactName) -> bool {
+        let manifest = self.recorded.manifest();
+        let own = manifest.artifact(name.as_str()).is_some();
+        let mut trees = manifest
+            .artifacts()
+            .iter()
+            .filter(|it| it.kind == ArtifactKind::Tree && within(&it.name, name));
+        own || trees.any(|tree| {
+            let inside = name_inside(&tree.name, name);
+            let entries = self.recorded.listing(&tree.name).map(Tree::entries);
+            let entries = entries.unwrap_or_default();
+            entries
+                .binary_search_by(|entry| entry.name.as_str().cmp(inside))
+                .is_ok()
+        })
+    }
+
     fn is_in_tree(&self, tree: &Artifact, name: &ArtifactName) -> bool {
         let Some(listing) = self.recorded.listing(&tree.name) else {
             let found = self.capture.artifact(tree.name.as_str()).map(Side::of);
             return found.is_none_or(|found| Side::of(tree).difference(&found).is_some());
         };
-        let above = full_name(Some(&tree.name), "");
-        let inside = name.as_str().strip_prefix(&above).unwrap_or_default();
+        let inside = name_inside(&tree.name, name);
         at_or_beneath(listing.entries(), |entry| entry.name.as_str(), inside)
     }
+}
+
+/// The name of a file within a tree that it lies below.
+fn name_inside<'n>(tree: &ArtifactName, name: &'n ArtifactName) -> &'n str {
+    let above = full_name(Some(tree), "");
+    name.as_str().strip_prefix(&above).unwrap_or_default()
 }
 
 /// Whether a name lies below a tree.

@@ -176,9 +176,9 @@ impl Connection {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let attempt = || {
-            let sent = send();
+            let answer = send();
             async {
-                match tokio::time::timeout(self.timeouts.request, sent).await {
+                match tokio::time::timeout(self.timeouts.request, answer).await {
                     Ok(Ok(response)) => Ok(response.into_inner()),
                     Ok(Err(status)) => Err(self.error(&status)),
                     Err(_) => Err(self.unreachable("no answer in time")),

@@ -6,6 +6,7 @@
 
 mod agent;
 pub(crate) mod file;
+mod pkcs8;
 #[cfg(test)]
 mod tests;
 
@@ -18,22 +19,11 @@ use cairn_proto::{
     key::{PublicKey, SecretKey, Signer},
     reason::Reason,
 };
-use ed25519_dalek::{
-    SigningKey,
-    pkcs8::{EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding},
-};
-use pkcs8::{
-    DecodePrivateKey, PrivateKeyInfoRef,
-    pkcs5::{pbes2, scrypt},
-};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::pkcs8::{Nonces, Pem};
 pub use file::PrivateFileError;
-
-/// scrypt's cost for a passphrase, log2: what OpenSSL accepts without being told to use
-/// more memory.
-const SCRYPT_LOG_N: u8 = 14;
 
 /// Where a signing key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,36 +136,20 @@ impl AskPassphrase for NoPassphrase {
 /// Makes a key and writes it to a new file of mode 0600.
 pub fn new_key_file(path: &Path, passphrase: Option<&str>) -> Result<PublicKey, KeyError> {
     let mut seed = Zeroizing::new([0; 32]);
-    fill(seed.as_mut_slice())?;
+    let mut nonces = Nonces {
+        salt: [0; 16],
+        iv: [0; 16],
+    };
+    for bytes in [seed.as_mut_slice(), &mut nonces.salt, &mut nonces.iv] {
+        fill(bytes)?;
+    }
     let key = SecretKey::from_seed(&seed).map_err(|_| KeyError::Weak)?;
-    let pair = KeypairBytes {
-        secret_key: *seed,
-        public_key: None, // Version 1 of PKCS#8, which every tool reads.
-    };
-    let pem = match passphrase {
-        None => pair.to_pkcs8_pem(LineEnding::LF).ok(),
-        Some(passphrase) => encrypt(&pair, passphrase)?,
-    };
-    let syntax = || KeyError::Syntax {
+    let lock = passphrase.map(|passphrase| (passphrase, &nonces));
+    let pem = pkcs8::encode(&seed, lock).ok_or_else(|| KeyError::Syntax {
         path: file::shown(path),
-    };
-    file::create(path, pem.ok_or_else(syntax)?.as_bytes())?;
+    })?;
+    file::create(path, pem.as_bytes())?;
     Ok(key.public_key())
-}
-
-fn encrypt(pair: &KeypairBytes, passphrase: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
-    let (mut salt, mut iv) = ([0; 16], [0; 16]);
-    fill(&mut salt)?;
-    fill(&mut iv)?;
-    let encrypted = scrypt::Params::new(SCRYPT_LOG_N, 8, 1)
-        .ok()
-        .and_then(|cost| pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).ok())
-        .and_then(|params| {
-            let der = pair.to_pkcs8_der().ok()?;
-            let key = PrivateKeyInfoRef::try_from(der.as_bytes()).ok()?;
-            key.encrypt_with_params(params, passphrase).ok()
-        });
-    Ok(encrypted.and_then(|der| der.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).ok()))
 }
 
 /// Opens a key.
@@ -192,26 +166,17 @@ pub fn load(spec: &KeySpec, ask: &dyn AskPassphrase) -> Result<Box<dyn Signer>, 
 
 /// Opens a key file.
 pub fn load_file(path: &Path, ask: &dyn AskPassphrase) -> Result<SecretKey, KeyError> {
-    let syntax = || KeyError::Syntax {
-        path: file::shown(path),
-    };
-    let bytes = file::read(path)?;
-    let pem = std::str::from_utf8(&bytes).map_err(|_| syntax())?;
-    let key = if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        let passphrase = ask.passphrase(path);
-        let passphrase = passphrase.ok_or_else(|| KeyError::PassphraseMissing {
-            path: file::shown(path),
-        })?;
-        SigningKey::from_pkcs8_encrypted_pem(pem, passphrase.as_bytes()).map_err(|_| {
-            KeyError::PassphraseWrong {
-                path: file::shown(path),
-            }
-        })?
-    } else {
-        SigningKey::from_pkcs8_pem(pem).map_err(|_| syntax())?
-    };
-    let seed = Zeroizing::new(key.to_bytes());
-    SecretKey::from_seed(&seed).map_err(|_| KeyError::Weak)
+    let shown = file::shown(path);
+    match pkcs8::decode(&file::read(path)?) {
+        None => Err(KeyError::Syntax { path: shown }),
+        Some(Pem::Plain(key)) => Ok(key),
+        Some(Pem::Locked(locked)) => match ask.passphrase(path) {
+            None => Err(KeyError::PassphraseMissing { path: shown }),
+            Some(passphrase) => locked
+                .open(&passphrase)
+                .ok_or(KeyError::PassphraseWrong { path: shown }),
+        },
+    }
 }
 
 /// Random bytes from the system.

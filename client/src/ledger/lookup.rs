@@ -7,10 +7,9 @@ use cairn_grpc::{LookupAnswer, v1};
 use cairn_proto::{
     checkpoint::{AuthenticCheckpoint, TrustedCheckpoint},
     entry::{EntryError, Leaf, Submission},
-    hash::{LeafHash, Sequence},
+    hash::Sequence,
     name::Environment,
     reason::Reason,
-    row::{Row, RowName},
     rules::PolicyChain,
     statement::Subject,
     trust::Trust,
@@ -198,9 +197,10 @@ fn sharpen(error: VerifyError, evidence: &Evidence) -> VerifyError {
         matches!(Leaf::decode(entry), Ok(Leaf::Entry(entry))
             if entry.statement().subject != Subject::of(document))
     });
-    match foreign {
-        true => VerifyError::Entry(EntryError::DocumentMismatch),
-        false => error,
+    if foreign {
+        VerifyError::Entry(EntryError::DocumentMismatch)
+    } else {
+        error
     }
 }
 
@@ -222,20 +222,7 @@ fn contradicts(error: &VerifyError, case: &Case<'_>) -> bool {
                 })
         }
         // An index is the answer's own word; the rest is bound on both sides.
-        VerifyError::RowMismatch { what } if *what == "the leaf hash" => differs_from_row(evidence),
         VerifyError::RowMismatch { what } => *what != "the index",
-        _ => false,
-    }
-}
-
-/// An entry was sent, and it is not the one whose hash the proven row states.
-fn differs_from_row(evidence: &Evidence) -> bool {
-    let name: Option<Environment> = "a".parse().ok();
-    let row = name.and_then(|name| {
-        RowName::Environment(&name).decode(&evidence.environment_row)
-    });
-    match (row, &evidence.release) {
-        (Some(Row::Environment(row)), Some(release)) => row.leaf != LeafHash::of(&release.entry),
         _ => false,
     }
 }

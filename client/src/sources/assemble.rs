@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes as Buffer;
 use cairn_proto::{
+    json::JsonError,
     limits::{ARTIFACTS_MAX, TREE_BYTES_MAX},
     manifest::{Artifact, ArtifactKind, Bytes, Digests, Mode},
     name::ArtifactName,
@@ -23,6 +24,9 @@ use super::{
 
 /// The mode of every symbolic link: the system keeps none.
 const LINK_MODE: u32 = 0o777;
+
+/// Entries of a tree that are encoded at once.
+const LISTED_AT_ONCE: usize = 1_024;
 
 /// Measures a plan and makes a capture of it.
 pub(super) fn assemble(
@@ -302,7 +306,7 @@ impl Builder {
                 name: name.to_string(),
             };
             let tree = Tree::new(entries).map_err(clash)?;
-            let listing = tree.encode();
+            let listing = listing(&tree).map_err(clash)?;
             if listing.len() > TREE_BYTES_MAX {
                 return Err(SourceError::TreeTooLarge {
                     name: name.to_string(),
@@ -337,6 +341,25 @@ impl Builder {
             covered: self.covered,
         })
     }
+}
+
+/// A tree's canonical bytes, joined from those of its parts: encoding all of it at once
+/// takes ten times the memory of the outcome.
+fn listing(tree: &Tree) -> Result<Vec<u8>, JsonError> {
+    let empty = Tree::new(Vec::new())?.encode();
+    let brackets = memchr::memmem::find(&empty, b"[]").unwrap_or_default();
+    let (head, tail) = empty.split_at(brackets + 1);
+    let mut listing = head.to_vec();
+    for part in tree.entries().chunks(LISTED_AT_ONCE) {
+        let part = Tree::new(part.to_vec())?.encode();
+        let entries = part.get(head.len()..part.len().saturating_sub(tail.len()));
+        if listing.len() > head.len() {
+            listing.push(b',');
+        }
+        listing.extend_from_slice(entries.unwrap_or_default());
+    }
+    listing.extend_from_slice(tail);
+    Ok(listing)
 }
 
 /// The entry of a file in the listing of its tree.

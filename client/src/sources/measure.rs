@@ -183,7 +183,8 @@ impl Meter<'_> {
         }
         let mut blake3 = blake3::Hasher::new();
         let mut sha256 = sha2::Sha256::new();
-        let mut sniffer = (want != Want::Plain).then(|| Sniffer::new(item.name.as_str()));
+        let mut sniffer = (want != Want::Plain)
+            .then(|| Sniffer::new(item.name.as_str(), &item.relative.to_string_lossy()));
         reading.stream(buffer, |bytes| {
             blake3.update(bytes);
             sha256.update(bytes);
@@ -269,6 +270,9 @@ impl<'a> Reading<'a> {
             }
         })?;
         let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(SourceError::changed(&item.path()));
+        }
         if !metadata.is_file() {
             return Err(SourceError::Special {
                 path: shown(&item.path()),

@@ -21,7 +21,7 @@ mod recorded;
 mod root;
 mod sniff;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,11 @@
 //! Recording decides the shapes (single artifacts or a tree, plain or withheld); verifying
 //! repeats those that were recorded, so that it compares like with like.
 
-use std::{collections::BTreeSet, ffi::OsString, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    sync::Arc,
+};
 
 use cairn_proto::{limits::DIRECTORY_FILES_MAX, manifest::Mode, name::ArtifactName};
 
@@ -137,9 +141,7 @@ impl Plan {
             });
         }
         let layouts = layouts(&found);
-        let inside = |found: &Found| {
-            layouts.contains("") || ancestors(&found.relative).any(|above| layouts.contains(above))
-        };
+        let inside = |found: &Found| is_of_layout(&layouts, &found.relative);
         let outside = found.iter().filter(|found| !inside(found)).count();
         let tree = match input.covered.tree_name() {
             Some(name) if outside > DIRECTORY_FILES_MAX => {
@@ -166,12 +168,7 @@ impl Plan {
             }
         }
         for layout in layouts {
-            let path = if layout.is_empty() {
-                "index.json".to_owned()
-            } else {
-                format!("{layout}/index.json")
-            };
-            if let Some(name) = input.covered.name_of(&path) {
+            if let Some(name) = input.covered.name_of(&format!("{layout}index.json")) {
                 let prefix = name.as_str().strip_suffix("index.json");
                 self.layouts.extend(prefix.map(str::to_owned));
             }
@@ -234,12 +231,12 @@ impl Plan {
         }
         self.items.push(Item {
             root: Arc::clone(&input.root),
-            relative,
-            want: want(&name, options),
+            want: want(&name, &relative, options),
             name,
             kind,
             mode,
             tree,
+            relative,
         });
     }
 }
@@ -253,7 +250,7 @@ fn name_of(input: &Opened, found: &Found) -> Result<ArtifactName, SourceError> {
 }
 
 /// How a file is to be measured, if it is one.
-fn want(name: &ArtifactName, options: &CaptureOptions<'_>) -> Want {
+fn want(name: &ArtifactName, relative: &OsStr, options: &CaptureOptions<'_>) -> Want {
     let name = name.as_str();
     if let Purpose::Verify(recorded) = options.purpose {
         match recorded.withheld(name) {
@@ -264,14 +261,15 @@ fn want(name: &ArtifactName, options: &CaptureOptions<'_>) -> Want {
     }
     if options.store_plain.contains(name) {
         Want::Plain
-    } else if is_secret_by_name(name) {
+    } else if is_secret_by_name(name) || is_secret_by_name(&relative.to_string_lossy()) {
+        // Another name given with NAME=PATH does not make a secret any less of one.
         Want::Tag
     } else {
         Want::Judge
     }
 }
 
-/// The directories that are OCI image layouts; `""` is the walk's root.
+/// The directories that are OCI image layouts: `""` for the walk's root, or ending in `/`.
 fn layouts(found: &[Found]) -> BTreeSet<String> {
     let is_file = |path: &str| {
         found
@@ -286,8 +284,18 @@ fn layouts(found: &[Found]) -> BTreeSet<String> {
         .filter_map(|found| found.relative.strip_suffix("oci-layout"))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('/'))
         .filter(|prefix| is_file(&format!("{prefix}index.json")))
-        .map(|prefix| prefix.trim_end_matches('/').to_owned())
+        .map(str::to_owned)
         .collect()
+}
+
+/// Whether a path is one of those that a layout consists of. What else lies beside them has
+/// nothing to do with it.
+fn is_of_layout(layouts: &BTreeSet<String>, path: &str) -> bool {
+    let own =
+        |rest: &str| matches!(rest, "oci-layout" | "index.json") || rest.starts_with("blobs/");
+    let below =
+        |prefix: &str| layouts.contains(prefix) && path.strip_prefix(prefix).is_some_and(own);
+    below("") || ancestors(path).any(|above| below(&format!("{above}/")))
 }
 
 /// `100,000`.

@@ -65,11 +65,14 @@ pub(super) struct Sniffer {
 }
 
 impl Sniffer {
-    /// For a file of that name.
-    pub(super) fn new(name: &str) -> Self {
-        let lower = name.to_ascii_lowercase();
+    /// For a file of that name, which may have another on disk.
+    pub(super) fn new(name: &str, on_disk: &str) -> Self {
+        let is_object = |name: &str| {
+            let lower = name.to_ascii_lowercase();
+            OBJECT_ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        };
         Self {
-            object: OBJECT_ENDINGS.iter().any(|ending| lower.ends_with(ending)),
+            object: is_object(name) || is_object(on_disk),
             text: None,
             window: Vec::new(),
             kept: Some(Vec::new()),

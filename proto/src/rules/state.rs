@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{PolicyChain, RuleError, SignedSubmission};
+use super::{PolicyChain, RuleError, SignedSubmission, authenticate_genesis};
 use crate::{
-    entry::{Content, MapRecord},
+    entry::{Content, MapRecord, Submission},
     hash::{ArtifactsDigest, Index, LeafHash, Sequence, Sha256, TreeSize},
     manifest::Manifest,
     map::Map,
@@ -155,6 +155,18 @@ impl State {
     /// The map, as of the last entry.
     pub fn map(&self) -> &Map {
         &self.map
+    }
+
+    /// Authenticates the next leaf: a genesis entry by its own policy where nothing stands
+    /// before it, everything else by the policy in force.
+    pub fn authenticate(&self, submission: Submission) -> Result<SignedSubmission, RuleError> {
+        match (&self.chain, self.size, submission.content()) {
+            (Some(chain), ..) => chain.authority().authenticate(submission),
+            (None, 0, _) => authenticate_genesis(submission),
+            // Leaf 0 was refused: no ledger can begin any more.
+            (None, _, Content::Genesis(..)) => Err(RuleError::GenesisTwice),
+            (None, ..) => Err(RuleError::GenesisMissing),
+        }
     }
 
     /// Applies the next leaf, an entry; refused, it changes nothing.

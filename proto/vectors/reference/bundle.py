@@ -1,19 +1,18 @@
 """Bundles (SPEC 10), verified by the steps of SPEC 9. Step 0 is the container itself."""
 
 import contextlib
-import re
 from typing import NamedTuple
 
 from . import crypto, entries, merkle, names, notes, rules, trie
-from .canon import Refused
+from .canon import Refused, require
 from .names import base64_text
 
 BUNDLE_BYTES_MAX = 67_108_864
+HASHES_MAX = 128
 BEFORE_POLICIES = (
     "environment checkpoint map-record map-record-inclusion environment-row environment-proof "
     "policy-row policy-proof entry entry-inclusion"
 ).split()
-INDEX = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 class Trust(NamedTuple):
@@ -64,22 +63,24 @@ def step(number):
         raise
 
 
-def refuse(detail, reason=None):
+def refuse(detail, reason):
     raise Refused(reason, detail)
 
 
 def _value(text):
-    return b"" if text == "-" else names.base64_bytes(text) or refuse("an empty value is `-`")
+    data = names.base64_bytes(text)
+    require(data, "an empty value")
+    return data
 
 
-def _index(text):
-    return int(text) if INDEX.fullmatch(text) else refuse("index")
+def _hashes(text):
+    data = b"" if text == "-" else _value(text)
+    require(len(data) % 32 == 0 and len(data) <= 32 * HASHES_MAX, "a list of hashes")
+    return data
 
 
 def hashes(data):
     """The hashes of one concatenated value."""
-    if len(data) % 32:
-        refuse("a list of hashes")
     return [data[i : i + 32] for i in range(0, len(data), 32)]
 
 
@@ -112,38 +113,47 @@ def decode(data):
     try:
         return _decode(data)
     except Refused as error:
-        raise Refused(None, f"bundle: {error}", step=0) from error
+        raise Refused("BUNDLE_SYNTAX", str(error), step=0) from error
 
 
 def _decode(data):
-    if len(data) > BUNDLE_BYTES_MAX or not data.isascii() or not data.endswith(b"\n"):
-        refuse("size or form")
+    require(len(data) <= BUNDLE_BYTES_MAX and data.isascii() and data.endswith(b"\n"), "form")
     body, _, last = data[:-1].rpartition(b"\n")
-    if seal(body + b"\n") != data or not last:
-        refuse("the last line")
+    require(seal(body + b"\n") == data and last, "the last line")
     lines = body.decode().split("\n")
-    if lines[0] != "cairn.bundle/v1":
-        refuse("first line")
+    require(lines[0] == "cairn.bundle/v1", "first line")
     head, policies, tail = lines[1:11], lines[11:-1], lines[-1]
-    if [line.split(" ")[0] for line in head] != BEFORE_POLICIES:
-        refuse("lines before the policies")
-    words = [line.split(" ")[1:] for line in head]
-    if [len(word) for word in words] != [1] * 8 + [2, 1]:
-        refuse("number of values")
-    found = [_value(word[0]) for word in words[1:8]]
-    parsed = [_policy_line(line) for line in policies]
+    words = [line.split(" ") for line in head]
+    require([word[0] for word in words] == BEFORE_POLICIES, "lines before the policies")
+    require([len(word) for word in words] == [2] * 8 + [3, 2], "number of values")
+    values = dict(zip(BEFORE_POLICIES, (word[-1] for word in words)))
+    require(names.is_environment(values.pop("environment")), "environment")
+    found = {
+        name.replace("-", "_"): (_hashes if name.endswith("inclusion") else _value)(text)
+        for name, text in values.items()
+    }
     name, _, manifest = tail.partition(" ")
-    if name != "manifest" or not names.is_environment(words[0][0]):
-        refuse("manifest or environment")
-    entry = (_index(words[8][0]), _value(words[8][1]), _value(words[9][0]))
-    return Bundle(words[0][0], *found, *entry, parsed, _value(manifest))
+    require(name == "manifest", "manifest")
+    index = names.u64_of_text(words[8][1])
+    parsed = [_policy_line(line) for line in policies]
+    relied_on = in_force(parsed, index)
+    for place, line in enumerate(parsed):
+        asked_for = place in (relied_on, relied_on + 1)
+        require(asked_for or not line.inclusion, "an inclusion that is not asked for")
+    others = {"entry_index": index, "policies": parsed, "manifest": _value(manifest)}
+    return Bundle(environment=words[0][1], **found, **others)
+
+
+def in_force(lines, index):
+    """The place of the policy in force at an index: the last whose index is below it."""
+    return max(sum(line.index < index for line in lines) - 1, 0)
 
 
 def _policy_line(line):
     words = line.split(" ")
-    if len(words) != 5 or words[0] != "policy":
-        refuse("policy line")
-    return PolicyLine(_index(words[1]), *(_value(word) for word in words[2:]))
+    require(len(words) == 5 and words[0] == "policy", "policy line")
+    index, leaf, document = names.u64_of_text(words[1]), _value(words[2]), _value(words[3])
+    return PolicyLine(index, leaf, document, _hashes(words[4]))
 
 
 class Verifier:
@@ -155,8 +165,6 @@ class Verifier:
     def verify(self, data):
         """The outcome as a plain object, or a refusal with its step."""
         bundle = decode(data)
-        if bundle.environment != self.environment:
-            raise Refused(None, "another environment", step=0)
         with step(1):
             clock_key = self.trust.clock_key
             self.head = notes.open_checkpoint(
@@ -168,8 +176,8 @@ class Verifier:
             record = self.map_record(bundle)
         with step(4):
             row, policy_row = self.rows(bundle, record)
-        with step(2):
             self.not_below_held(history, row, policy_row)
+            self.genesis(bundle.policies)
         with step(5):
             envelope = self.entry(bundle, row)
         with step(6):
@@ -204,22 +212,24 @@ class Verifier:
     def not_below_held(self, history, row, policy_row):
         if history == "unlinked":
             if row.sequence < self.held["sequence"]:
-                refuse("the sequence went back")
+                refuse("the sequence went back", "ROLLED_BACK")
             if policy_row.version < self.held["policy_version"]:
-                refuse("the policy went back")
+                refuse("the policy went back", "ROLLED_BACK")
 
     def included(self, leaf, index, proof):
         leaf_hash = merkle.leaf_hash(leaf)
         path = hashes(proof)
         if not merkle.verify_inclusion(leaf_hash, index, self.head.size, path, self.head.root):
-            refuse("not included")
+            refuse("not included", "INCLUSION_UNPROVEN")
 
     def map_record(self, bundle):
         last = self.head.size - 1
+        if last < 0:
+            refuse("an empty log", "MAP_RECORD_WRONG")
         self.included(bundle.map_record, last, bundle.map_record_inclusion)
         record = entries.decode(bundle.map_record)
         if not isinstance(record, entries.MapRecord) or record.covers != last:
-            refuse("the last leaf is no map record of this size")
+            refuse("the last leaf is no map record of this size", "MAP_RECORD_WRONG")
         return record
 
     def rows(self, bundle, record):
@@ -234,57 +244,57 @@ class Verifier:
 
     def entry(self, bundle, row):
         if merkle.leaf_hash(bundle.entry) != row.leaf_hash or bundle.entry_index != row.index:
-            refuse("another entry than the row's")
+            refuse("another entry than the row's", "ROW_MISMATCH")
         self.included(bundle.entry, row.index, bundle.entry_inclusion)
         envelope = entries.decode(bundle.entry)
         if not isinstance(envelope, entries.Envelope) or envelope.kind != "release":
-            refuse("not a release")
+            refuse("not a release", "ROW_MISMATCH")
         predicate = envelope.predicate
         said = (predicate["environment"], predicate["sequence"])
         if said != (self.environment, row.sequence):
-            refuse("another environment or sequence")
+            refuse("another environment or sequence", "ROW_MISMATCH")
         if trie.ACTION_CODES[predicate["action"]] != row.action:
-            refuse("another action")
+            refuse("another action", "ROW_MISMATCH")
         if predicate["ledger"] != self.trust.genesis.hex():
-            refuse("another ledger")
+            refuse("another ledger", "ROW_MISMATCH")
         return envelope
+
+    def genesis(self, lines):
+        """The ledger is the pinned one; before anything else is said of its entries."""
+        if not lines:
+            refuse("no policies", "POLICY_CHAIN")
+        if merkle.leaf_hash(lines[0].leaf) != self.trust.genesis:
+            refuse("another genesis", "WRONG_GENESIS")
 
     def policies(self, bundle, row, policy_row):
         """Step 6: the policy in force at the entry's index, and the newest."""
         lines = bundle.policies
+        indices = [line.index for line in lines]
+        if indices[0] != 0 or any(a >= b for a, b in zip(indices, indices[1:])):
+            refuse("indices of the policies", "POLICY_CHAIN")
         chain = self.chain(lines)
         history = merkle.Growing()
         for line in lines:
             data = trie.u64(line.index) + merkle.leaf_hash(line.leaf)
             history.append(merkle.leaf_hash(data))
-        indices = [line.index for line in lines]
-        if indices[0] != 0 or any(a >= b for a, b in zip(indices, indices[1:])):
-            refuse("indices of the policies")
         last = trie.PolicyRow(
             len(lines), indices[-1], merkle.leaf_hash(lines[-1].leaf), history.root()
         )
-        if last != policy_row:
-            refuse("not the policies of the row")
-        at = max((i for i, index in enumerate(indices) if index < row.index), default=-1)
-        if at < 0:
-            refuse("no policy was in force")
-        for i, line in enumerate(lines):
-            if i in (at, at + 1):
-                self.included(line.leaf, line.index, line.inclusion)
-            elif line.inclusion:
-                refuse("an inclusion proof that is not asked for")
+        if last != policy_row or row.index == 0:
+            refuse("not the policies of the row", "POLICY_CHAIN")
+        at = in_force(lines, row.index)
+        for line in lines[at : at + 2]:
+            self.included(line.leaf, line.index, line.inclusion)
         return chain[at], chain[-1]
 
     def chain(self, lines):
-        """Every policy satisfies section 7 with the one before; the first is the pinned genesis."""
-        if not lines or merkle.leaf_hash(lines[0].leaf) != self.trust.genesis:
-            refuse("another genesis")
+        """Every policy satisfies section 7 with the one before."""
         chain, previous = [], b""
         for line in lines:
             envelope = entries.decode(line.leaf)
             kind = "policy" if chain else "genesis"
             if not isinstance(envelope, entries.Envelope) or envelope.kind != kind:
-                refuse("not a policy")
+                refuse("not a policy", "POLICY_CHAIN")
             policy = rules.decode_document(envelope, line.document)
             if chain:
                 if envelope.predicate["ledger"] != self.trust.genesis.hex():
@@ -292,6 +302,12 @@ class Verifier:
                 rules.check_policy(envelope, policy, chain[-1], previous)
             else:
                 rules.check_genesis(envelope, policy)
+                self.same_keys(envelope.predicate)
             chain.append(policy)
             previous = merkle.leaf_hash(line.leaf)
         return chain
+
+    def same_keys(self, genesis):
+        keys = (self.trust.origin, self.trust.log_key.text(), self.trust.clock_key.text())
+        if keys != (genesis["origin"], genesis["logKey"], genesis["clockKey"]):
+            refuse("other keys than the pinned ones", "WRONG_GENESIS")

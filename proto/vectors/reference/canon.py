@@ -21,8 +21,9 @@ class Refused(Exception):
 
 
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
-NUMBER_TOKEN = re.compile(r"[0-9+\-.eE]+")
+INTEGER = re.compile(r"-?(?:0(?![0-9])|[1-9][0-9]*)")
+FRACTION = re.compile(r"\.[0-9]+")
+EXPONENT = re.compile(r"[eE][+-]?[0-9]+")
 PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
 HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -72,15 +73,23 @@ class _Parser:
         return self.number()
 
     def number(self):
-        token = NUMBER_TOKEN.match(self.text, self.at)
-        if not token or not re.match(r"[+-]?[0-9]", token.group()):
+        """By RFC 8259's grammar; only then is it asked whether it is an integer of ours."""
+        start = self.at
+        integer = INTEGER.match(self.text, self.at)
+        if not integer:
             raise Refused("JSON_SYNTAX", f"no value at {self.at}")
-        word = token.group()
-        if not NUMBER.fullmatch(word) or word == "-0" or len(word) > 17:
+        self.at = integer.end()
+        for sign, rest in ((".", FRACTION), ("eE", EXPONENT)):
+            if self.at < len(self.text) and self.text[self.at] in sign:
+                found = rest.match(self.text, self.at)
+                if not found:
+                    raise Refused("JSON_SYNTAX", f"no number at {start}")
+                self.at = found.end()
+        word = self.text[start : self.at]
+        if word != integer.group() or word == "-0" or len(word) > 17:
             raise Refused("JSON_NUMBER", word[:40])
         if abs(int(word)) > NUMBER_MAX:
             raise Refused("JSON_NUMBER", word)
-        self.at = token.end()
         return int(word)
 
     def string(self):
@@ -253,6 +262,11 @@ def known(value, member, text):
         raise Refused("JSON_INVALID_VALUE", member)
     if value[member] != text:
         raise Refused("NEEDS_NEWER_CAIRN", value[member])
+
+
+def bounded(data, limit):
+    if len(data) > limit:
+        raise Refused("DOCUMENT_TOO_LARGE", str(len(data)))
 
 
 def require(condition, detail):

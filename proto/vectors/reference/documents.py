@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from . import canon, crypto, names
-from .canon import Refused, array, ascending, integer, known, members, require
+from .canon import Refused, array, ascending, bounded, integer, known, members, require
 from .entries import ACTIONS, digests
 
 POLICY_BYTES_MAX = 262_144
@@ -13,6 +13,7 @@ KINDS = (
     "file symlink directory tree image image-index image-manifest image-config image-layer"
 ).split()
 TREE_KINDS = ("file", "symlink", "directory")
+NOTHING = (crypto.blake(b""), crypto.sha256(b""))
 
 
 class Deployer(NamedTuple):
@@ -67,7 +68,7 @@ def _named_keys(items, required, low, high):
 
 def _deployer(item, key):
     actions, patterns = item["actions"], item["environments"]
-    array(actions, 0, len(ACTIONS))
+    array(actions, 1, len(ACTIONS))
     require(all(action in ACTIONS for action in actions), "actions")
     ascending(actions, "actions")
     array(patterns, 1, 64)
@@ -88,7 +89,7 @@ def _rule(rule):
 
 
 def policy(data):
-    require(len(data) <= POLICY_BYTES_MAX, "policy too long")
+    bounded(data, POLICY_BYTES_MAX)
     value = canon.decode(data)
     known(value, "schema", "cairn.policy/v1")
     members(value, ("admins", "deployers", "rules", "schema", "version"))
@@ -114,30 +115,54 @@ def withheld(value):
     return names.hex_bytes(value["keyId"], 16), names.hex_bytes(value["tag"], 32)
 
 
+def _hideable(kind, detail):
+    require(kind in ("file", "symlink"), detail)
+
+
+def _shown(item):
+    """Digests and size; those of an empty directory are of nothing."""
+    found = digests(item["digests"])
+    size = integer(item["size"], 0)
+    if item["kind"] == "directory":
+        require((size, *found) == (0, *NOTHING), "a directory has no bytes")
+
+
 def _artifact(item):
     required, optional = ("kind", "name", "storage"), ("mediaType", "mode", "parent", "platform")
-    members(item, required, optional + ("digests", "size", "withheld"))
-    require(names.is_kind(item["kind"]) and item["kind"] in KINDS, "kind")
+    storage = item.get("storage") if isinstance(item, dict) else None
+    bytes_of = ("withheld",) if storage == "withheld" else ("digests", "size")
+    members(item, required + bytes_of, optional)
+    require(storage in ("stored", "external", "withheld"), "storage")
+    require(item["kind"] in KINDS, "kind")
     root_tree = item["name"] == "." and item["kind"] == "tree"
     require(root_tree or names.is_file_name(item["name"]), "name")
-    require(item["storage"] in ("stored", "external", "withheld"), "storage")
-    hidden = item["storage"] == "withheld"
-    for member in ("withheld",) if hidden else ("digests", "size"):
-        if member not in item:
-            raise Refused("JSON_MISSING_MEMBER", member)
-    for member in ("digests", "size") if hidden else ("withheld",):
-        require(member not in item, f"{member} does not go with this storage")
-    if hidden:
+    if storage == "withheld":
         withheld(item["withheld"])
+        _hideable(item["kind"], "withheld")
     else:
-        digests(item["digests"])
-        integer(item["size"], 0)
+        _shown(item)
     if "mediaType" in item:
         require(names.is_printable(item["mediaType"]), "mediaType")
     if "mode" in item:
         require(names.is_mode(item["mode"]), "mode")
     if "platform" in item:
         require(names.is_platform(item["platform"]), "platform")
+
+
+def _parents(artifacts):
+    """Each is another artifact, and going from parent to parent comes to an end."""
+    parents = {item["name"]: item.get("parent") for item in artifacts if "parent" in item}
+    present = {item["name"] for item in artifacts}
+    ends = present - parents.keys()
+    for name, parent in parents.items():
+        require(isinstance(parent, str) and parent in present, "parent")
+        walk = []
+        while name not in ends:
+            walk.append(name)
+            name = parents[name]
+            require(isinstance(name, str) and name in present, "parent")
+            require(len(walk) <= len(parents), "parents go round")
+        ends.update(walk)
 
 
 def _comparison(value):
@@ -153,21 +178,18 @@ def _comparison(value):
 
 
 def manifest(data):
-    require(len(data) <= MANIFEST_BYTES_MAX, "manifest too long")
+    bounded(data, MANIFEST_BYTES_MAX)
     value = canon.decode(data)
     known(value, "schema", "cairn.manifest/v1")
+    if isinstance(value.get("comparison"), dict):
+        known(value["comparison"], "profile", "files/v1")
     members(value, ("artifacts", "comparison", "schema"))
     _comparison(value["comparison"])
     artifacts = array(value["artifacts"], 1, 8192)
     for item in artifacts:
         _artifact(item)
     ascending([item["name"] for item in artifacts], "artifacts")
-    present = {item["name"] for item in artifacts}
-    for item in artifacts:
-        if "parent" in item:
-            parent = item["parent"]
-            require(isinstance(parent, str) and parent in present, "parent")
-            require(parent != item["name"], "parent")
+    _parents(artifacts)
     shown = [item for item in artifacts if item["storage"] != "withheld"]
     return Manifest(
         crypto.blake(canon.encode_fast(artifacts)),
@@ -177,7 +199,7 @@ def manifest(data):
 
 
 def tree(data):
-    require(len(data) <= TREE_BYTES_MAX, "tree listing too long")
+    bounded(data, TREE_BYTES_MAX)
     value = canon.decode(data)
     known(value, "schema", "cairn.tree/v1")
     members(value, ("entries", "schema"))
@@ -186,10 +208,10 @@ def tree(data):
         if isinstance(item, dict) and "withheld" in item:
             members(item, ("kind", "mode", "name", "withheld"))
             withheld(item["withheld"])
+            _hideable(item["kind"], "withheld")
         else:
             members(item, ("digests", "kind", "mode", "name", "size"))
-            digests(item["digests"])
-            integer(item["size"], 0)
+            _shown(item)
         require(item["kind"] in TREE_KINDS, "kind")
         require(names.is_mode(item["mode"]), "mode")
         require(names.is_file_name(item["name"]), "name")

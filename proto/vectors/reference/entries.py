@@ -13,6 +13,11 @@ SIGNATURES_MAX = 32
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 KINDS = {f"urn:cairn:{kind}:v1": kind for kind in ("genesis", "policy", "release")}
+SCHEMAS = {
+    "genesis": "cairn.genesis/v1",
+    "policy": "cairn.policy-change/v1",
+    "release": "cairn.release/v1",
+}
 ACTIONS = ("release", "rollback", "retire")
 
 
@@ -44,7 +49,7 @@ def pae(payload_type, payload):
 def decode(data):
     """An `Envelope` or a `MapRecord`."""
     if len(data) > ENTRY_BYTES_MAX:
-        raise Refused("ENTRY_UNKNOWN_SHAPE", "too long")
+        raise Refused("ENTRY_TOO_LARGE", str(len(data)))
     if data.startswith(b'{"payload":'):
         return _envelope(data)
     if data.startswith(b'{"cairn":'):
@@ -80,7 +85,9 @@ def _signatures(value):
 
 def _envelope(data):
     value = members(canon.decode(data), ("payload", "payloadType", "signatures"))
-    require(value["payloadType"] == PAYLOAD_TYPE, "payloadType")
+    require(isinstance(value["payloadType"], str), "payloadType")
+    if value["payloadType"] != PAYLOAD_TYPE:
+        raise Refused("ENVELOPE_PAYLOAD_TYPE", value["payloadType"])
     payload = names.base64_bytes(value["payload"])
     return statement(payload, _signatures(value["signatures"]))
 
@@ -92,6 +99,8 @@ def statement(payload, signatures):
     kind_text = value.get("predicateType")
     if isinstance(kind_text, str) and kind_text not in KINDS:
         raise Refused("NEEDS_NEWER_CAIRN", kind_text)
+    if isinstance(kind_text, str) and isinstance(value.get("predicate"), dict):
+        known(value["predicate"], "schema", SCHEMAS[KINDS[kind_text]])
     members(value, ("_type", "predicate", "predicateType", "subject"))
     require(isinstance(kind_text, str) and value["_type"] == STATEMENT_TYPE, "_type")
     kind = KINDS[kind_text]
@@ -120,7 +129,7 @@ def digests(value):
 
 
 def _genesis(value):
-    known(value, "schema", "cairn.genesis/v1")
+    known(value, "schema", SCHEMAS["genesis"])
     required = ("clockKey", "logKey", "nonce", "origin", "schema")
     members(value, required, ("predecessor",))
     names.hex_bytes(value["nonce"], 16)
@@ -129,13 +138,16 @@ def _genesis(value):
         before = members(value["predecessor"], ("checkpoint", "origin"))
         text(before["checkpoint"], 1, 8192)
         require(names.is_origin(before["origin"]), "origin of the predecessor")
-    notes.parse_vkey(value["logKey"])
-    notes.parse_vkey(value["clockKey"])
+    for name in ("logKey", "clockKey"):
+        try:
+            notes.parse_vkey(value[name])
+        except Refused as refused:
+            raise Refused("JSON_INVALID_VALUE", name) from refused
     return value
 
 
 def _policy(value):
-    known(value, "schema", "cairn.policy-change/v1")
+    known(value, "schema", SCHEMAS["policy"])
     members(value, ("ledger", "previous", "schema", "version"))
     names.hex_bytes(value["ledger"], 32)
     names.hex_bytes(value["previous"], 32)
@@ -144,7 +156,7 @@ def _policy(value):
 
 
 def _release(value):
-    known(value, "schema", "cairn.release/v1")
+    known(value, "schema", SCHEMAS["release"])
     required = ("action", "createdAt", "environment", "ledger", "schema", "sequence")
     optional = ("annotations", "previous", "reason", "rollbackTo", "source")
     members(value, required, optional)

@@ -7,12 +7,12 @@ from .canon import Refused
 
 SEGMENT = r"[a-z0-9][a-z0-9._-]{0,62}"
 LABEL = re.compile(SEGMENT)
+DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 HEX = re.compile(r"([0-9a-f]{2})*")
 BASE64 = re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
 ORIGIN = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,240}")
-PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}")
-KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
+PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
 MODE = re.compile(r"[0-7]{4}")
 PLATFORM = re.compile(r"[^/]+/[^/]+(/[^/]+)?")
 ANNOTATION = re.compile(r"[a-z0-9][a-z0-9._/-]{0,126}")
@@ -39,6 +39,13 @@ def base64_bytes(value, length=None):
     return data
 
 
+def u64_of_text(value):
+    """A decimal number below 2^64 in its one spelling, or a refusal."""
+    if not _is(DECIMAL, value) or int(value) >= 2**64:
+        raise Refused("JSON_INVALID_VALUE", "number")
+    return int(value)
+
+
 def base64_text(data):
     return base64.b64encode(data).decode()
 
@@ -49,10 +56,6 @@ def is_label(value):
 
 def is_origin(value):
     return _is(ORIGIN, value)
-
-
-def is_kind(value):
-    return _is(KIND, value)
 
 
 def is_mode(value):

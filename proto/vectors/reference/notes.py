@@ -1,22 +1,18 @@
-"""Signed notes, checkpoints and verifier keys (SPEC 6).
-
-A refusal with reason None is of bytes that are no note, or a note of somebody else: SPEC
-names a code only for a signature that does not verify and for a time in the future.
-"""
+"""Signed notes, checkpoints and verifier keys (SPEC 6)."""
 
 import re
 from typing import NamedTuple
 
 from . import crypto
-from .canon import Refused
-from .names import base64_bytes, base64_text, hex_bytes, is_origin
+from .canon import Refused, require
+from .names import base64_bytes, base64_text, hex_bytes, is_origin, u64_of_text
 
 LOG_KEY, CLOCK_KEY = 1, 4
 NOTE_BYTES_MAX, NOTE_LINES_MAX = 16_384, 64
 CLOCK_SKEW_MAX = 300
 KEY_NAME = re.compile(r"[^\s+]+")
-SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
-VKEY_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]+")
+VKEY_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,255}")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class Vkey(NamedTuple):
@@ -45,15 +41,20 @@ def key_id(name, kind, public):
 
 
 def parse_vkey(text):
+    try:
+        return _vkey(text)
+    except Refused as error:
+        raise Refused("VKEY_SYNTAX", str(error)) from error
+
+
+def _vkey(text):
     parts = text.split("+", 2) if isinstance(text, str) else []
-    if len(parts) != 3 or not VKEY_NAME.fullmatch(parts[0]):
-        raise Refused("JSON_INVALID_VALUE", "vkey")
+    require(len(parts) == 3 and VKEY_NAME.fullmatch(parts[0]), "vkey")
     body = base64_bytes(parts[2], 33)
     vkey = Vkey(parts[0], body[0], body[1:])
-    if hex_bytes(parts[1], 4) != vkey.id:
-        raise Refused("JSON_INVALID_VALUE", "key ID of a vkey")
-    if not crypto.key_ok(vkey.public):
-        raise Refused("KEY_WEAK", vkey.name)
+    require(vkey.kind in (LOG_KEY, CLOCK_KEY), "type of a vkey")
+    require(hex_bytes(parts[1], 4) == vkey.id, "key ID of a vkey")
+    require(crypto.key_ok(vkey.public), "weak key")
     return vkey
 
 
@@ -79,50 +80,44 @@ def clock_line(signer, origin, text, time):
     return signature_line(name, key_id(name, CLOCK_KEY, signer.public), blob)
 
 
-def _malformed(detail):
-    return Refused(None, detail)
-
-
 def parse_text(text):
     """(origin, size, root) of a checkpoint without extension lines."""
     lines = text.split("\n")
-    if len(lines) != 4 or lines[3]:
-        raise _malformed("a checkpoint has three lines")
-    if not is_origin(lines[0]) or not SIZE.fullmatch(lines[1]):
-        raise _malformed("origin or size")
     try:
-        return lines[0], int(lines[1]), base64_bytes(lines[2], 32)
+        require(len(lines) == 4 and not lines[3], "a checkpoint has three lines")
+        require(is_origin(lines[0]), "origin")
+        return lines[0], u64_of_text(lines[1]), base64_bytes(lines[2], 32)
     except Refused as error:
-        raise _malformed("root") from error
+        raise Refused("CHECKPOINT_SYNTAX", str(error)) from error
 
 
 def parse_line(line):
     """(name, key ID, what follows the key ID) of a signature line."""
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
-    if dash != "\u2014" or not KEY_NAME.fullmatch(name):
-        raise _malformed("signature line")
-    try:
-        blob = base64_bytes(encoded)
-    except Refused as error:
-        raise _malformed("signature line") from error
-    if len(blob) < 5:
-        raise _malformed("signature line")
+    require(dash == "\u2014" and KEY_NAME.fullmatch(name), "signature line")
+    blob = base64_bytes(encoded)
+    require(len(blob) >= 5, "signature line")
     return name, blob[:4], blob[4:]
 
 
 def parse_note(data):
     """(signed text, signature lines): the shape of a note, nothing verified."""
-    if len(data) > NOTE_BYTES_MAX or data.count(b"\n") > NOTE_LINES_MAX:
-        raise _malformed("note too large")
     try:
-        note = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _malformed("not UTF-8") from error
+        return _note(data)
+    except (Refused, UnicodeDecodeError) as error:
+        raise Refused("NOTE_SYNTAX", str(error)) from error
+
+
+def _note(data):
+    require(len(data) <= NOTE_BYTES_MAX, "note too large")
+    note = data.decode("utf-8")
+    require(not CONTROL.search(note), "control character")
     body, separator, tail = note.rpartition("\n\n")
-    if not separator or not tail.endswith("\n"):
-        raise _malformed("no signatures")
-    return body + "\n", [parse_line(line) for line in tail[:-1].split("\n")]
+    require(separator and tail.endswith("\n"), "no signatures")
+    lines = tail[:-1].split("\n")
+    require(len(lines) <= NOTE_LINES_MAX, "too many signatures")
+    return body + "\n", [parse_line(line) for line in lines]
 
 
 def open_checkpoint(data, log_key, clock_key, now):
@@ -130,7 +125,7 @@ def open_checkpoint(data, log_key, clock_key, now):
     text, lines = parse_note(data)
     origin, size, root = parse_text(text)
     if origin != log_key.name:
-        raise _malformed("another origin")
+        raise Refused("WRONG_ORIGIN", origin)
     signed, clock_time = False, None
     for name, line_key_id, blob in lines:
         if (name, line_key_id) == (log_key.name, log_key.id):
@@ -142,9 +137,9 @@ def open_checkpoint(data, log_key, clock_key, now):
             message = cosigned_message(text.encode(), time)
             if not crypto.verify(clock_key.public, message, signature):
                 raise Refused("NOTE_SIGNATURE", "clock")
-            if now is not None and time > now + CLOCK_SKEW_MAX:
-                raise Refused("NOTE_FROM_THE_FUTURE", str(time))
             clock_time = time if clock_time is None else max(clock_time, time)
     if not signed:
-        raise _malformed("the log did not sign")
+        raise Refused("NOTE_SIGNATURE", "the log did not sign")
+    if now is not None and clock_time is not None and clock_time > now + CLOCK_SKEW_MAX:
+        raise Refused("NOTE_FROM_THE_FUTURE", str(clock_time))
     return Checkpoint(origin, size, root, clock_time)

@@ -147,9 +147,9 @@ class Ledger:
             self.genesis = leaf_hash
             self._set_policy(document, index, leaf_hash)
             return entry
-        if index == 0:
+        if self.genesis is None:
             raise Refused("GENESIS_MISSING")
-        if self.genesis is None or entry.predicate["ledger"] != self.genesis.hex():
+        if entry.predicate["ledger"] != self.genesis.hex():
             raise Refused("WRONG_LEDGER")
         if entry.kind == "policy":
             check_policy(entry, document, self.policy, self.policy_leaf_hash)
@@ -162,7 +162,7 @@ class Ledger:
         return entry
 
     def _map_record(self, record, index):
-        if index == 0:
+        if self.genesis is None:
             raise Refused("GENESIS_MISSING")
         expected = (index, self.map.root(), self.map.rows)
         if (record.covers, record.root, record.rows) != expected or record.time < self.time:

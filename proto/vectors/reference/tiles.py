@@ -34,7 +34,8 @@ def parse_path(text):
     width = int(found["width"]) if found["width"] else 256
     what = found["what"].removeprefix("tile/")
     what = int(what) if found["level"] else what
-    if width > 256 or (width == 256 and found["width"]) or path(what, number, width) != text:
+    other = path(what, number, width) != text
+    if other or number >= 2**64 or width > 256 or (width == 256 and found["width"]):
         raise Refused(None, "path")
     return what, number, width
 

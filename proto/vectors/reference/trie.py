@@ -54,14 +54,14 @@ def digest_row(first, last, count, chain):
 
 def parse_environment_row(data):
     if len(data) != 81 or data[48] not in ACTION_CODES.values():
-        raise Refused(None, "environment row")
+        raise _refuse("environment row")
     numbers = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
     return EnvironmentRow(*numbers, data[16:48], data[48], data[49:])
 
 
 def parse_policy_row(data):
     if len(data) != 80:
-        raise Refused(None, "policy row")
+        raise _refuse("policy row")
     numbers = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
     return PolicyRow(*numbers, data[16:48], data[48:])
 

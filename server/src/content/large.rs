@@ -7,16 +7,15 @@
 
 use std::{
     collections::HashMap,
-    io,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
 use cairn_proto::hash::ContentId;
 
-use super::{ContentError, upload::Ready};
+use super::ContentError;
 use crate::{
     disk::{Disk, read_exact_at},
     segment::{StoreError, reading, writing},
@@ -63,29 +62,26 @@ impl Large {
         reading(&self.sizes).get(id).copied()
     }
 
-    /// Moves verified staged files here, durable on return. Their bytes were synced when
-    /// they were complete (`staging`).
-    pub(super) fn adopt(&self, staged: &[(ContentId, Ready)]) -> Result<(), ContentError> {
-        if staged.is_empty() {
+    /// Moves verified staged files here, durable on return. `hand_over` renames the file of a
+    /// content, whose bytes were synced when it was complete, and says how many they are.
+    pub(super) fn adopt(
+        &self,
+        ids: &[ContentId],
+        hand_over: impl Fn(&ContentId, &Path) -> Result<Option<u64>, ContentError>,
+    ) -> Result<(), ContentError> {
+        if ids.is_empty() {
             return Ok(());
         }
         let _one = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut adopted = Vec::new();
         let mut missing = Ok(());
-        for (id, ready) in staged {
-            if self.size(id).is_some() {
-                continue;
-            }
+        for id in ids.iter().filter(|id| self.size(id).is_none()) {
             let target = self.directory.join(id.to_string());
-            match self.disk.rename(&ready.path, &target) {
-                // It expired meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    missing = Err(ContentError::Missing { id: *id });
-                }
-                result => {
-                    result.map_err(StoreError::io(&target, 0))?;
-                    adopted.push((*id, ready.bytes));
-                }
+            if let Some(bytes) = hand_over(id, &target)? {
+                adopted.push((*id, bytes));
+            } else {
+                // It expired meanwhile. What was renamed before is published all the same.
+                missing = Err(ContentError::Missing { id: *id });
             }
         }
         self.disk

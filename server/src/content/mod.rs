@@ -229,10 +229,11 @@ impl ContentFiles {
         self.packs.durable_tail()
     }
 
-    /// Makes contents that the owner has sent durable: all small ones of all concurrent
-    /// callers by one sync, each large one by its own name's. Those that are durable already are
-    /// skipped; the owner's claim on each stays until it expires, so that a retry after a
-    /// lost race need not send them again. `Missing` names the first that is neither.
+    /// Makes contents that the owner has sent durable: the small ones of all concurrent callers
+    /// by one sync, the large ones, whose bytes are synced already, by a rename. Those that
+    /// are durable are skipped. The owner's claim on each stays until it expires, so that a
+    /// retry after a lost race need not send them again. `Missing` names one that is neither
+    /// durable nor sent.
     pub fn promote(&self, owner: &str, ids: &[ContentId]) -> Result<(), ContentError> {
         let ids: BTreeSet<ContentId> = ids.iter().copied().collect();
         let mut small = Vec::new();
@@ -249,11 +250,13 @@ impl ContentFiles {
                 Some(Ready { path, bytes }) if bytes < PACKED_BYTES_LIMIT => {
                     small.push(Packed { id, path, bytes });
                 }
-                Some(ready) => large.push((id, ready)),
+                Some(_) => large.push(id),
             }
         }
         self.packs.put(small)?;
-        self.large.adopt(&large)?;
+        self.large.adopt(&large, |id, target| {
+            self.staging.hand_over(owner, id, target)
+        })?;
         // Only now: a staged file goes when its content is durable elsewhere.
         staged
             .iter()

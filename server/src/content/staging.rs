@@ -6,7 +6,7 @@
 //! - An owner learns nothing of another's uploads, and gains nothing from them.
 //! - Nothing here is durable, nor need it be: what is lost is sent again.
 //!
-//! Locks: an upload's state, then the table; never the other way round. Ages are counted by
+//! Locks: the large files', an upload's state, the table; never the other way round. Ages are counted by
 //! the monotonic clock from the last touch in this process, so no wrong clock expires
 //! anything; a restart begins them anew. An owner's directory stays until the next open.
 //! Out of scope: who an owner is; making contents durable (`ContentFiles::promote`).
@@ -246,6 +246,24 @@ impl Staging {
                 bytes,
             }),
             _ => None,
+        })
+    }
+
+    /// Gives the staged file of a complete content its final name, and says how many bytes
+    /// it has; `None` if there is none.
+    pub(super) fn hand_over(
+        &self,
+        owner: &str,
+        id: &ContentId,
+        target: &Path,
+    ) -> Result<Option<u64>, ContentError> {
+        let owner = owner_of(owner);
+        let Some(upload) = self.find(&owner, id) else {
+            return Ok(None);
+        };
+        let mut state = upload.state();
+        self.booked(&owner, &upload, &mut state, |state| {
+            Ok(upload.hand_over(self.disk.as_ref(), state, target)?)
         })
     }
 

@@ -53,7 +53,8 @@ pub(super) enum State {
     Open(Box<Open>),
     /// All bytes are in the file and hash to the id.
     Complete(u64),
-    /// The content is durable elsewhere; what is left is the owner's claim on it.
+    /// The file is gone to where it is, or is about to be, durable; what is left is the
+    /// owner's claim.
     Durable(u64),
     /// Dropped; whoever meets this looks again.
     Gone,
@@ -216,6 +217,23 @@ impl Upload {
         Ok(())
     }
 
+    /// Gives a complete file its final name; `None` if there is none. Under the state's lock,
+    /// so that it is this file and not that of a later upload, begun after an expiry.
+    pub(super) fn hand_over(
+        &self,
+        disk: &dyn Disk,
+        state: &mut State,
+        target: &Path,
+    ) -> Result<Option<u64>, StoreError> {
+        let State::Complete(bytes) = *state else {
+            return Ok(None);
+        };
+        disk.rename(&self.path, target)
+            .map_err(StoreError::io(target, 0))?;
+        *state = State::Durable(bytes);
+        Ok(Some(bytes))
+    }
+
     /// Drops the file.
     pub(super) fn discard(&self, disk: &dyn Disk, state: &mut State) -> Result<(), StoreError> {
         *state = State::Gone;
@@ -238,6 +256,11 @@ impl Open {
     /// Only a large file needs its sync: it will be renamed, a small one is copied to a pack.
     fn complete(&self, path: &Path) -> Result<State, StoreError> {
         if self.bytes >= PACKED_BYTES_LIMIT {
+            // A part that failed halfway, for want of space, may have left bytes after those
+            // that were hashed, and the file's length is the content's from now on.
+            self.file
+                .set_size(self.bytes)
+                .map_err(StoreError::io(path, self.bytes))?;
             // Not `NoSpace`: whatever fails here may have dropped bytes that were hashed.
             self.file.sync().map_err(StoreError::io(path, 0))?;
         }

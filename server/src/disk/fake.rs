@@ -37,6 +37,8 @@ struct Shared {
     /// Changes until one fails; `u64::MAX` for none.
     left: AtomicU64,
     full: AtomicBool,
+    /// Where each write since the last crash began.
+    written: Mutex<Vec<(PathBuf, u64)>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,7 @@ pub(crate) struct FakeDisk(Arc<Shared>);
 #[derive(Debug)]
 struct FakeFile {
     disk: FakeDisk,
+    path: PathBuf,
     bytes: Arc<Bytes>,
 }
 
@@ -95,6 +98,7 @@ impl FakeDisk {
     /// Ends the failing, and settles what became of unsynced bytes.
     pub(crate) fn crash(&self, unsynced: Unsynced) {
         self.fail_after(u64::MAX);
+        self.0.written.lock().unwrap().clear();
         for (number, file) in self.files().values().enumerate() {
             let mut live = file.live.lock().unwrap();
             let mut durable = file.durable.lock().unwrap();
@@ -105,8 +109,13 @@ impl FakeDisk {
                     if live.len() > durable.len() {
                         durable.resize(live.len(), 0);
                     }
-                    let sectors = live.chunks(SECTOR_BYTES).zip(durable.chunks_mut(SECTOR_BYTES));
+                    let sectors = live
+                        .chunks(SECTOR_BYTES)
+                        .zip(durable.chunks_mut(SECTOR_BYTES));
                     for (sector, (new, old)) in sectors.enumerate() {
+                        if old[..new.len()] == *new {
+                            continue;
+                        }
                         let coin = blake3::hash(format!("{seed} {number} {sector}").as_bytes());
                         if coin.as_bytes()[0] & 1 == 1 {
                             old[..new.len()].copy_from_slice(new);
@@ -118,6 +127,11 @@ impl FakeDisk {
         }
     }
 
+    /// Where each write since the last crash began.
+    pub(crate) fn written(&self) -> Vec<(PathBuf, u64)> {
+        self.0.written.lock().unwrap().clone()
+    }
+
     /// A file's live bytes.
     pub(crate) fn get(&self, path: &Path) -> Vec<u8> {
         self.files()[path].live.lock().unwrap().clone()
@@ -125,7 +139,10 @@ impl FakeDisk {
 
     /// Replaces a file's bytes, durably.
     pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
-        let file = Bytes { live: Mutex::new(bytes.to_vec()), durable: Mutex::new(bytes.to_vec()) };
+        let file = Bytes {
+            live: Mutex::new(bytes.to_vec()),
+            durable: Mutex::new(bytes.to_vec()),
+        };
         self.files().insert(path.to_owned(), Arc::new(file));
     }
 
@@ -162,8 +179,9 @@ impl FakeDisk {
         Ok(())
     }
 
-    fn file(&self, bytes: &Arc<Bytes>) -> Arc<dyn DiskFile> {
-        Arc::new(FakeFile { disk: self.clone(), bytes: Arc::clone(bytes) })
+    fn file(&self, path: &Path, bytes: &Arc<Bytes>) -> Arc<dyn DiskFile> {
+        let (disk, path, bytes) = (self.clone(), path.to_owned(), Arc::clone(bytes));
+        Arc::new(FakeFile { disk, path, bytes })
     }
 }
 
@@ -171,7 +189,7 @@ impl Disk for FakeDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let files = self.files();
         let bytes = files.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(self.file(bytes))
+        Ok(self.file(path, bytes))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -181,7 +199,7 @@ impl Disk for FakeDisk {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let bytes = files.entry(path.to_owned()).or_default();
-        Ok(self.file(bytes))
+        Ok(self.file(path, bytes))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -232,7 +250,9 @@ impl Disk for FakeDisk {
 impl DiskFile for FakeFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let live = self.bytes.live.lock().unwrap();
-        let rest = live.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        let rest = live
+            .get(usize::try_from(offset).unwrap()..)
+            .unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
@@ -240,10 +260,21 @@ impl DiskFile for FakeFile {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         self.disk.change()?;
+        self.disk
+            .0
+            .written
+            .lock()
+            .unwrap()
+            .push((self.path.clone(), offset));
         let mut live = self.bytes.live.lock().unwrap();
         let start = usize::try_from(offset).unwrap();
         if start + data.len() > live.len() {
             if self.disk.0.full.load(SeqCst) {
+                // As a disk does: what still fitted is written.
+                let half = &data[..data.len() / 2];
+                let end = live.len().max(start + half.len());
+                live.resize(end, 0);
+                live[start..start + half.len()].copy_from_slice(half);
                 return Err(io::ErrorKind::StorageFull.into());
             }
             live.resize(start + data.len(), 0);
@@ -258,7 +289,11 @@ impl DiskFile for FakeFile {
 
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         self.disk.change()?;
-        self.bytes.live.lock().unwrap().resize(usize::try_from(bytes).unwrap(), 0);
+        self.bytes
+            .live
+            .lock()
+            .unwrap()
+            .resize(usize::try_from(bytes).unwrap(), 0);
         Ok(())
     }
 

@@ -16,9 +16,15 @@ fn files_and_directories_are_for_their_owner_alone() {
     assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     let mut bytes = [1; 8];
-    assert_eq!(OsDisk.open(&file).unwrap().read_at(&mut bytes, 1).unwrap(), 4);
+    assert_eq!(
+        OsDisk.open(&file).unwrap().read_at(&mut bytes, 1).unwrap(),
+        4
+    );
     assert_eq!(&bytes, b"\0abc\x01\x01\x01\x01");
-    assert_eq!(OsDisk.create(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        OsDisk.create(&file).unwrap_err().kind(),
+        io::ErrorKind::AlreadyExists
+    );
 }
 
 #[test]

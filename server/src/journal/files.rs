@@ -25,8 +25,8 @@ use super::{
 use crate::{
     disk::Disk,
     segment::{
-        self, Damage, LedgerTag, Place, SEGMENT_BYTES_MAX, Series,
-        SeriesTail, StoreError, reading, writing,
+        self, Damage, LedgerTag, Place, SEGMENT_BYTES_MAX, Series, SeriesTail, StoreError, reading,
+        writing,
     },
 };
 
@@ -58,7 +58,11 @@ impl FileJournal {
     pub(super) fn new(series: Series, rows: Vec<Row>, tail: Tail) -> Self {
         let end = series.durable_tail();
         let state = RwLock::new(State { rows, tail, end });
-        Self { series, appending: Mutex::new(()), state }
+        Self {
+            series,
+            appending: Mutex::new(()),
+            state,
+        }
     }
 
     /// Makes an empty journal's first file in an existing directory.

@@ -11,7 +11,7 @@ mod files;
 mod record;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use cairn_proto::hash::{RootHash, TreeSize};
 

@@ -7,11 +7,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{
-    FileJournal, RECORD_BYTES_MAX, Record, RecordHash, Tail,
-    files::Row,
-    record::Head,
-};
+use super::{FileJournal, RECORD_BYTES_MAX, Record, RecordHash, Tail, files::Row, record::Head};
 use crate::{
     disk::Disk,
     segment::{
@@ -29,7 +25,11 @@ pub struct JournalScan {
     at_anchor: Option<Tail>,
 }
 
-pub(super) fn config(directory: PathBuf, ledger: LedgerTag, segment_bytes_max: u64) -> SeriesConfig {
+pub(super) fn config(
+    directory: PathBuf,
+    ledger: LedgerTag,
+    segment_bytes_max: u64,
+) -> SeriesConfig {
     SeriesConfig {
         directory,
         kind: Kind::Journal,

@@ -16,7 +16,7 @@ const DIRECTORY: &str = "/journal";
 const LEDGER: LedgerTag = LedgerTag([7; 16]);
 
 /// A record with this many leaves and documents that follows the tail.
-fn record(tail: &Tail, leaves: u8, documents: u8) -> Record {
+pub(crate) fn record(tail: &Tail, leaves: u8, documents: u8) -> Record {
     let text = |kind: &str, number: u8| {
         let text = format!("{kind} {number} of record {}", tail.position);
         Bytes::from(text.repeat(usize::from(number) + 1))
@@ -26,7 +26,10 @@ fn record(tail: &Tail, leaves: u8, documents: u8) -> Record {
         first: Index(tail.size.0),
         leaves: (0..leaves).map(|number| text("leaf", number)).collect(),
         documents: (0..documents)
-            .map(|number| RecordDocument { leaf: u32::from(number % leaves), bytes: text("document", number) })
+            .map(|number| RecordDocument {
+                leaf: u32::from(number % leaves),
+                bytes: text("document", number),
+            })
             .collect(),
         size: TreeSize(tail.size.0 + u64::from(leaves)),
         root: RootHash(*blake3::hash(&tail.position.to_le_bytes()).as_bytes()),
@@ -46,7 +49,10 @@ fn open(disk: &Arc<dyn Disk>, segment_bytes_max: u64) -> FileJournal {
     if disk.list(Path::new(DIRECTORY)).unwrap().is_empty() {
         segment::create(disk, &config).unwrap();
     }
-    JournalScan::read_series(disk, config, None).unwrap().settle().unwrap()
+    JournalScan::read_series(disk, config, None)
+        .unwrap()
+        .settle()
+        .unwrap()
 }
 
 fn verify(journal: &FileJournal, records: &[Record]) {
@@ -56,12 +62,18 @@ fn verify(journal: &FileJournal, records: &[Record]) {
         for (index, leaf) in (record.first.0..).map(Index).zip(&record.leaves) {
             assert_eq!(journal.position_of(index), Some(position));
             assert_eq!(journal.leaf(index).unwrap(), leaf);
-            assert_eq!(journal.leaf_checked(index, &LeafHash::of(leaf)).unwrap(), leaf);
+            assert_eq!(
+                journal.leaf_checked(index, &LeafHash::of(leaf)).unwrap(),
+                leaf
+            );
         }
         assert_eq!(journal.documents_of(position).unwrap(), record.documents);
         for (ordinal, document) in (0..).zip(&record.documents) {
             let id = DocumentId::of(&document.bytes);
-            assert_eq!(journal.document(position, ordinal, &id).unwrap(), document.bytes);
+            assert_eq!(
+                journal.document(position, ordinal, &id).unwrap(),
+                document.bytes
+            );
         }
     }
 }
@@ -108,8 +120,14 @@ fn what_is_not_there_is_absent_and_a_wrong_hash_is_no_damage() {
     let first = record(&journal.tail(), 2, 1);
     assert_eq!(journal.append(0, &first).unwrap(), Appended::Created);
     assert_eq!(journal.position_of(Index(2)), None);
-    assert!(matches!(journal.leaf(Index(2)), Err(StoreError::Absent { number: 2 })));
-    assert!(matches!(journal.read(1), Err(StoreError::Absent { number: 1 })));
+    assert!(matches!(
+        journal.leaf(Index(2)),
+        Err(StoreError::Absent { number: 2 })
+    ));
+    assert!(matches!(
+        journal.read(1),
+        Err(StoreError::Absent { number: 1 })
+    ));
     let wrong = journal.leaf_checked(Index(1), &LeafHash::of(b"other"));
     assert!(matches!(wrong, Err(StoreError::Mismatch { .. })));
     let id = DocumentId::of(&first.documents[0].bytes);
@@ -124,18 +142,61 @@ fn a_record_that_is_not_well_formed_is_not_appended() {
     let journal = open(&FakeDisk::new().shared(), 1 << 20);
     let good = record(&journal.tail(), 2, 2);
     let long = Bytes::from(vec![1; cairn_proto::limits::ENTRY_BYTES_MAX + 1]);
-    let document = |leaf| RecordDocument { leaf, bytes: Bytes::from_static(b"d") };
+    let document = |leaf| RecordDocument {
+        leaf,
+        bytes: Bytes::from_static(b"d"),
+    };
     let wrong = [
-        (RecordFault::NoLeaf, Record { leaves: Vec::new(), documents: Vec::new(), ..good.clone() }),
-        (RecordFault::Size, Record { size: TreeSize(9), ..good.clone() }),
-        (RecordFault::LeafLength, Record { leaves: vec![long, Bytes::from_static(b"1")], ..good.clone() }),
-        (RecordFault::LeafLength, Record { leaves: vec![Bytes::new(), Bytes::from_static(b"1")], ..good.clone() }),
-        (RecordFault::DocumentLeaf, Record { documents: vec![document(2)], ..good.clone() }),
-        (RecordFault::DocumentLeaf, Record { documents: vec![document(1), document(0)], ..good.clone() }),
+        (
+            RecordFault::NoLeaf,
+            Record {
+                leaves: Vec::new(),
+                documents: Vec::new(),
+                ..good.clone()
+            },
+        ),
+        (
+            RecordFault::Size,
+            Record {
+                size: TreeSize(9),
+                ..good.clone()
+            },
+        ),
+        (
+            RecordFault::LeafLength,
+            Record {
+                leaves: vec![long, Bytes::from_static(b"1")],
+                ..good.clone()
+            },
+        ),
+        (
+            RecordFault::LeafLength,
+            Record {
+                leaves: vec![Bytes::new(), Bytes::from_static(b"1")],
+                ..good.clone()
+            },
+        ),
+        (
+            RecordFault::DocumentLeaf,
+            Record {
+                documents: vec![document(2)],
+                ..good.clone()
+            },
+        ),
+        (
+            RecordFault::DocumentLeaf,
+            Record {
+                documents: vec![document(1), document(0)],
+                ..good.clone()
+            },
+        ),
     ];
     for (fault, record) in wrong {
         let error = journal.append(0, &record).unwrap_err();
-        assert!(matches!(error, StoreError::Malformed(found) if found == fault), "{error}");
+        assert!(
+            matches!(error, StoreError::Malformed(found) if found == fault),
+            "{error}"
+        );
     }
     assert_eq!(journal.tail(), Tail::empty());
 }
@@ -163,5 +224,8 @@ fn bytes_that_decode_are_the_encoding_of_what_they_decode_to() {
     }
     let mut longer = bytes;
     longer.push(0);
-    assert_eq!(Record::decode(&Bytes::from(longer)), Err(RecordFault::Tables));
+    assert_eq!(
+        Record::decode(&Bytes::from(longer)),
+        Err(RecordFault::Tables)
+    );
 }

@@ -27,6 +27,8 @@ const CHECKED_BYTES: usize = 80;
 const ZEROS: &[u8] = &[0; 1 << 16];
 /// What a search reads at once.
 const SEARCH_BYTES: usize = 1 << 20;
+/// What a search skips at once if it is zero.
+const BLOCK_BYTES: usize = 4096;
 
 /// An open segment.
 #[derive(Debug)]
@@ -276,24 +278,31 @@ impl SegmentFile {
         config: &SeriesConfig,
         from: u64,
     ) -> Result<bool, StoreError> {
-        let mut buffer = vec![0; SEARCH_BYTES];
-        let mut base = from.next_multiple_of(8) + if from.is_multiple_of(8) { 8 } else { 0 };
+        let mut buffer = vec![0; SEARCH_BYTES + FRAME_HEADER_BYTES];
+        let mut base = (from + 1).next_multiple_of(8);
         loop {
+            // Windows overlap by a header, so that none lies across two of them unseen.
             let count = self.read(&mut buffer, base)?;
             let bytes = buffer.get(..count).unwrap_or_default();
-            for start in (0..count.saturating_sub(FRAME_HEADER_BYTES - 1)).step_by(8) {
-                let candidate = bytes.get(start..).unwrap_or_default();
-                if candidate.starts_with(&FRAME_MAGIC.to_le_bytes())
-                    && let Parsed::Good(_) = self.parse(candidate, config, base + start as u64)
-                {
-                    return Ok(true);
+            for block in (0..count.min(SEARCH_BYTES)).step_by(BLOCK_BYTES) {
+                let end = count.min(block + BLOCK_BYTES);
+                // Most of what is searched is zeros, where no header begins.
+                if bytes.get(block..end) == ZEROS.get(..end - block) {
+                    continue;
+                }
+                for start in (block..end).step_by(8) {
+                    let candidate = bytes.get(start..).unwrap_or_default();
+                    if candidate.starts_with(&FRAME_MAGIC.to_le_bytes())
+                        && let Parsed::Good(_) = self.parse(candidate, config, base + start as u64)
+                    {
+                        return Ok(true);
+                    }
                 }
             }
             if count < buffer.len() {
                 return Ok(false);
             }
-            // Windows overlap by a header, so that none lies across two of them unseen.
-            base += (SEARCH_BYTES - FRAME_HEADER_BYTES) as u64;
+            base += SEARCH_BYTES as u64;
         }
     }
 
@@ -321,7 +330,9 @@ fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
 
 /// Whether a crash left this while a file was being made.
 pub(crate) fn is_draft(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "new")
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "new")
 }
 
 /// Numbers of the segments in a directory, and the drafts that a crash left there.

@@ -25,7 +25,11 @@ fn every_file_link_and_empty_directory_is_an_artifact_sorted_by_name() {
     fs::create_dir(root.path().join("empty")).unwrap();
     put(root.path(), ".git/config", b"[core]");
     symlink("../elsewhere", root.path().join("link")).unwrap();
-    fs::set_permissions(root.path().join("a.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(
+        root.path().join("a.yaml"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
 
     let capture = record(root.path());
 
@@ -36,7 +40,10 @@ fn every_file_link_and_empty_directory_is_an_artifact_sorted_by_name() {
     assert_eq!(kind("link"), ArtifactKind::Symlink);
     assert_eq!(kind("empty"), ArtifactKind::Directory);
     let mode = |name: &str| capture.artifact(name).unwrap().mode.unwrap().to_string();
-    assert_eq!((mode("a.yaml"), mode("link")), ("0640".into(), "0777".into()));
+    assert_eq!(
+        (mode("a.yaml"), mode("link")),
+        ("0640".into(), "0777".into())
+    );
     let expected = Bytes::Stored {
         digests: Digests::of(b"../elsewhere"),
         size: 12,
@@ -54,7 +61,13 @@ fn equal_files_are_one_content() {
     let root = directory(&[("a", b"same"), ("b", b"same"), ("c", b"")]);
     let capture = record(root.path());
     assert_eq!((capture.artifacts.len(), capture.contents.len()), (3, 1));
-    let id = capture.artifact("a").unwrap().bytes.digests().unwrap().blake3;
+    let id = capture
+        .artifact("a")
+        .unwrap()
+        .bytes
+        .digests()
+        .unwrap()
+        .blake3;
     assert_eq!(capture.content(&id).unwrap().size, 4);
 }
 
@@ -109,7 +122,10 @@ fn pipes_and_sockets_are_refused_and_never_opened() {
     mknodat(CWD, root.path().join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
     let error = try_record(root.path()).unwrap_err();
     assert_eq!(error.reason(), Reason::PathSpecial);
-    assert!(error.to_string().ends_with("pipe is a named pipe"), "{error}");
+    assert!(
+        error.to_string().ends_with("pipe is a named pipe"),
+        "{error}"
+    );
     assert_eq!(refusal(&root.path().join("pipe")), Reason::PathSpecial);
 
     let root = directory(&[("fine", b"x")]);
@@ -209,9 +225,6 @@ fn what_stands_in_the_way_of_verifying_is_listed_as_unmeasured() {
         .map(|it| (it.name.as_ref().map(ToString::to_string), it.reason.code()))
         .collect();
     reasons.sort();
-    let expected = [
-        (None, "PATH_NAME"),
-        (Some("b".to_owned()), "PATH_SPECIAL"),
-    ];
+    let expected = [(None, "PATH_NAME"), (Some("b".to_owned()), "PATH_SPECIAL")];
     assert_eq!(reasons, expected);
 }

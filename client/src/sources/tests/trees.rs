@@ -12,7 +12,11 @@ use super::*;
 fn many(count: usize) -> TempDir {
     let root = directory(&[]);
     for at in 0..count {
-        put(root.path(), &format!("{}/{at:05}", at % 7), at.to_string().as_bytes());
+        put(
+            root.path(),
+            &format!("{}/{at:05}", at % 7),
+            at.to_string().as_bytes(),
+        );
     }
     root
 }
@@ -25,7 +29,10 @@ fn more_files_than_a_directory_may_have_become_one_tree() {
     assert_eq!(capture.artifacts[0].kind, ArtifactKind::Tree);
     assert_eq!(capture.files, 1_100);
     let note = &capture.notes[0];
-    assert!(note.ends_with("holds 1,100 files: recorded as one tree"), "{note}");
+    assert!(
+        note.ends_with("holds 1,100 files: recorded as one tree"),
+        "{note}"
+    );
 
     let Bytes::Stored { digests, size } = capture.artifacts[0].bytes else {
         panic!("the listing is content");
@@ -36,6 +43,7 @@ fn more_files_than_a_directory_may_have_become_one_tree() {
     assert_eq!(u64::try_from(listing.len()).unwrap(), size);
     let tree = Tree::decode(&listing).unwrap();
     assert_eq!(tree, capture.trees[&".".parse().unwrap()]);
+    assert_eq!(tree.encode(), listing);
     assert_eq!(tree.entries().len(), 1_100);
     for (id, _) in tree.contents() {
         assert!(capture.content(&id).is_some());
@@ -141,8 +149,15 @@ fn many_files_and_a_large_one_take_flat_memory() {
     let start = std::time::Instant::now();
     let capture = record(root.path());
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    println!("{} files in {:?}, {peak}", capture.files, start.elapsed());
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    println!(
+        "recorded {} files in {:?}, {peak}",
+        capture.files,
+        start.elapsed()
+    );
     let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kilobytes < 300_000, "{peak}");
 }

@@ -1,11 +1,12 @@
 """bundle.json: complete bundles, and refused changes of them."""
 
 from .. import bundle, merkle, trie
-from ..bundle import Bundle, PolicyLine, Verifier
+from ..bundle import Verifier
 from ..crypto import Signer
 from ..names import base64_bytes, base64_text
-from .builder import Book, artifact, deployer, files, manifest, map_record, policy
-from .builder import withheld_artifact
+from .builder import Book, files, policy
+from .bundle_maker import ADMIN, CI, NOW, SECOND, Changes, Maker
+from .bundle_maker import base_case, lines_of, make_book, swapped
 
 DESCRIPTION = (
     "Bundles, verified offline with `trust` at the time `now` (unix seconds) for `environment`, "
@@ -14,128 +15,10 @@ DESCRIPTION = (
     "replaces line `line` (from 0), or only its word `word` (from 0, parted by single spaces), by "
     "`text`, or deletes the line where that is null; then, if `reseal`, the last line is computed "
     "again. `step` is the step of section 9 that refuses, 0 the "
-    "container; a reason of null: SPEC names no code. `history` is null without held state."
+    "container. `history` is null without held state."
 )
 SPEC = "9, 10"
-
-ADMIN, SECOND = Signer("alice"), Signer("bob")
-CI, OPS = Signer("ci"), Signer("ops")
-NOW = 1_767_323_045
-STRICT = [{"approvals": 2, "environments": "prod/*", "maxStaleness": 3600}]
-
-
-def make_book():
-    """prod/web stands at sequence 2, released under policy 2 of 3; test/db is retired."""
-    book = Book("ledger.example/bundles")
-    both, deployers = [CI, OPS], [deployer(CI), deployer(OPS)]
-    book.genesis("genesis", policy(1, [ADMIN], 1, deployers), [ADMIN])
-    book.release("release", "test/db", files(db="1"), [CI])
-    book.release("release", "prod/web", files(app="1"), both)
-    book.record()
-    book.policy("policy 2", policy(2, [ADMIN, SECOND], 2, deployers, STRICT), [ADMIN, SECOND])
-    content = manifest(withheld_artifact(".env", b"secret"), artifact("app", b"2"))
-    book.release("release", "prod/web", content, both)
-    limits = [*STRICT, {"environments": "prod/**", "maxStaleness": 600}]
-    book.policy("policy 3", policy(3, [ADMIN], 1, deployers, limits), [ADMIN, SECOND])
-    book.release("retire", "test/db", None, [CI], action="retire")
-    book.record()
-    return book
-
-
-class Maker:
-    """Makes the bundle of an environment; what is overridden is what a dishonest log would say."""
-
-    def __init__(self, book, environment):
-        self.book, self.environment = book, environment
-        self.rows = dict(book.ledger.rows)
-        self.raw = list(book.raw)
-        self.policies = list(book.policies)
-        self.manifest = book.last[environment]
-        self.record = None
-        self.clock_time = NOW - 60
-
-    def replace_row(self, kind, name, row):
-        self.rows[kind, name] = row
-        self.record = self.record or {}
-
-    def make(self):
-        made = trie.Trie()
-        for (kind, name), row in self.rows.items():
-            made.set(trie.key(kind, name), trie.row_hash(kind, row))
-        if self.record is not None:
-            values = {"covers": len(self.raw) - 1, "root": made.root(), "rows": made.rows}
-            self.raw[-1] = map_record(**{**values, "time": self.book.time, **self.record})
-        hashes = [merkle.leaf_hash(leaf) for leaf in self.raw]
-
-        def inclusion(index):
-            return b"".join(merkle.inclusion_proof(hashes, index))
-
-        name = self.environment.encode()
-        row = self.rows["environment", name]
-        index = trie.parse_environment_row(row).index
-        at = max(i for i, item in enumerate(self.policies) if item[0] < index)
-        policies = [
-            PolicyLine(*item, inclusion(item[0]) if i in (at, at + 1) else b"")
-            for i, item in enumerate(self.policies)
-        ]
-        return Bundle(
-            self.environment,
-            self.book.checkpoint(self.raw, self.clock_time),
-            self.raw[-1],
-            inclusion(len(self.raw) - 1),
-            row,
-            made.prove(trie.key("environment", name)),
-            self.rows["policy", b"policy"],
-            made.prove(trie.key("policy", b"policy")),
-            index,
-            self.raw[index],
-            inclusion(index),
-            policies,
-            self.manifest,
-        )
-
-
-def base_case(name, made, trust, **others):
-    text = bundle.encode(made).decode()
-    inputs = {"trust": trust, "environment": made.environment, "now": NOW, **others}
-    return {"name": name, **inputs, "bundle_text": text}
-
-
-def lines_of(made):
-    return bundle.encode(made).decode().split("\n")[:-1]
-
-
-class Changes:
-    """Refused cases that share a base."""
-
-    def __init__(self, base, made):
-        self.base, self.made, self.lines = base, made, lines_of(made)
-
-    def case(self, name, step, reason, edits=(), reseal=True, **others):
-        listed = [edit for line, text in edits for edit in self.smallest(line, text)]
-        inputs = {"name": name, "base": self.base, **others, "edits": listed, "reseal": reseal}
-        if step is None:
-            return inputs, {"ok": True}
-        return inputs, {"ok": False, "step": step, "reason": reason}
-
-    def smallest(self, line, text):
-        """Edits of words where a line keeps their number."""
-        old, new = self.lines[line].split(" "), (text or "").split(" ")
-        if text is None or len(old) != len(new) or "\n" in text:
-            return [{"line": line, "text": text}]
-        pairs = enumerate(zip(old, new))
-        return [{"line": line, "word": i, "text": b} for i, (a, b) in pairs if a != b]
-
-    def bundle(self, name, step, reason, made, **others):
-        """A bundle of as many lines that differs in some."""
-        new = lines_of(made)
-        assert len(new) == len(self.lines)
-        pairs = enumerate(zip(self.lines[:-1], new[:-1]))
-        edits = [(i, line) for i, (old, line) in pairs if old != line]
-        return self.case(name, step, reason, edits, **others)
-
-    def replaced(self, name, step, reason, **fields):
-        return self.bundle(name, step, reason, self.made._replace(**fields))
+SYNTAX = "BUNDLE_SYNTAX"
 
 
 def container(changes):
@@ -158,8 +41,18 @@ def container(changes):
         ("an index with a leading zero", [(9, lines[9].replace("entry ", "entry 0"))], True),
         ("base64 without padding", [(3, "map-record e30")], True),
         ("an empty line", [(1, first + "\n")], True),
+        ("an index of 2^64", [(9, lines[9].replace("entry 5 ", f"entry {2**64} "))], True),
+        ("environment in capitals", [(1, "environment Prod/web")], True),
+        ("a list of 31 bytes", [(4, "map-record-inclusion " + base64_text(bytes(31)))], True),
+        ("a list of 129 hashes", [(4, "map-record-inclusion " + base64_text(bytes(4128)))], True),
+        ("no checkpoint", [(2, "checkpoint -")], True),
+        ("no map record", [(3, "map-record -")], True),
+        ("an absence: no row", [(5, "environment-row -")], True),
+        ("an absence: no entry", [(9, "entry 5 -")], True),
+        ("no manifest", [(len(lines) - 2, "manifest -")], True),
+        ("carriage returns", [(1, first + "\r")], True),
     ):
-        yield changes.case(f"container: {name}", 0, None, edits, reseal)
+        yield changes.case(f"container: {name}", 0, SYNTAX, edits, reseal)
 
 
 def heads(book, changes):
@@ -178,10 +71,12 @@ def heads(book, changes):
     yield changes.replaced("head: log signature", 1, signature, checkpoint=with_line(4, log))
     yield changes.replaced("head: clock signature", 1, signature, checkpoint=with_line(5, clock))
     unsigned = "\n".join([*lines[:4], *lines[5:]]).encode()
-    yield changes.replaced("head: not signed by the log", 1, None, checkpoint=unsigned)
+    yield changes.replaced("head: not signed by the log", 1, signature, checkpoint=unsigned)
     yield changes.case("head: from the future", 1, "NOTE_FROM_THE_FUTURE", now=NOW - 361)
     other = {**book.trust(), **Book("ledger.example/other").trust_keys()}
-    yield changes.case("head: another origin is pinned", 1, None, trust=other)
+    yield changes.case("head: another origin is pinned", 1, "WRONG_ORIGIN", trust=other)
+    yield changes.replaced("head: no note", 1, "NOTE_SYNTAX", checkpoint=b"note")
+    yield changes.case("head: a log key that did not sign", 1, signature, trust=swapped(book))
     root = base64_bytes(lines[2]).hex()
     size = int(lines[1])
     held = {"size": size, "root_hex": root, "sequence": 2, "policy_version": 3}
@@ -192,22 +87,30 @@ def heads(book, changes):
     yield changes.case("held: a larger one, unlinked", None, None, held=larger)
     yield changes.case("held: two roots", 2, "FORKED", held={**held, "root_hex": root[::-1]})
     ahead = {**smaller, "sequence": 3}
-    yield changes.case("held: a later sequence", 2, None, held=ahead)
+    yield changes.case("held: a later sequence", 4, "ROLLED_BACK", held=ahead)
     ahead = {**smaller, "policy_version": 4}
-    yield changes.case("held: a later policy", 2, None, held=ahead)
+    yield changes.case("held: a later policy", 4, "ROLLED_BACK", held=ahead)
 
 
 def maps(book, changes):
     made = changes.made
+    unproven, wrong = "INCLUSION_UNPROVEN", "MAP_RECORD_WRONG"
     short = made.map_record_inclusion[:-32]
-    yield changes.replaced("map record: a hash less", 3, None, map_record_inclusion=short)
-    yield changes.replaced("map record: an earlier one", 3, None, map_record=book.raw[3])
+    yield changes.replaced("map record: a hash less", 3, unproven, map_record_inclusion=short)
+    yield changes.replaced("map record: an earlier one", 3, unproven, map_record=book.raw[3])
     maker = Maker(book, "prod/web")
     maker.record = {"covers": len(book.raw) - 2}
-    yield changes.bundle("map record: covers another size", 3, None, maker.make())
+    yield changes.bundle("map record: covers another size", 3, wrong, maker.make())
     maker = Maker(book, "prod/web")
     maker.raw[-1] = maker.raw[7]
-    yield changes.bundle("map record: the last leaf is a release", 3, None, maker.make())
+    yield changes.bundle("map record: the last leaf is a release", 3, wrong, maker.make())
+    for name, leaf, reason in (
+        ("of a later version", made.map_record.replace(b"map/v1", b"map/v2"), "NEEDS_NEWER_CAIRN"),
+        ("of no shape", b"{}", "ENTRY_UNKNOWN_SHAPE"),
+    ):
+        maker = Maker(book, "prod/web")
+        maker.raw[-1] = leaf
+        yield changes.bundle(f"map record: {name}", 3, reason, maker.make())
     row = trie.parse_environment_row(made.environment_row)
     proof = "MAP_PROOF"
     changed = row._replace(sequence=3).bytes()
@@ -220,15 +123,19 @@ def maps(book, changes):
     yield changes.replaced("map: policy row changed", 4, proof, policy_row=changed)
     edits = [(1, "environment test/db")]
     yield changes.case("map: another environment", 4, proof, edits, environment="test/db")
+    yield changes.case("map: a bundle of another environment", 4, proof, environment="test/db")
+    cut = made.environment_row[:-1]
+    yield changes.replaced("map: environment row cut", 4, proof, environment_row=cut)
 
 
 def entries_of_rows(book, changes):
     made = changes.made
+    mismatch, unproven = "ROW_MISMATCH", "INCLUSION_UNPROVEN"
     row = trie.parse_environment_row(made.environment_row)
-    yield changes.replaced("entry: an earlier release", 5, None, entry=book.raw[2])
-    yield changes.replaced("entry: another index", 5, None, entry_index=row.index - 1)
+    yield changes.replaced("entry: an earlier release", 5, mismatch, entry=book.raw[2])
+    yield changes.replaced("entry: another index", 5, mismatch, entry_index=row.index + 1)
     short = made.entry_inclusion[:-32]
-    yield changes.replaced("entry: inclusion cut", 5, None, entry_inclusion=short)
+    yield changes.replaced("entry: inclusion cut", 5, unproven, entry_inclusion=short)
     for name, change in (
         ("its sequence is not the row's", {"sequence": 1}),
         ("its action is not the row's", {"action": 3}),
@@ -240,9 +147,12 @@ def entries_of_rows(book, changes):
         dishonest = row._replace(**change).bytes()
         maker.replace_row("environment", b"prod/web", dishonest)
         made = maker.make()
-        yield changes.bundle(f"entry: {name}", 5, None, made)
+        if name == "not at the row's index":
+            made = made._replace(entry=changes.made.entry)
+        reason = unproven if name == "not at the row's index" else mismatch
+        yield changes.bundle(f"entry: {name}", 5, reason, made)
     other = {**book.trust(), "genesis": "00" * 32}
-    yield changes.case("entry: another genesis is pinned", 5, None, trust=other)
+    yield changes.case("map: another genesis is pinned", 4, "WRONG_GENESIS", trust=other)
 
 
 def policies_of_bundle(book, changes):
@@ -257,18 +167,34 @@ def policies_of_bundle(book, changes):
     yield with_policies(
         "another document", mismatch, first, second._replace(document=document), third
     )
+    unproven, chain = "INCLUSION_UNPROVEN", "POLICY_CHAIN"
     bare = second._replace(inclusion=b"")
-    yield with_policies("inclusion of the one in force is missing", None, first, bare, third)
+    yield with_policies("inclusion of the one in force is missing", unproven, first, bare, third)
     bare = third._replace(inclusion=b"")
-    yield with_policies("inclusion of its successor is missing", None, first, second, bare)
+    yield with_policies("inclusion of its successor is missing", unproven, first, second, bare)
     extra = first._replace(inclusion=second.inclusion)
-    yield with_policies("an inclusion that is not asked for", None, extra, second, third)
+    edits = [(11, lines_of(made._replace(policies=[extra, second, third]))[11])]
+    name = "container: an inclusion that is not asked for"
+    yield changes.case(name, 0, SYNTAX, edits)
     moved = third._replace(index=7)
-    yield with_policies("another index", None, first, second, moved)
+    yield with_policies("another index", chain, first, second, moved)
+    moved = first._replace(index=1)
+    yield with_policies("the genesis at another index", chain, moved, second, third)
+    release = third._replace(leaf=made.entry, document=made.manifest)
+    yield with_policies("a release among them", chain, first, second, release)
+    again = third._replace(leaf=first.leaf, document=first.document)
+    yield with_policies("the genesis again", chain, first, second, again)
     wrong = second._replace(inclusion=second.inclusion[:-32])
-    yield with_policies("inclusion cut", None, first, wrong, third)
+    yield with_policies("inclusion cut", unproven, first, wrong, third)
+    yield with_policies("two at one index", chain, first, second._replace(index=0), third)
     edits = [(13, None)]
-    yield changes.case("policy: the newest is left out", 6, None, edits)
+    yield changes.case("policy: the newest is left out", 6, chain, edits)
+    edits = [(line, None) for line in (11, 12, 13)]
+    yield changes.case("policy: none", 4, chain, edits)
+    clock = Book("ledger.example/bundles")
+    clock.clock = Signer("another clock")
+    other = {**book.trust(), "clockKey": clock.trust_keys()["clockKey"]}
+    yield changes.case("policy: another clock key is pinned", 6, "WRONG_GENESIS", trust=other)
     yield from dishonest_entries()
 
 

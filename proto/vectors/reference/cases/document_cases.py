@@ -19,7 +19,8 @@ from .builder import (
 DESCRIPTION = (
     "Documents. `kind` is policy, manifest or tree with `document_text`, or `withheld`: the tag "
     "and key id of a value under `key_hex`. `digest_set_hex` is the set of sha256 that a release "
-    "of the manifest has, ascending." + edits.HOW_TO_READ
+    "of the manifest has, ascending. `spaces_to` says to append spaces up to that many bytes."
+    + edits.HOW_TO_READ
 )
 SPEC = "1, 4, 5"
 
@@ -119,6 +120,7 @@ def bad_deployers():
         ("65 environments", {"environments": [f"e{i:02}" for i in range(65)]}),
     ):
         yield f"deployer: {name}", with_deployers({**one, **change}), INVALID
+    yield "deployer: actions empty", with_deployers({**one, "actions": []}), INVALID
     yield "deployer: no actions", with_deployers(without_none({**one, "actions": None})), MISSING
 
 
@@ -159,7 +161,8 @@ def manifests():
         artifact("x", b"x", storage="external", size=2**53 - 1),
     ]
     ignoring = comparison(ignore=["*#/mode", "a#/mode", "b/c#/mode"], unmeasured="accept")
-    for name, value in (
+    external = {"storage": "external"}
+    for name, value, *reason in (
         ("smallest", manifest_value(one)),
         ("withheld", manifest_value(hidden, one)),
         ("withheld only", manifest_value(hidden)),
@@ -169,9 +172,14 @@ def manifests():
         ("root tree", manifest_value(artifact(".", b"t", kind="tree"))),
         ("ignore pointers", manifest_value(one, comparison=ignoring)),
         ("names sort bytewise", manifest_value(*map(artifact, ("B", "a-", "a/b", "\u00e9")))),
+        ("mediaType with spaces", manifest_value(artifact("a", mediaType='text/plain; a=" ~"'))),
+        ("a withheld symlink", manifest_value({**hidden, "kind": "symlink"})),
+        ("an external directory", manifest_value(artifact("d", b"", kind="directory", **external))),
+        ("parents in a long row", manifest_value(*row_of_parents(40))),
+        ("a schema of 200 bytes", {**manifest_value(one), "schema": "s" * 200}, NEWER),
         ("platform with a variant", manifest_value(artifact("a", platform="linux/arm/v7"))),
     ):
-        yield case("manifest", name, value)
+        yield case("manifest", name, value, *reason)
     yield from (case("manifest", n, v, r) for n, v, r in bad_manifests(one))
     yield from (
         case("manifest", f"artifact: {n}", manifest_value(v), r)
@@ -188,7 +196,16 @@ def bad_manifests(one):
     yield "names sorted without regard to case", manifest_value(one, artifact("B")), INVALID
     yield "parent that is absent", manifest_value(artifact("a", parent="b")), INVALID
     yield "its own parent", manifest_value(artifact("a", parent="a")), INVALID
+    pair = [artifact("a", parent="b"), artifact("b", parent="a")]
+    yield "two parents of each other", manifest_value(*pair), INVALID
+    ring = row_of_parents(5)
+    ring[0]["parent"] = ring[-1]["name"]
+    yield "parents in a ring", manifest_value(*ring), INVALID
+    ring[0]["parent"] = ring[2]["name"]
+    yield "a ring that others lead to", manifest_value(*ring), INVALID
     yield "another member", manifest_value(one, zone=1), UNKNOWN
+    newer = comparison(profile="files/v2", zone=1)
+    yield "a later profile before all else", manifest_value(comparison=newer, zone=1), NEWER
     yield "no comparison", manifest_value(one, comparison=None), MISSING
     yield "no schema", manifest_value(one, schema=None), MISSING
     yield "a later schema", manifest_value(one, schema="cairn.manifest/v2"), NEWER
@@ -196,6 +213,12 @@ def bad_manifests(one):
     yield "white space", b" " + canon.encode(manifest_value(one)), "JSON_NOT_CANONICAL"
     big = canon.encode(manifest_value(one)).replace(b'"size":1', b'"size":9007199254740992')
     yield "size 2^53", big, "JSON_NUMBER"
+
+
+def row_of_parents(count):
+    """Each but the first has the one before it for a parent."""
+    listed = [f"{i:02}" for i in range(count)]
+    return [artifact(n, parent=before) for n, before in zip(listed, [None, *listed])]
 
 
 def bad_artifacts(hidden):
@@ -223,6 +246,9 @@ def bad_artifacts(hidden):
         ("a third digest", {"digests": {**digests, "md5": "00"}}, UNKNOWN),
         ("no digests", {"digests": None}, MISSING),
         ("no size", {"size": None}, MISSING),
+        ("both kinds of bytes", {"withheld": hidden["withheld"]}, UNKNOWN),
+        ("a directory with bytes", {"kind": "directory", "digests": digests_of(b"1")}, INVALID),
+        ("a directory with a size", {"kind": "directory", "size": 1}, INVALID),
         ("no kind", {"kind": None}, MISSING),
         ("another member", {"owner": "root"}, UNKNOWN),
     ):
@@ -234,6 +260,12 @@ def bad_artifacts(hidden):
         ("tag too short", {"withheld": short}, INVALID),
         ("keyId of 32 bytes", {"withheld": long_id}, INVALID),
         ("withheld with another member", {"withheld": {**hidden["withheld"], "x": 1}}, UNKNOWN),
+        ("withheld with digests", {"digests": digests_of(b"")}, UNKNOWN),
+        ("withheld with a size", {"size": 0}, UNKNOWN),
+        ("withheld directory", {"kind": "directory"}, INVALID),
+        ("withheld tree", {"kind": "tree"}, INVALID),
+        ("withheld image", {"kind": "image"}, INVALID),
+        ("withheld image layer", {"kind": "image-layer"}, INVALID),
         ("withheld without a keyId", {"withheld": {"tag": "ab" * 32}}, MISSING),
     ):
         yield name, without_none({**hidden, **change}), reason
@@ -279,6 +311,12 @@ def trees():
         ("no mode", listing(entry("a", mode=None)), MISSING),
         ("no size", listing(entry("a", size=None)), MISSING),
         ("size negative", listing(entry("a", size=-1)), INVALID),
+        ("a directory with bytes", listing(entry("d", b"1", kind="directory")), INVALID),
+        ("a directory with a size", listing(entry("d", kind="directory", size=1)), INVALID),
+        ("a withheld directory", listing({**secret, "kind": "directory"}), INVALID),
+        ("withheld with a size", listing({**secret, "size": 0}), UNKNOWN),
+        ("the root itself", listing(entry(".")), INVALID),
+        ("no entries", listing(), None),
         ("storage stated", listing(entry("a", storage="stored")), UNKNOWN),
         (
             "withheld tag too short",
@@ -308,8 +346,21 @@ def withheld_values():
         yield {"name": f"withheld: {name}", "kind": "withheld", **inputs}, {"ok": True}
 
 
+def sizes():
+    """Size is looked at before anything else, white space among the last."""
+    policy = policy_value(1, [A], 1)
+    manifest = manifest_value(artifact("a", b"1"))
+    for kind, value, most in (
+        ("policy", policy, documents.POLICY_BYTES_MAX),
+        ("manifest", manifest, documents.MANIFEST_BYTES_MAX),
+    ):
+        for size, reason in ((most, "JSON_NOT_CANONICAL"), (most + 1, "DOCUMENT_TOO_LARGE")):
+            inputs, expected = case(kind, f"{size} bytes", value, reason)
+            yield {**inputs, "spaces_to": size}, expected
+
+
 def build():
-    for cases in (policies, manifests, trees, withheld_values):
+    for cases in (policies, manifests, trees, sizes, withheld_values):
         yield from edits.compacted("document", cases())
 
 
@@ -320,7 +371,7 @@ def run(case_value, earlier):
         names = (case_value[name] for name in ("environment", "artifact", "pointer"))
         tag = crypto.withheld_tag(key, *names, value)
         return {"key_id_hex": crypto.secret_key_id(key).hex(), "tag_hex": tag.hex()}
-    data = edits.text_of("document", case_value, earlier)
+    data = edits.text_of("document", case_value, earlier).ljust(case_value.get("spaces_to", 0))
     if kind == "policy":
         documents.policy(data)
     elif kind == "tree":

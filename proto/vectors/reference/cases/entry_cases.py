@@ -23,9 +23,10 @@ DESCRIPTION = (
     "`signed_blake3_hex` is of the DSSE pre-authentication encoding. Where a case tells a "
     "`payload`, "
     "the entry is the canonical envelope of it with one signature of 64 zero bytes by the keyid of "
-    "64 zeros." + edits.HOW_TO_READ
+    "64 zeros. `spaces_to` says to append spaces up to that many bytes." + edits.HOW_TO_READ
 )
 SPEC = "1, 3, 8.5"
+TOO_LARGE = "ENTRY_TOO_LARGE"
 
 ORIGIN = "ledger.example/one"
 LOG, CLOCK = Signer("entry log"), Signer("entry clock")
@@ -37,6 +38,7 @@ MAP = {"covers": 7, "root": bytes(32), "rows": 3, "time": 1_767_322_000_000}
 WITNESS_NOTE = notes.note_text("old.example", 9, bytes(32))
 WITNESS_NOTE += b"\n" + notes.log_line(LOG, "old.example", WITNESS_NOTE)
 BEFORE = {"checkpoint": WITNESS_NOTE.decode(), "origin": "old.example"}
+LONG_BEFORE = {"checkpoint": "x" * 8193, "origin": "old.example"}
 
 
 def release_predicate(**others):
@@ -95,6 +97,8 @@ def good():
         ("policy", policy()),
         ("release", release()),
         ("first release", release(previous=None, sequence=1)),
+        ("first release with a previous: judged by the rules", release(sequence=1)),
+        ("second release without a previous: judged by the rules", release(previous=None)),
         ("rollback", release(action="rollback", rollbackTo=1)),
         ("retire", release(action="retire", reason="moved")),
         ("longest reason", release(reason="\u00e9" * 512)),
@@ -133,21 +137,35 @@ def raw_shapes():
     yield case("envelope: a member twice", twice, "JSON_DUPLICATE_MEMBER")
 
 
+def sizes():
+    """Size is looked at before anything else, white space among the last."""
+    for size, reason in ((entries.ENTRY_BYTES_MAX, "JSON_NOT_CANONICAL"), (65_536, TOO_LARGE)):
+        for what, leaf in (("envelope", sign(release(), [ONE])), ("map record", map_record(**MAP))):
+            inputs, expected = case(f"{what}: {size} bytes", leaf, reason)
+            yield {**inputs, "spaces_to": size}, expected
+    inputs, expected = case("nothing of ours, too long", b"{}", TOO_LARGE)
+    yield {**inputs, "spaces_to": 65_536}, expected
+
+
 def envelopes():
     value = envelope_value(canon.encode(release()), [ONE, TWO])
     first, second = value["signatures"]
     many = [changed(first, keyid=f"{i:064x}") for i in range(33)]
     invalid, unknown, missing = "JSON_INVALID_VALUE", "JSON_UNKNOWN_MEMBER", "JSON_MISSING_MEMBER"
+    other_type = "ENVELOPE_PAYLOAD_TYPE"
     for name, envelope, reason in (
         ("another member", changed(value, zone=1), unknown),
         ("no signatures member", changed(value, signatures=None), missing),
         ("no payloadType", changed(value, payloadType=None), missing),
-        ("another payloadType", changed(value, payloadType="application/json"), invalid),
+        ("another payloadType", changed(value, payloadType="application/json"), other_type),
+        ("an empty payloadType", changed(value, payloadType=""), other_type),
+        ("payloadType is a number", changed(value, payloadType=1), invalid),
         ("payload without padding", changed(value, payload="e30"), invalid),
         ("payload in the URL alphabet", changed(value, payload="-_-_"), invalid),
         ("payload with trailing bits", changed(value, payload="e31="), invalid),
         ("payload is a number", changed(value, payload=1), invalid),
         ("signatures is an object", changed(value, signatures={}), invalid),
+        ("32 signatures", changed(value, signatures=many[:32]), None),
         ("no signature", changed(value, signatures=[]), "ENVELOPE_SIGNATURES"),
         ("33 signatures", changed(value, signatures=many), "ENVELOPE_SIGNATURES"),
         ("signatures descend", changed(value, signatures=[second, first]), "ENVELOPE_SIGNATURES"),
@@ -204,8 +222,15 @@ def statements():
     for kind in (*kinds, "unheard-of"):
         newer = changed(value, predicateType=f"urn:cairn:{kind}:v1")
         yield payload_case(f"statement: kind {kind}", newer, "NEEDS_NEWER_CAIRN")
-    newer = changed(value, predicateType="urn:cairn:release:v2")
-    yield payload_case("statement: a later release kind", newer, "NEEDS_NEWER_CAIRN")
+    later = changed(value["predicate"], schema="cairn.release/v2", zone=1)
+    for name, change in (
+        ("a later release kind", {"predicateType": "urn:cairn:release:v2"}),
+        ("an empty kind", {"predicateType": ""}),
+        ("a kind of 200 bytes", {"predicateType": "k" * 200}),
+        ("a later kind before all else", {"predicateType": "x", "_type": 1, "subject": None}),
+        ("a later schema before all else", {"predicate": later, "subject": 1, "zone": 1}),
+    ):
+        yield payload_case(f"statement: {name}", changed(value, **change), "NEEDS_NEWER_CAIRN")
     payload = canon.encode(value)
     for name, changed_payload, reason in (
         ("payload with white space", payload.replace(b":", b": ", 1), "JSON_NOT_CANONICAL"),
@@ -260,7 +285,10 @@ def predicates():
         ("release: no sequence", release(sequence=None), missing),
         ("release: no schema", release(schema=None), missing),
         ("release: a later schema", release(schema="cairn.release/v2"), newer),
+        ("release: a schema of 200 bytes", release(schema="s" * 200), newer),
         ("release: rollback without rollbackTo", release(action="rollback"), missing),
+        ("release: rollbackTo without a rollback", release(rollbackTo=1), invalid),
+        ("release: rollbackTo of a retire", release(action="retire", rollbackTo=1), invalid),
         ("release: source without a tool", release(source={"version": "1"}), missing),
         (
             "release: source with another member",
@@ -276,9 +304,10 @@ def predicates():
         ("genesis: nonce of 15 bytes", genesis(nonce="ab" * 15), invalid),
         ("genesis: nonce in capitals", genesis(nonce="AB" * 16), invalid),
         ("genesis: origin with a space", genesis(origin="a b"), invalid),
+        ("genesis: predecessor of 8,193 bytes", genesis(predecessor=LONG_BEFORE), invalid),
         ("genesis: logKey is no vkey", genesis(logKey="key"), invalid),
         ("genesis: clockKey with a wrong key ID", genesis(clockKey=other_id()), invalid),
-        ("genesis: weak logKey", genesis(logKey=weak_key()), "KEY_WEAK"),
+        ("genesis: weak logKey", genesis(logKey=weak_key()), invalid),
         ("genesis: a later schema", genesis(schema="cairn.genesis/v2"), newer),
         (
             "genesis: predecessor without an origin",
@@ -315,7 +344,9 @@ def map_records():
         ),
         ("another member", {"zone": 1}, "JSON_UNKNOWN_MEMBER"),
         ("no rows", {"rows": None}, "JSON_MISSING_MEMBER"),
+        ("a version of 200 bytes", {"cairn": "m" * 200}, "NEEDS_NEWER_CAIRN"),
         ("covers negative", {"covers": -1}, invalid),
+        ("covers 2^53", {"covers": 2**53}, "JSON_NUMBER"),
         ("covers is text", {"covers": "7"}, invalid),
         ("root too short", {"root": "00" * 31}, invalid),
         ("root in capitals", {"root": "AB" * 32}, invalid),
@@ -331,14 +362,15 @@ def map_records():
 
 
 def build():
-    groups = (good, raw_shapes, envelopes, statements, predicates, map_records)
+    groups = (good, raw_shapes, sizes, envelopes, statements, predicates, map_records)
     cases = [item for group in groups for item in group()]
     yield from edits.compacted("payload", edits.compacted("entry", cases))
 
 
 def entry_of(case_value, earlier):
     if "entry_text" in case_value or "entry_base" in case_value:
-        return edits.text_of("entry", case_value, earlier)
+        entry = edits.text_of("entry", case_value, earlier)
+        return entry.ljust(case_value.get("spaces_to", 0))
     payload = edits.text_of("payload", case_value, earlier)
     signature = {"keyid": "0" * 64, "sig": base64_text(bytes(64))}
     value = {"payload": base64_text(payload), "payloadType": entries.PAYLOAD_TYPE}

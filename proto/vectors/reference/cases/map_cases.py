@@ -5,9 +5,10 @@ from ..names import base64_bytes, base64_text
 
 DESCRIPTION = (
     "The map. An `op` is `key` (`kind` and `name_hex` give `key_hex`, `row_hex` gives "
-    "`row_hash_hex`), `root` (`pairs` of key and row hash give `root_hex`) or `proof` "
-    "(`proof_base64` under `root_hex` for `key_hex`: of presence with `row_hash_hex`, of absence "
-    "where that is null)."
+    "`row_hash_hex`), `root` (`pairs` of a key, any 32 bytes, and a row of kind `digest` give "
+    "`root_hex`) or `proof` (`proof_base64` under `root_hex` for `key_hex`: of presence with "
+    "`row_hash_hex`, of absence where that is null; where `among` names a `root` case, the proof "
+    "is the one that its map makes)."
 )
 SPEC = "8"
 
@@ -24,8 +25,15 @@ def key(number):
     return crypto.sha256(b"cairn vectors map %d" % number)
 
 
+def row_bytes(number):
+    return trie.digest_row(number, number + 1, 2, crypto.blake(b"cairn vectors row %d" % number))
+
+
 def row(number):
-    return crypto.blake(b"cairn vectors row %d" % number)
+    return trie.row_hash("digest", row_bytes(number))
+
+
+ROW_OF = {row(number): row_bytes(number) for number in range(256)}
 
 
 def pairs_of(count):
@@ -58,7 +66,11 @@ def make(pairs):
     return made
 
 
-def proof_case(name, root, key_bytes, row_hash, proof, ok=True):
+def pair(key_bytes, row_hash):
+    return {"key_hex": key_bytes.hex(), "row_hex": ROW_OF[row_hash].hex()}
+
+
+def proof_case(name, root, key_bytes, row_hash, proof, ok=True, **among):
     inputs = {
         "name": name,
         "op": "proof",
@@ -66,6 +78,7 @@ def proof_case(name, root, key_bytes, row_hash, proof, ok=True):
         "key_hex": key_bytes.hex(),
         "row_hash_hex": None if row_hash is None else row_hash.hex(),
         "proof_base64": base64_text(proof),
+        **among,
     }
     return inputs, {"ok": True} if ok else {"ok": False, "reason": "MAP_PROOF"}
 
@@ -79,10 +92,12 @@ def good_proofs():
         for i in sorted({0, len(keys) - 1} if keys else ()):
             proof = made.prove(keys[i])
             title = f"presence of row {i} among {name}"
-            yield proof_case(title, made.root(), keys[i], pairs[keys[i]], proof)
+            among = {"among": f"root of {name}"}
+            yield proof_case(title, made.root(), keys[i], pairs[keys[i]], proof, **among)
         missing = key(1000)
         proof = made.prove(missing)
-        yield proof_case(f"absence among {name}", made.root(), missing, None, proof)
+        among = {"among": f"root of {name}"}
+        yield proof_case(f"absence among {name}", made.root(), missing, None, proof, **among)
 
 
 def encode_proof(steps, tail):
@@ -163,36 +178,43 @@ def wrong_side():
 
 
 def build():
-    for (kind, name), row_bytes in ROWS.items():
+    for (kind, name), encoded in ROWS.items():
         title = f"key and row hash of {kind} {name.hex() if kind == 'digest' else name.decode()}"
-        inputs = {"op": "key", "kind": kind, "name_hex": name.hex(), "row_hex": row_bytes.hex()}
+        inputs = {"op": "key", "kind": kind, "name_hex": name.hex(), "row_hex": encoded.hex()}
         yield {"name": title, **inputs}, {"ok": True}
     for name, pairs in all_sets():
-        listed = [{"key_hex": k.hex(), "row_hash_hex": v.hex()} for k, v in pairs.items()]
+        listed = [pair(k, v) for k, v in pairs.items()]
         yield {"name": f"root of {name}", "op": "root", "pairs": listed}, {"ok": True}
-    backwards = [
-        {"key_hex": k.hex(), "row_hash_hex": v.hex()} for k, v in reversed(pairs_of(5).items())
-    ]
+    backwards = [pair(k, v) for k, v in reversed(pairs_of(5).items())]
     expected = {"root_hex": make(pairs_of(5)).root().hex()}
     yield {"name": "root of 5 rows, backwards", "op": "root", "pairs": backwards}, expected
     yield from good_proofs()
     yield from bad_proofs()
 
 
-def run(case, _earlier):
+def pairs_of_case(case):
+    return [
+        (bytes.fromhex(p["key_hex"]), trie.row_hash("digest", bytes.fromhex(p["row_hex"])))
+        for p in case["pairs"]
+    ]
+
+
+def run(case, earlier):
     if case["op"] == "key":
-        name, row_bytes = bytes.fromhex(case["name_hex"]), bytes.fromhex(case["row_hex"])
-        key_hash, row_hash = trie.key(case["kind"], name), trie.row_hash(case["kind"], row_bytes)
+        name, encoded = bytes.fromhex(case["name_hex"]), bytes.fromhex(case["row_hex"])
+        key_hash, row_hash = trie.key(case["kind"], name), trie.row_hash(case["kind"], encoded)
         return {"key_hex": key_hash.hex(), "row_hash_hex": row_hash.hex()}
     if case["op"] == "root":
-        listed = [
-            (bytes.fromhex(p["key_hex"]), bytes.fromhex(p["row_hash_hex"])) for p in case["pairs"]
-        ]
+        listed = pairs_of_case(case)
         made = make(dict(listed))
         assert made.root() == trie.plain_root(dict(listed)) and made.rows == len(listed)
         return {"root_hex": made.root().hex()}
     asked = case["row_hash_hex"]
     row_hash = None if asked is None else bytes.fromhex(asked)
     root, key_bytes = bytes.fromhex(case["root_hex"]), bytes.fromhex(case["key_hex"])
-    trie.verify(root, key_bytes, row_hash, base64_bytes(case["proof_base64"]))
+    proof = base64_bytes(case["proof_base64"])
+    trie.verify(root, key_bytes, row_hash, proof)
+    if "among" in case:
+        made = make(dict(pairs_of_case(earlier[case["among"]])))
+        assert (made.root(), made.prove(key_bytes)) == (root, proof)
     return {}

@@ -11,6 +11,7 @@ DESCRIPTION = (
     "consistency proof from size 0 is refused."
 )
 SPEC = "2"
+REASONS = {"inclusion": "INCLUSION_UNPROVEN", "consistency": "CONSISTENCY_UNPROVEN"}
 
 SIZE_MAX = 40
 LEAVES = [merkle.leaf_hash(b"leaf %d" % i) for i in range(SIZE_MAX)]
@@ -124,5 +125,5 @@ def run(case, _earlier):
         old_root = bytes.fromhex(case["old_root_hex"])
         holds = merkle.verify_consistency(case["old_size"], size, proof, old_root, root)
     if not holds:
-        raise Refused("CONSISTENCY_UNPROVEN" if case["op"] == "consistency" else None)
+        raise Refused(REASONS[case["op"]])
     return {}

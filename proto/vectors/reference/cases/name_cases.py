@@ -1,12 +1,12 @@
 """names.json: texts with a fixed form."""
 
-from .. import names
+from .. import documents, names
 from ..canon import Refused
 
 DESCRIPTION = (
     "Texts with a fixed form, good and refused. `kind` is environment, pattern, label, origin, "
-    "time, artifact-name, artifact-kind, mode, platform, annotation-name, hex or base64; kind "
-    "`match` says in `matches` whether `pattern` matches `environment`."
+    "time, artifact-name, artifact-kind, mode, platform, annotation-name, hex (of 32 bytes) or "
+    "base64; kind `match` says in `matches` whether `pattern` matches `environment`."
 )
 SPEC = "1, 3, 4, 5"
 
@@ -17,7 +17,7 @@ CHECKS = {
     "origin": names.is_origin,
     "time": names.is_time,
     "artifact-name": names.is_file_name,
-    "artifact-kind": names.is_kind,
+    "artifact-kind": lambda text: text in documents.KINDS,
     "mode": names.is_mode,
     "platform": names.is_platform,
     "annotation-name": names.is_annotation_name,
@@ -43,11 +43,11 @@ GOOD = {
         *["a", "a/b", ".env", "..a", "a..", "...", "a b", "-", "a\\b", "\u00e9", "\u0080", "*"],
         *["\U0001f600/x", "a" * 1024, "\u00e9" * 512, "a#/mode"],
     ],
-    "artifact-kind": ["file", "a", "image-layer", "a0-", "a" * 32],
+    "artifact-kind": documents.KINDS,
     "mode": ["0644", "0000", "7777"],
-    "platform": ["linux/amd64", "linux/arm/v7", "a/b"],
+    "platform": ["linux/amd64", "linux/arm/v7", "a/b", "a b/ /~", "l/" + "a" * 253],
     "annotation-name": ["a", "0", "a/b.c_d-e", "a" * 127, "a/", "a//b"],
-    "hex": ["00", "09af"],
+    "hex": ["00" * 32, "09af" * 16],
     "base64": ["AA==", "AAA=", "AAAA", "+/+/"],
 }
 BAD = {
@@ -75,11 +75,23 @@ BAD = {
         *["", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/..", "../a", "a/../b"],
         *["a\nb", "a\u0000", "\u001f", "\u007f", "a" * 1025, "\u00e9" * 512 + "a"],
     ],
-    "artifact-kind": ["", "File", "0a", "-a", "a_b", "a" * 33],
+    "artifact-kind": ["", "File", "host", "image-", "file ", "a" * 33],
     "mode": ["", "644", "0888", "00644", "0o644", "0644 "],
-    "platform": ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux//v7", "linux/am\u00e9"],
+    "platform": [
+        "",
+        "linux",
+        "linux/",
+        "/amd64",
+        "a/b/c/d",
+        "linux//v7",
+        "linux/am\u00e9",
+        "a/\u007f",
+    ],
     "annotation-name": ["", "/a", ".a", "A", "a b", "a" * 128, "a:b"],
-    "hex": ["0", "0A", "0x00", "00 ", "gg", "000"],
+    "hex": [
+        *["", "0" * 63, "0" * 65, "00" * 33, "09AF" * 16, "0x" + "00" * 31, "0" * 63 + " "],
+        *["g" * 64, "0" * 63 + "\uff10"],
+    ],
     "base64": [
         "A",
         "AA",
@@ -127,7 +139,7 @@ def run(case, _earlier):
         assert names.is_pattern(case["pattern"]) and names.is_environment(case["environment"])
         return {"matches": names.matches(case["pattern"], case["environment"])}
     if kind == "hex":
-        return {"bytes_hex": names.hex_bytes(case["text"]).hex()}
+        return {"bytes_hex": names.hex_bytes(case["text"], 32).hex()}
     if kind == "base64":
         return {"bytes_hex": names.base64_bytes(case["text"]).hex()}
     if not CHECKS[kind](case["text"]):

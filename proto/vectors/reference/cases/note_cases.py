@@ -1,7 +1,6 @@
 """notes.json: verifier keys and checkpoints."""
 
 from .. import crypto, notes
-from ..canon import Refused
 from ..crypto import Signer
 from ..names import base64_bytes, base64_text
 from . import edits
@@ -9,7 +8,7 @@ from . import edits
 DESCRIPTION = (
     "Verifier keys (`vkey`) and checkpoints (`note_text`, or `note_base64`, read with `log_vkey`, "
     "perhaps "
-    "`clock_vkey`, at the time `now`, in unix seconds). A reason of null: SPEC names no code. "
+    "`clock_vkey`, at the time `now`, in unix seconds). "
     "`clock_time` is null without a clock cosignature that is known." + edits.HOW_TO_READ
 )
 SPEC = "2, 6, 9.1"
@@ -35,9 +34,9 @@ def vkey_cases():
     for name, vkey in (
         ("log key", LOG_VKEY),
         ("clock key", CLOCK_VKEY),
-        ("key of an unknown type", LOG_VKEY._replace(kind=2)),
         ("shortest name", LOG_VKEY._replace(name="a")),
         ("longest origin", LOG_VKEY._replace(name="o" * 240)),
+        ("longest name", LOG_VKEY._replace(name="o" * 255)),
     ):
         yield {"name": name, "vkey": vkey.text()}, {"ok": True, "key_id_hex": vkey.id.hex()}
     good = LOG_VKEY.text()
@@ -45,20 +44,23 @@ def vkey_cases():
     weak = notes.Vkey(ORIGIN, 1, b"\x01" + bytes(31)).text()
     high = notes.Vkey(ORIGIN, 1, (2**255 - 19 + 3).to_bytes(32, "little")).text()
     long_body = base64_text(base64_bytes(body) + b"\x00")
-    for what, vkey, reason in (
-        ("wrong key ID", f"{name}+{'0' * 8}+{body}", "JSON_INVALID_VALUE"),
-        ("key ID in capitals", f"{name}+{key_id.upper()}+{body}", "JSON_INVALID_VALUE"),
-        ("key ID of another name", good.replace("one", "two"), "JSON_INVALID_VALUE"),
-        ("no name", f"+{key_id}+{body}", "JSON_INVALID_VALUE"),
-        ("space in the name", good.replace("/", " "), "JSON_INVALID_VALUE"),
-        ("two parts", f"{name}+{body}", "JSON_INVALID_VALUE"),
-        ("key too long", f"{name}+{key_id}+{long_body}", "JSON_INVALID_VALUE"),
-        ("base64 without padding", good.rstrip("=")[:-1], "JSON_INVALID_VALUE"),
-        ("line feed at the end", good + "\n", "JSON_INVALID_VALUE"),
-        ("key of small order", weak, "KEY_WEAK"),
-        ("key with y above p", high, "KEY_WEAK"),
+    for what, vkey in (
+        ("wrong key ID", f"{name}+{'0' * 8}+{body}"),
+        ("key ID in capitals", f"{name}+{key_id.upper()}+{body}"),
+        ("key ID of another name", good.replace("one", "two")),
+        ("no name", f"+{key_id}+{body}"),
+        ("space in the name", good.replace("/", " ")),
+        ("name beyond ASCII", LOG_VKEY._replace(name="\u00e9").text()),
+        ("name of 256 bytes", LOG_VKEY._replace(name="o" * 256).text()),
+        ("two parts", f"{name}+{body}"),
+        ("key too long", f"{name}+{key_id}+{long_body}"),
+        ("base64 without padding", good.rstrip("=")[:-1]),
+        ("line feed at the end", good + "\n"),
+        ("an unknown type", LOG_VKEY._replace(kind=2).text()),
+        ("key of small order", weak),
+        ("key with y above p", high),
     ):
-        yield {"name": f"vkey: {what}", "vkey": vkey}, {"ok": False, "reason": reason}
+        yield {"name": f"vkey: {what}", "vkey": vkey}, {"ok": False, "reason": "VKEY_SYNTAX"}
 
 
 def note_case(name, note, ok=True, reason=None, clock=True, now=NOW, **expected):
@@ -86,8 +88,8 @@ def good_notes():
     yield note_case("log's key ID, other name", TEXT + b"\n" + other + LOG_LINE)
     empty = notes.note_text(ORIGIN, 0, crypto.sha256(b""))
     yield note_case("size 0", empty + b"\n" + notes.log_line(LOG, ORIGIN, empty), size=0)
-    many = b"".join(unknown_line(i) for i in range(59))
-    yield note_case("64 lines", TEXT + b"\n" + many + LOG_LINE)
+    many = b"".join(unknown_line(i) for i in range(63))
+    yield note_case("64 signature lines", TEXT + b"\n" + many + LOG_LINE)
     ahead = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW + 300)
     yield note_case("clock 300 s ahead", TEXT + b"\n" + LOG_LINE + ahead, clock_time=NOW + 300)
     old = notes.clock_line(CLOCK, ORIGIN, TEXT, 1)
@@ -133,32 +135,51 @@ def malformed_notes():
         ("size with a leading zero", f"{ORIGIN}\n01234\n{root}\n".encode()),
         ("size with a sign", f"{ORIGIN}\n+1234\n{root}\n".encode()),
         ("size empty", f"{ORIGIN}\n\n{root}\n".encode()),
+        ("size 2^64", f"{ORIGIN}\n{2**64}\n{root}\n".encode()),
         ("size in hex", f"{ORIGIN}\n4d2\n{root}\n".encode()),
         ("root of 31 bytes", notes.note_text(ORIGIN, 1234, ROOT[:31])),
         ("root without padding", f"{ORIGIN}\n1234\n{root.rstrip('=')}\n".encode()),
         ("root with trailing bits", f"{ORIGIN}\n1234\n{root[:-2]}B=\n".encode()),
-        ("carriage returns", f"{ORIGIN}\r\n1234\r\n{root}\r\n".encode()),
-        ("another origin", notes.note_text("ledger.example/two", 1234, ROOT)),
         ("origin empty", notes.note_text("", 1234, ROOT)),
     ):
-        yield note_case(f"malformed: {name}", signed(text), False, clock=False)
+        yield note_case(f"text: {name}", signed(text), False, "CHECKPOINT_SYNTAX", clock=False)
     line = LOG_LINE.decode()
-    for name, note in (
-        ("nothing", b""),
-        ("text alone", TEXT),
-        ("no signature", TEXT + b"\n"),
-        ("unknown signatures only", TEXT + b"\n" + unknown_line()),
-        ("clock alone", TEXT + b"\n" + CLOCK_LINE),
-        ("no empty line", TEXT + LOG_LINE),
-        ("no line feed at the end", (TEXT + b"\n" + LOG_LINE)[:-1]),
-        ("hyphen for the dash", TEXT + b"\n" + line.replace("\u2014", "-").encode()),
-        ("two spaces", TEXT + b"\n" + line.replace(" ", "  ", 1).encode()),
-        ("signature is not base64", TEXT + b"\n" + line.replace("=", "*").encode()),
-        ("empty line after the signatures", TEXT + b"\n" + LOG_LINE + b"\n"),
-        ("not UTF-8", TEXT + b"\n" + LOG_LINE + b"\xff\n"),
-        ("65 lines", TEXT + b"\n" + b"".join(map(unknown_line, range(60))) + LOG_LINE),
+    other = signed(notes.note_text("ledger.example/two", 1234, ROOT))
+    yield note_case("another origin", other, False, "WRONG_ORIGIN", clock=False)
+    returns = signed(f"{ORIGIN}\r\n1234\r\n{root}\r\n".encode())
+    syntax, unsigned = "NOTE_SYNTAX", "NOTE_SIGNATURE"
+    long = notes.signature_line("w", b"\x01\x02\x03\x04", bytes(12_300))
+    for name, note, reason in (
+        ("carriage returns", returns, syntax),
+        ("a control character", signed(TEXT + b"\x01"), syntax),
+        ("more than 16,384 bytes", TEXT + b"\n" + LOG_LINE + long, syntax),
+        ("nothing", b"", syntax),
+        ("text alone", TEXT, syntax),
+        ("no signature", TEXT + b"\n", syntax),
+        ("unknown signatures only", TEXT + b"\n" + unknown_line(), unsigned),
+        ("clock alone", TEXT + b"\n" + CLOCK_LINE, unsigned),
+        ("no empty line", TEXT + LOG_LINE, syntax),
+        ("no line feed at the end", (TEXT + b"\n" + LOG_LINE)[:-1], syntax),
+        ("hyphen for the dash", TEXT + b"\n" + line.replace("\u2014", "-").encode(), syntax),
+        ("two spaces", TEXT + b"\n" + line.replace(" ", "  ", 1).encode(), syntax),
+        ("signature is not base64", TEXT + b"\n" + line.replace("=", "*").encode(), syntax),
+        ("empty line after the signatures", TEXT + b"\n" + LOG_LINE + b"\n", syntax),
+        ("not UTF-8", TEXT + b"\n" + LOG_LINE + b"\xff\n", syntax),
+        (
+            "65 signature lines",
+            TEXT + b"\n" + b"".join(map(unknown_line, range(64))) + LOG_LINE,
+            syntax,
+        ),
     ):
-        yield note_case(f"malformed: {name}", note, False, clock=False)
+        yield note_case(f"note: {name}", note, False, reason, clock=False)
+    ahead = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW + 301)
+    name = "in order: the log's signature before a time ahead"
+    yield note_case(name, TEXT + b"\n" + ahead, False, unsigned)
+    ahead = TEXT + b"\n" + LOG_LINE + ahead + CLOCK_LINE
+    yield note_case("of two times the newest counts", ahead, False, "NOTE_FROM_THE_FUTURE")
+    two = TEXT + b"\n" + LOG_LINE + CLOCK_LINE
+    two += notes.clock_line(CLOCK, ORIGIN, TEXT, NOW - 50)
+    yield note_case("of two times the newest is the age", two, clock_time=NOW - 5)
 
 
 def build():
@@ -178,7 +199,5 @@ def run(case, earlier):
     else:
         note = edits.text_of("note", case, earlier)
     head = notes.open_checkpoint(note, log_key, clock_key, case["now"])
-    if head.origin != log_key.name:
-        raise Refused(None)
     found = {"origin": head.origin, "size": head.size, "root_hex": head.root.hex()}
     return {**found, "clock_time": head.clock_time}

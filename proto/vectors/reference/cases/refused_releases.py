@@ -143,6 +143,7 @@ def refused_in_order(book, app, another):
         rollbackTo=1,
     )
     refused("approvals before sequence", "TOO_FEW_APPROVALS", [CI], "prod/web", sequence=9)
+    refused("no previous at sequence 9", "WRONG_SEQUENCE", [CI], sequence=9, previous=None)
     refused("sequence before previous", "WRONG_SEQUENCE", [CI], sequence=9, previous=another)
     refused(
         "previous before target",

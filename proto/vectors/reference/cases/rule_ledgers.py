@@ -197,10 +197,20 @@ def genesis_ledgers():
     leaf = forged(statement("genesis", document, "policy", predicate), both, BOB)
     book.add("a signature is bad", leaf, document, "BAD_SIGNATURE")
     book.genesis("a good one comes too late", document, both, "GENESIS_TWICE")
-    yield "genesis: a bad signature, then a good genesis", book
+    missing = "GENESIS_MISSING"
+    other = start("ledger.example/six")
+    release, first = files(a="1"), policy(2, [ALICE, BOB], 1)
+    leaf = sign(other.release_statement("test/web", release), [CI])
+    book.add("a release comes too late", leaf, release, missing)
+    other.policy("policy", first, [ALICE, BOB])
+    book.add("a policy comes too late", other.raw[-1], first, missing)
+    book.record("a map record comes too late", missing)
+    book.genesis("a bad genesis", document, [ALICE], "GENESIS_TWICE")
+    yield "genesis: refused at index 0, the log is dead", book
     book = Book(ORIGIN)
     book.genesis("genesis", document, both)
     book.genesis("genesis again", document, both, "GENESIS_TWICE")
+    book.genesis("genesis again, badly signed", document, [MALLORY], "GENESIS_TWICE")
     book.genesis(
         "another genesis", policy(1, [ALICE], 1), [ALICE], "GENESIS_TWICE", nonce="00" * 16
     )

@@ -10,197 +10,28 @@
 //! type before. Nothing here takes a value on the caller's word.
 //! Out of scope: fetching; comparing with what runs.
 
-use thiserror::Error;
+mod error;
+mod evidence;
+mod recorded;
+
+pub use error::VerifyError;
+pub use evidence::{Evidence, PolicyEvidence, ReleaseEvidence};
+pub use recorded::Recorded;
+
+use recorded::included;
 
 use crate::{
-    checkpoint::{AuthenticCheckpoint, TrustedCheckpoint},
-    entry::{Content, EntryError, Leaf, MapRecord, Submission},
-    hash::{Index, LeafHash, NodeHash, Sha256, TreeSize},
+    checkpoint::TrustedCheckpoint,
+    entry::{Content, Leaf, MapRecord, Submission},
+    hash::{Index, LeafHash, NodeHash, Sha256},
     manifest::Manifest,
-    map::{MapProof, MapProofError},
-    merkle::{ProofError, verify_inclusion},
+    map::MapProof,
     name::Environment,
-    reason::Reason,
     row::{DigestRow, EnvironmentRow, PolicyRow, Row, RowName},
-    rules::{Authority, PolicyChain, RuleError, authenticate_genesis},
-    statement::Release,
+    rules::{Authority, PolicyChain, authenticate_genesis},
+    statement::{Predicate, Release},
     trust::Trust,
 };
-
-/// Why evidence does not prove what it was given for.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// An inclusion proof does not hold.
-    #[error("{what} is not proven to be in the log: {error}")]
-    Inclusion {
-        /// Which leaf.
-        what: &'static str,
-        /// How the proof fails.
-        error: ProofError,
-    },
-    /// The last leaf under the checkpoint is not a map record over the rest.
-    #[error("the checkpoint does not end with a map record over its leaves")]
-    MapRecord,
-    /// A map proof does not hold.
-    #[error("what the map says of {what} is not proven")]
-    Map {
-        /// Of what.
-        what: &'static str,
-        /// The proof's error.
-        error: MapProofError,
-    },
-    /// The entry given is not the one that the row states.
-    #[error("the entry is not the one that the map states: {what} differs")]
-    RowMismatch {
-        /// What differs.
-        what: &'static str,
-    },
-    /// Bytes that are bound by a signed root do not decode.
-    #[error("a recorded entry does not decode: {0}")]
-    Entry(#[from] EntryError),
-    /// The first policy is not the pinned genesis.
-    #[error("the ledger begins with {found}, pinned is {pinned}")]
-    WrongGenesis {
-        /// What it begins with.
-        found: LeafHash,
-        /// What was pinned.
-        pinned: LeafHash,
-    },
-    /// The policies do not form the chain that the map states.
-    #[error("the policies are not the chain that the map states")]
-    PolicyChain,
-    /// A policy, or the release, was not allowed by the policy in force.
-    #[error("policy: {0}")]
-    Rule(#[from] RuleError),
-    /// The genesis keys differ from the pinned ones.
-    #[error("the genesis entry names other keys than the pinned ones")]
-    WrongKeys,
-    /// The environment has a release, but the evidence does not carry it.
-    #[error("the evidence lacks {what}")]
-    Lacks {
-        /// What is not there.
-        what: &'static str,
-    },
-}
-
-impl VerifyError {
-    /// The stable code.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Inclusion { .. } | Self::Lacks { .. } => Reason::InclusionUnproven,
-            Self::MapRecord => Reason::MapRecordWrong,
-            Self::Map { .. } => Reason::MapProof,
-            Self::RowMismatch { .. } => Reason::RowMismatch,
-            Self::Entry(error) => error.reason(),
-            Self::WrongGenesis { .. } | Self::WrongKeys => Reason::WrongGenesis,
-            Self::PolicyChain => Reason::PolicyChain,
-            Self::Rule(error) => error.reason(),
-        }
-    }
-
-    /// Whether this says that a signer was not allowed, rather than that nothing was proven.
-    pub fn is_untrusted(&self) -> bool {
-        matches!(self, Self::Rule(_))
-    }
-}
-
-/// Raw evidence for one name: what `Lookup` answers and a bundle holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Evidence {
-    /// The last leaf under the checkpoint.
-    pub map_record: Vec<u8>,
-    /// Its inclusion proof.
-    pub map_record_inclusion: Vec<NodeHash>,
-    /// The environment's row; empty if it is absent.
-    pub environment_row: Vec<u8>,
-    /// The map proof for it.
-    pub environment_proof: Vec<u8>,
-    /// The policy's row.
-    pub policy_row: Vec<u8>,
-    /// The map proof for it.
-    pub policy_proof: Vec<u8>,
-    /// Every policy, from genesis on.
-    pub policies: Vec<PolicyEvidence>,
-    /// The release that the row states; `None` if the environment is absent.
-    pub release: Option<ReleaseEvidence>,
-}
-
-/// One version of the policy, as raw bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyEvidence {
-    /// Where its entry stands.
-    pub index: Index,
-    /// The entry.
-    pub entry: Vec<u8>,
-    /// The policy document.
-    pub document: Vec<u8>,
-    /// Inclusion proof; empty unless it is asked for.
-    pub inclusion: Vec<NodeHash>,
-}
-
-/// A release, as raw bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseEvidence {
-    /// Where its entry stands.
-    pub index: Index,
-    /// The entry.
-    pub entry: Vec<u8>,
-    /// Its inclusion proof.
-    pub inclusion: Vec<NodeHash>,
-    /// The manifest.
-    pub manifest: Vec<u8>,
-}
-
-/// An entry proven to be in the log under an authentic checkpoint: what a receipt shows. It
-/// is no verdict: nothing is said of who may sign, nor of what is current.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
-    index: Index,
-    leaf: LeafHash,
-    size: TreeSize,
-}
-
-impl Recorded {
-    /// Proves that these very bytes stand at `index`.
-    pub fn prove(
-        checkpoint: &AuthenticCheckpoint,
-        entry: &[u8],
-        index: Index,
-        inclusion: &[NodeHash],
-    ) -> Result<Self, VerifyError> {
-        let leaf = LeafHash::of(entry);
-        included(checkpoint, leaf, index, inclusion, "the entry")?;
-        let size = checkpoint.size();
-        Ok(Self { index, leaf, size })
-    }
-
-    /// Where it stands.
-    pub fn index(&self) -> Index {
-        self.index
-    }
-
-    /// Its leaf hash.
-    pub fn leaf(&self) -> &LeafHash {
-        &self.leaf
-    }
-
-    /// Size of the tree that it was proven in.
-    pub fn size(&self) -> TreeSize {
-        self.size
-    }
-}
-
-fn included(
-    checkpoint: &AuthenticCheckpoint,
-    leaf: LeafHash,
-    index: Index,
-    proof: &[NodeHash],
-    what: &'static str,
-) -> Result<(), VerifyError> {
-    verify_inclusion(leaf, index, checkpoint.size(), proof, checkpoint.root())
-        .map_err(|error| VerifyError::Inclusion { what, error })
-}
 
 /// The map under a trusted checkpoint, as the log's last leaf states it.
 #[derive(Debug, Clone)]
@@ -294,13 +125,16 @@ impl<'a> TrustedMap<'a> {
         let row = self.policy(row, proof)?;
         let (first, later) = policies.split_first().ok_or(VerifyError::PolicyChain)?;
         let genesis = LeafHash::of(&first.entry);
-        if genesis != *trust.genesis() || first.index != Index(0) {
+        if genesis != *trust.genesis() {
             return Err(VerifyError::WrongGenesis {
                 found: genesis,
                 pinned: *trust.genesis(),
             });
         }
-        let genesis = Submission::decode(&first.entry, &first.document)?;
+        if first.index != Index(0) {
+            return Err(VerifyError::PolicyChain);
+        }
+        let genesis = policy_submission(first)?;
         let mut chain = PolicyChain::begin(&authenticate_genesis(genesis)?)?;
         let keys = (chain.origin(), chain.log_key(), chain.clock_key());
         if keys != (trust.origin(), trust.log_key(), trust.clock_key()) {
@@ -310,7 +144,7 @@ impl<'a> TrustedMap<'a> {
             if policy.index <= chain.current().index {
                 return Err(VerifyError::PolicyChain);
             }
-            let submission = Submission::decode(&policy.entry, &policy.document)?;
+            let submission = policy_submission(policy)?;
             let signed = chain.authority().authenticate(submission)?;
             chain.extend(policy.index, &signed)?;
         }
@@ -320,6 +154,18 @@ impl<'a> TrustedMap<'a> {
             Err(VerifyError::PolicyChain)
         }
     }
+}
+
+/// An entry of the chain with its document: a policy, and a genesis entry exactly at index 0.
+fn policy_submission(evidence: &PolicyEvidence) -> Result<Submission, VerifyError> {
+    let Leaf::Entry(entry) = Leaf::decode(&evidence.entry)? else {
+        return Err(VerifyError::PolicyChain);
+    };
+    match (&entry.statement().predicate, evidence.index) {
+        (Predicate::Genesis(_), Index(0)) | (Predicate::Policy(_), Index(1..)) => {}
+        _ => return Err(VerifyError::PolicyChain),
+    }
+    Ok(entry.with_document(&evidence.document)?)
 }
 
 /// Step 5: the entry that the row states, included where the row states it.

@@ -1,0 +1,149 @@
+//! What changed between two releases.
+//!
+//! Names and digests come from two proven manifests. Fields are for people: they are taken
+//! from the recorded bytes where those are stored, small and readable, and left out else.
+
+use std::collections::BTreeMap;
+
+use cairn_proto::manifest::{Artifact, ArtifactKind, Bytes, Manifest};
+
+use super::{Proven, Reference, content::Want};
+use crate::{
+    compare::{Difference, DifferenceKind},
+    detail::{TEXT_BYTES_MAX, detail},
+    error::ClientError,
+    ledger::Ledger,
+};
+
+/// Changed artifacts whose fields are fetched.
+const FETCHED_MAX: usize = 64;
+
+/// Two releases and how they differ.
+#[derive(Debug, Clone)]
+pub struct Diff {
+    /// The one that counts as before.
+    pub from: Proven,
+    /// The one that counts as after.
+    pub to: Proven,
+    /// Sorted by artifact; `recorded` is what was before, `found` what is after.
+    pub differences: Vec<Difference>,
+}
+
+impl Ledger {
+    /// Compares two releases, of one environment or of two.
+    pub async fn diff(&self, from: &Reference, to: &Reference) -> Result<Diff, ClientError> {
+        let from = self.resolve(from).await?;
+        let to = self.resolve(to).await?;
+        let mut differences = Vec::new();
+        let mut fetched = 0;
+        for difference in manifest_differences(&from.manifest, &to.manifest) {
+            let changed = difference.kind == DifferenceKind::Changed && difference.path.is_empty();
+            let fields = if changed && fetched < FETCHED_MAX {
+                fetched += 1;
+                let sides = (
+                    self.text(&from, &difference.artifact).await?,
+                    self.text(&to, &difference.artifact).await?,
+                );
+                sides.0.zip(sides.1).and_then(|(old, new)| detail(&old, &new))
+            } else {
+                None
+            };
+            match fields {
+                None => differences.push(difference),
+                Some(fields) => {
+                    differences.extend(fields.fields.into_iter().map(|field| Difference {
+                        artifact: difference.artifact.clone(),
+                        path: field.path,
+                        kind: field.kind,
+                        recorded: field.recorded,
+                        found: field.found,
+                    }));
+                }
+            }
+        }
+        Ok(Diff {
+            from,
+            to,
+            differences,
+        })
+    }
+
+    /// A stored file's bytes, if they are few; `None` also where the server gives none.
+    pub(crate) async fn text(
+        &self,
+        proven: &Proven,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, ClientError> {
+        let artifact = proven.manifest.artifact(name);
+        let Some(artifact) = artifact.filter(|artifact| artifact.kind == ArtifactKind::File) else {
+            return Ok(None);
+        };
+        let Bytes::Stored { digests, size } = artifact.bytes else {
+            return Ok(None);
+        };
+        let want = Want {
+            environment: &proven.release.environment,
+            sequence: proven.release.sequence,
+            digests,
+            size,
+            name,
+        };
+        match self.fetch(&want, TEXT_BYTES_MAX).await {
+            // Private, erased or out of reach: then there are no fields to show.
+            Err(error) if error.evidence().is_none() => Ok(None),
+            other => other,
+        }
+    }
+}
+
+/// How two manifests differ, by artifact.
+pub(crate) fn manifest_differences(from: &Manifest, to: &Manifest) -> Vec<Difference> {
+    let mut names: BTreeMap<&str, (Option<&Artifact>, Option<&Artifact>)> = BTreeMap::new();
+    for artifact in from.artifacts() {
+        names.entry(artifact.name.as_str()).or_default().0 = Some(artifact);
+    }
+    for artifact in to.artifacts() {
+        names.entry(artifact.name.as_str()).or_default().1 = Some(artifact);
+    }
+    let mut differences = Vec::new();
+    for (name, sides) in names {
+        let mut differ = |path: &str, kind, recorded, found| {
+            differences.push(Difference {
+                artifact: name.to_owned(),
+                path: path.to_owned(),
+                kind,
+                recorded,
+                found,
+            });
+        };
+        match sides {
+            (Some(old), None) => differ("", DifferenceKind::Missing, Some(describe(old)), None),
+            (None, Some(new)) => differ("", DifferenceKind::Added, None, Some(describe(new))),
+            (Some(old), Some(new)) => {
+                let (before, after) = (Some(describe(old)), Some(describe(new)));
+                if old.kind != new.kind {
+                    differ("kind", DifferenceKind::Changed, before, after);
+                } else if old.bytes != new.bytes {
+                    differ("", DifferenceKind::Changed, before, after);
+                } else if old.mode != new.mode {
+                    let mode = |artifact: &Artifact| artifact.mode.map(|mode| mode.to_string());
+                    differ("mode", DifferenceKind::Changed, mode(old), mode(new));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    differences
+}
+
+fn describe(artifact: &Artifact) -> String {
+    let kind = artifact.kind.as_str();
+    match &artifact.bytes {
+        Bytes::Stored { digests, size } | Bytes::External { digests, size } => {
+            let hex = digests.blake3.to_string();
+            let short = hex.get(..12).unwrap_or_default();
+            format!("{kind} blake3:{short} {size} bytes")
+        }
+        Bytes::Withheld(_) => format!("{kind} withheld"),
+    }
+}

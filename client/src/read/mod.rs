@@ -1,0 +1,394 @@
+//! Reading a ledger: references, releases, the log, digests.
+//!
+//! Invariant: everything returned was proven under a checkpoint that is linked to what was
+//! seen before; what was not verified says so in its type's documentation.
+
+mod content;
+mod diff;
+mod history;
+mod reference;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use cairn_grpc::v1;
+use cairn_proto::{
+    checkpoint::TrustedCheckpoint,
+    entry::{Content, Submission},
+    hash::{DocumentId, Index, LeafHash, RootHash, Sequence, Sha256, TreeSize},
+    limits::MANIFEST_BYTES_MAX,
+    manifest::Manifest,
+    name::Environment,
+    row::DigestRow,
+    rules::PolicyChain,
+    statement::Release,
+    verify::{Current, Recorded, TrustedMap, VerifyError},
+};
+
+pub use diff::Diff;
+pub(crate) use diff::manifest_differences;
+pub(crate) use content::Want;
+pub(crate) use history::{Chain, Pages};
+pub use history::{Logged, LoggedKind};
+pub use reference::{Reference, ReferenceError};
+pub use restore::Restored;
+
+use crate::{
+    clock::parse_time,
+    error::ClientError,
+    evidence::LeafEvidence,
+    ledger::{Ledger, Looked, age_of},
+};
+
+/// A release that was proven: included, part of its environment's chain, and signed by
+/// whom the policy then in force allowed.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// Where its entry stands.
+    pub index: Index,
+    /// Leaf hash of its entry.
+    pub leaf: LeafHash,
+    /// What its signers said.
+    pub release: Release,
+    /// What it consists of.
+    pub manifest: Manifest,
+    /// The manifest's bytes.
+    pub document: Vec<u8>,
+    /// Name in the policy then in force, and keyid.
+    pub signers: Vec<(String, String)>,
+    /// The environment's current sequence.
+    pub newest: Sequence,
+    /// The checkpoint under which that is current.
+    pub size: TreeSize,
+    /// Its root.
+    pub root: RootHash,
+    /// Seconds since it was cosigned; `None`: unknown.
+    pub age: Option<u64>,
+}
+
+/// What a ledger says of a sha256.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The digest asked for.
+    pub sha256: Sha256,
+    /// Its row; `None`: proven that no release ever held it.
+    pub row: Option<DigestRow>,
+    /// The entry that first brought it.
+    pub first: Option<Logged>,
+    /// The entry that last brought or dropped it.
+    pub last: Option<Logged>,
+    /// Size of the log that this was proven under.
+    pub size: TreeSize,
+}
+
+/// How things stand with a ledger.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Its checkpoint: size and root.
+    pub size: TreeSize,
+    /// Root over them.
+    pub root: RootHash,
+    /// Seconds since it was cosigned; `None`: unknown.
+    pub age: Option<u64>,
+    /// The size that was seen before, if any.
+    pub held: Option<TreeSize>,
+    /// The server's own word on its version.
+    pub server_version: String,
+}
+
+impl Ledger {
+    /// The release that a reference names, proven.
+    pub async fn resolve(&self, reference: &Reference) -> Result<Proven, ClientError> {
+        let not_found = || ClientError::NotFound {
+            what: reference.to_string(),
+        };
+        let (environment, wanted) = match reference {
+            Reference::Sha256(sha256) => {
+                let last = self.find(sha256).await?.last.ok_or_else(not_found)?;
+                let release = last.release().ok_or_else(not_found)?.clone();
+                (release.environment, Wanted::Sequence(release.sequence))
+            }
+            Reference::Blake3(_) => {
+                return Err(ClientError::Usage {
+                    why: "blake3: names a document; name a release as ENV or ENV#12".to_owned(),
+                });
+            }
+            Reference::Current(environment) => (environment.clone(), Wanted::Back(0)),
+            Reference::Back(environment, steps) => (environment.clone(), Wanted::Back(*steps)),
+            Reference::At(environment, time) => (environment.clone(), Wanted::At(*time)),
+            Reference::Sequence(environment, sequence) => {
+                (environment.clone(), Wanted::Sequence(*sequence))
+            }
+        };
+        let looked = self.lookup(&environment).await?;
+        let newest = looked.sequence();
+        let wanted = match wanted {
+            Wanted::Back(steps) => match newest.0.checked_sub(steps) {
+                None | Some(0) => return Err(not_found()),
+                Some(sequence) => Wanted::Sequence(Sequence(sequence)),
+            },
+            wanted => wanted,
+        };
+        let found = self.walk(&environment, &looked, &wanted).await?;
+        found.ok_or_else(not_found)
+    }
+
+    async fn walk(
+        &self,
+        environment: &Environment,
+        looked: &Looked,
+        wanted: &Wanted,
+    ) -> Result<Option<Proven>, ClientError> {
+        if let Some(current) = current_of(looked)
+            && wanted.is(&current.release)
+        {
+            return Ok(Some(current));
+        }
+        let policies = looked.policies(self.trust()).map_err(ClientError::Verify)?;
+        let mut chain = Chain::new(self, environment, looked)?;
+        while let Some(logged) = chain.next().await? {
+            let Some(release) = logged.release() else {
+                continue;
+            };
+            if wanted.is(release) {
+                let proven = self.prove_older(&logged, looked, &policies).await?;
+                return Ok(Some(proven));
+            }
+            if wanted.is_above(release.sequence) {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fetches the manifest of an entry of the chain, and judges its signers by the policy
+    /// that was in force where it stands.
+    pub(crate) async fn prove_older(
+        &self,
+        logged: &Logged,
+        looked: &Looked,
+        policies: &PolicyChain,
+    ) -> Result<Proven, ClientError> {
+        let request = v1::GetEntryRequest {
+            index: logged.index.0,
+            size: 0,
+        };
+        let answer = self.connection().get_entry(request).await?;
+        if LeafHash::of(&answer.entry) != logged.leaf || answer.document.len() > MANIFEST_BYTES_MAX
+        {
+            return Err(ClientError::Lacks {
+                what: format!("entry {}", logged.index),
+            });
+        }
+        let leaf = LeafEvidence {
+            index: logged.index.0,
+            entry: &answer.entry,
+            document: &answer.document,
+            inclusion: &[],
+        };
+        let submission = self.submission(&leaf, looked)?;
+        let rule = |error: cairn_proto::rules::RuleError| ClientError::Verify(error.into());
+        let authority = policies
+            .authority_at(logged.index)
+            .ok_or(ClientError::Verify(VerifyError::PolicyChain))?;
+        let signed = authority.authenticate(submission).map_err(rule)?;
+        let Content::Release(release, manifest) = signed.submission().content() else {
+            return Err(ClientError::Verify(VerifyError::RowMismatch {
+                what: "the kind",
+            }));
+        };
+        let deployers = &authority.step().policy.deployers;
+        let signers = signed.signers().iter().filter_map(|key| {
+            let deployer = deployers.iter().find(|deployer| deployer.key == *key)?;
+            Some((deployer.name.to_string(), key.id().to_string()))
+        });
+        Ok(Proven {
+            index: logged.index,
+            leaf: logged.leaf,
+            signers: signers.collect(),
+            release: (**release).clone(),
+            manifest: manifest.clone(),
+            document: answer.document.to_vec(),
+            newest: looked.sequence(),
+            size: looked.checkpoint.head().size(),
+            root: *looked.checkpoint.head().root(),
+            age: looked.age,
+        })
+    }
+
+    /// A document that is not the one signed for contradicts the log, and is kept.
+    fn submission(&self, leaf: &LeafEvidence<'_>, looked: &Looked) -> Result<Submission, ClientError> {
+        use cairn_proto::{entry::{EntryError, Leaf}, statement::Subject};
+        Submission::decode(leaf.entry, leaf.document).map_err(|error| {
+            let foreign = matches!(Leaf::decode(leaf.entry), Ok(Leaf::Entry(entry))
+                if entry.statement().subject != Subject::of(leaf.document));
+            if !foreign {
+                return ClientError::Verify(error.into());
+            }
+            let error = VerifyError::Entry(EntryError::DocumentMismatch);
+            let note = looked.checkpoint.head().bytes();
+            let code = error.reason().code();
+            match self.evidence().leaf(code, note, leaf, self.now()) {
+                Ok(evidence) => ClientError::Contradiction { error, evidence },
+                Err(failure) => failure.into(),
+            }
+        })
+    }
+
+    /// The newest entries of an environment, or of the whole log, at most `limit`. Those of
+    /// an environment are its chain; each is proven to be included.
+    pub async fn log(
+        &self,
+        environment: Option<&Environment>,
+        limit: usize,
+    ) -> Result<Vec<Logged>, ClientError> {
+        let mut entries = Vec::new();
+        if let Some(environment) = environment {
+            let looked = self.lookup(environment).await?;
+            let mut chain = Chain::new(self, environment, &looked)?;
+            while entries.len() < limit {
+                match chain.next().await? {
+                    Some(logged) => entries.push(logged),
+                    None => break,
+                }
+            }
+            return Ok(entries);
+        }
+        let mut pages = Pages::new(self, None)?;
+        while entries.len() < limit {
+            match pages.next().await? {
+                Some(logged) => entries.push(logged),
+                None => break,
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Where an artifact's sha256 was released first and last, or that it never was.
+    pub async fn find(&self, sha256: &Sha256) -> Result<Found, ClientError> {
+        let held = self.held().load()?;
+        let request = v1::FindDigestRequest {
+            sha256: sha256.as_bytes().to_vec().into(),
+            trusted_checkpoint: Self::note_of(held.as_ref()),
+        };
+        let answer = self.connection().find_digest(request).await?;
+        let consistency = cairn_grpc::hashes(&answer.consistency, "consistency")?;
+        let checkpoint = self
+            .trusted(held.as_ref(), &answer.checkpoint, &consistency)
+            .await?;
+        Self::current(&checkpoint)?;
+        let proof = answer.digest.ok_or(cairn_grpc::FieldError("digest"))?;
+        let inclusion = cairn_grpc::hashes(&proof.map_record_inclusion, "map_record_inclusion")?;
+        let row = TrustedMap::prove(&checkpoint, &proof.map_record, &inclusion)
+            .and_then(|map| map.digest(sha256, &proof.row, &proof.row_proof))
+            .map_err(ClientError::Verify)?;
+        self.remember(held.as_ref(), &checkpoint, None, 0).await?;
+        let (mut first, mut last) = (None, None);
+        if let Some(row) = &row {
+            first = Some(self.entry(row.first, &checkpoint).await?);
+            last = Some(self.entry(row.last, &checkpoint).await?);
+        }
+        Ok(Found {
+            sha256: *sha256,
+            row,
+            first,
+            last,
+            size: checkpoint.head().size(),
+        })
+    }
+
+    /// One entry, proven under a checkpoint that is trusted.
+    async fn entry(
+        &self,
+        index: Index,
+        checkpoint: &TrustedCheckpoint,
+    ) -> Result<Logged, ClientError> {
+        let request = v1::GetEntryRequest {
+            index: index.0,
+            size: checkpoint.head().size().0,
+        };
+        let answer = self.connection().get_entry(request).await?;
+        let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
+        Recorded::prove(checkpoint.head(), &answer.entry, index, &inclusion)
+            .map_err(ClientError::Verify)?;
+        Logged::of(index, &answer.entry)
+    }
+
+    /// A document by its digest.
+    pub async fn document(&self, id: &DocumentId) -> Result<Vec<u8>, ClientError> {
+        let document = self.connection().read_api().document(id).await?;
+        let document = document.ok_or_else(|| ClientError::NotFound {
+            what: format!("blake3:{id}"),
+        })?;
+        if DocumentId::of(&document) == *id {
+            Ok(document)
+        } else {
+            // Content-addressed: there is no signed head that these bytes contradict.
+            Err(ClientError::Lacks {
+                what: format!("the document blake3:{id}"),
+            })
+        }
+    }
+
+    /// How things stand, linked to what was seen.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        let held = self.held().load()?;
+        let said = self.connection().get_ledger(v1::GetLedgerRequest {}).await?;
+        let checkpoint = self
+            .trusted_unasked(held.as_ref(), &said.checkpoint)
+            .await?;
+        Self::current(&checkpoint)?;
+        self.remember(held.as_ref(), &checkpoint, None, 0).await?;
+        Ok(Status {
+            size: checkpoint.head().size(),
+            root: *checkpoint.head().root(),
+            age: age_of(checkpoint.head(), self.now()),
+            held: held.map(|held| held.checkpoint().head().size()),
+            server_version: crate::detail::shortened(&said.version, 64),
+        })
+    }
+}
+
+/// Which release of a chain is meant.
+enum Wanted {
+    Sequence(Sequence),
+    Back(u64),
+    At(u64),
+}
+
+impl Wanted {
+    fn is(&self, release: &Release) -> bool {
+        match self {
+            Self::Sequence(sequence) => release.sequence == *sequence,
+            Self::Back(_) => false,
+            Self::At(time) => {
+                parse_time(release.created_at.as_str()).is_some_and(|made| made <= *time)
+            }
+        }
+    }
+
+    /// Whether no older release can be the one.
+    fn is_above(&self, sequence: Sequence) -> bool {
+        matches!(self, Self::Sequence(wanted) if *wanted > sequence)
+    }
+}
+
+/// The current release as any other.
+pub(crate) fn current_of(looked: &Looked) -> Option<Proven> {
+    let Current::Release(approved) = &looked.current else {
+        return None;
+    };
+    let evidence = looked.evidence.release.as_ref()?;
+    Some(Proven {
+        index: approved.index(),
+        leaf: *approved.leaf(),
+        release: approved.release().clone(),
+        manifest: approved.manifest().clone(),
+        document: evidence.manifest.clone(),
+        signers: approved.signers().to_vec(),
+        newest: looked.sequence(),
+        size: looked.checkpoint.head().size(),
+        root: *looked.checkpoint.head().root(),
+        age: looked.age,
+    })
+}

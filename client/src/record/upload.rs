@@ -1,0 +1,217 @@
+//! Sending content that the ledger lacks, in parts, from where the last try stopped.
+//!
+//! Invariant: a content is completed only if its bytes still hash to what was measured
+//! ([`crate::sources::HashingReader`] withholds the end otherwise); memory is bounded by
+//! the parts in flight.
+
+use std::{
+    io::{self, Read as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use cairn_grpc::v1;
+use cairn_proto::name::Environment;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::{
+    error::ClientError,
+    ledger::Ledger,
+    sources::{Content, ContentSource, SourceError},
+};
+
+/// Bytes of a part.
+const PART_BYTES: usize = 512 << 10;
+/// Parts in flight between the disk and the network.
+const PARTS: usize = 8;
+/// Contents asked after in one call.
+const IDS_MAX: usize = 10_000;
+/// Times that an upload is continued after the connection broke.
+const TRIES: usize = 4;
+
+/// Is told how an upload goes on.
+pub trait UploadProgress: Sync {
+    /// So many contents and bytes are to be sent.
+    fn upload_planned(&self, _contents: usize, _bytes: u64) {}
+    /// So many bytes of them were handed to the network.
+    fn upload_sent(&self, _bytes: u64) {}
+}
+
+impl UploadProgress for () {}
+
+/// What was sent beside an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Contents.
+    pub contents: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// A content, and how much of it the server keeps already.
+#[derive(Clone)]
+struct Missing {
+    content: Content,
+    staged: u64,
+}
+
+impl Ledger {
+    pub(super) async fn upload(
+        &self,
+        environment: &Environment,
+        contents: &[Content],
+        progress: &dyn UploadProgress,
+    ) -> Result<Sent, ClientError> {
+        let mut sent = Sent::default();
+        let mut tries = 0;
+        loop {
+            let missing = self.missing(environment, contents).await?;
+            if missing.is_empty() {
+                return Ok(sent);
+            }
+            let bytes = missing.iter().map(|it| it.content.size - it.staged).sum();
+            progress.upload_planned(missing.len(), bytes);
+            let count = missing.len();
+            match self.send(missing, progress).await {
+                Ok(()) => {
+                    sent.contents += count;
+                    sent.bytes += bytes;
+                    return Ok(sent);
+                }
+                Err(error) if error.may_pass() && tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn missing(
+        &self,
+        environment: &Environment,
+        contents: &[Content],
+    ) -> Result<Vec<Missing>, ClientError> {
+        let mut missing = Vec::new();
+        for some in contents.chunks(IDS_MAX) {
+            let ids = some.iter().map(|content| content.id.as_bytes().to_vec().into());
+            let request = v1::StatContentRequest {
+                content_ids: ids.collect(),
+                environment: environment.to_string(),
+            };
+            let answer = self.connection().stat_content(request).await?;
+            for lacking in &answer.missing {
+                // Only what was asked for is ever sent, whatever the answer names.
+                let content = some
+                    .iter()
+                    .find(|content| content.id.as_bytes() == lacking.content_id.as_ref());
+                if let Some(content) = content {
+                    missing.push(Missing {
+                        staged: resume_at(content, lacking.staged_bytes),
+                        content: content.clone(),
+                    });
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn send(
+        &self,
+        missing: Vec<Missing>,
+        progress: &dyn UploadProgress,
+    ) -> Result<(), ClientError> {
+        let (parts, receiver) = mpsc::channel(PARTS);
+        let moved = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&moved);
+        let reader = tokio::task::spawn_blocking(move || read_all(&missing, &parts, &counter));
+        let put = self.connection().put_content(ReceiverStream::new(receiver));
+        tokio::pin!(put);
+        let mut reported = 0;
+        let mut quiet = tokio::time::Instant::now();
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut put => break answer,
+                _ = tick.tick() => {
+                    let now = moved.load(Ordering::Relaxed);
+                    if now > reported {
+                        progress.upload_sent(now - reported);
+                        (reported, quiet) = (now, tokio::time::Instant::now());
+                    } else if quiet.elapsed() > self.connection().patience() {
+                        break Err(self.connection().unreachable("the upload stalled"));
+                    }
+                }
+            }
+        };
+        progress.upload_sent(moved.load(Ordering::Relaxed) - reported);
+        if answer.is_err() {
+            // The receiver is gone with `put`: a reader that waits for it ends.
+            return match tokio::time::timeout(self.connection().patience(), reader).await {
+                Ok(Ok(Err(error))) => Err(error.into()),
+                _ => answer.map(|_| ()),
+            };
+        }
+        match reader.await {
+            Ok(Ok(())) => Ok(()),
+            // A file that changed: the server was left with an unfinished upload.
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(self.connection().unreachable("the upload was abandoned")),
+        }
+    }
+}
+
+/// Where to continue; from the start if the server claims to keep all of it and still
+/// calls it missing.
+fn resume_at(content: &Content, staged: u64) -> u64 {
+    if staged < content.size { staged } else { 0 }
+}
+
+/// Reads and sends all parts; ends early, without an error, if nobody listens any more.
+fn read_all(
+    missing: &[Missing],
+    parts: &mpsc::Sender<v1::PutContentRequest>,
+    moved: &AtomicU64,
+) -> Result<(), SourceError> {
+    for Missing { content, staged } in missing {
+        let mut reader = content.open(*staged)?;
+        let mut offset = *staged;
+        let mut first = true;
+        while reader.left() > 0 {
+            let mut part = vec![0; PART_BYTES.min(usize::try_from(reader.left()).unwrap_or(PART_BYTES))];
+            reader
+                .read_exact(&mut part)
+                .map_err(|error| read_error(content, error))?;
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            let id = if first { content.id.as_bytes().to_vec() } else { Vec::new() };
+            let request = v1::PutContentRequest {
+                content_id: id.into(),
+                offset,
+                data: Bytes::from(part),
+                last: reader.left() == 0,
+            };
+            if parts.blocking_send(request).is_err() {
+                return Ok(());
+            }
+            moved.fetch_add(length, Ordering::Relaxed);
+            offset = offset.saturating_add(length);
+            first = false;
+        }
+    }
+    Ok(())
+}
+
+fn read_error(content: &Content, error: io::Error) -> SourceError {
+    let path = match &content.source {
+        ContentSource::File(file) => {
+            let path = file.path();
+            crate::detail::printable_bytes(path.as_os_str().as_encoded_bytes())
+        }
+        ContentSource::Bytes(_) => content.id.to_string(),
+    };
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => SourceError::Changed { path },
+        _ => SourceError::Unreadable { path, error },
+    }
+}

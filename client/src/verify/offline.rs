@@ -1,0 +1,187 @@
+//! Verifying with no network: a bundle, the trust file, and what was seen before.
+//!
+//! Invariants: without a proof to hand nothing is called linked; what a bundle proves is
+//! remembered, so that an older bundle of the same environment is STALE ever after.
+
+use cairn_proto::{
+    bundle::Bundle,
+    checkpoint::{AdvanceError, SignedCheckpoint, TrustedCheckpoint},
+    hash::Sequence,
+    name::Environment,
+    trust::Trust,
+    verify::{self, Current},
+};
+
+use super::{Report, Subject, measure};
+use crate::{
+    error::ClientError,
+    evidence::{EvidenceStore, ForkEvidence},
+    held::{Held, HeldStore, HoldError, Kept, Seen},
+    home::Home,
+    ledger::{Case, age_of, judge},
+    sources::Recorded,
+    verdict::Verdict,
+};
+
+/// Times that it is tried again because another process moved the held state.
+const TRIES: usize = 8;
+
+/// What a bundle is checked against.
+#[derive(Clone, Copy)]
+pub struct BundleCheck<'a> {
+    /// Where held state and evidence are kept.
+    pub home: &'a Home,
+    /// What is pinned.
+    pub trust: &'a Trust,
+    /// The environment that it must be of; its own word is taken where `None`.
+    pub environment: Option<&'a Environment>,
+    /// Unix seconds by this machine's clock.
+    pub now: u64,
+}
+
+/// Compares what is there with the release that a bundle proves. The report is one of
+/// [`crate::ledger::Ledger::verify`].
+pub fn verify_bundle(
+    bytes: &[u8],
+    check: &BundleCheck<'_>,
+    subject: &Subject<'_>,
+) -> Result<Report, ClientError> {
+    let bundle = Bundle::decode(bytes)?;
+    let environment = &bundle.environment;
+    if let Some(expected) = check.environment
+        && expected != environment
+    {
+        return Err(ClientError::Usage {
+            why: format!("the bundle is of {environment}, not of {expected}"),
+        });
+    }
+    let proven = match prove(&bundle, check) {
+        Ok(proven) => proven,
+        Err(error) => return Report::of_error(environment, error),
+    };
+    let mut report = Report::new(environment);
+    report.checkpoint(&proven.checkpoint, proven.age);
+    if let Some((what, held, found)) = proven.below {
+        let error = ClientError::RolledBack { what, held, found };
+        report.hold(Verdict::Stale);
+        report.blame(&error);
+    }
+    let Current::Release(approved) = &proven.current else {
+        report.hold(Verdict::Unrecorded);
+        return Ok(report);
+    };
+    report.staleness(approved.max_staleness());
+    report.release(approved);
+    let measured = measure(Recorded::new(approved.manifest()), subject)?;
+    report.notes.extend(measured.capture.notes.iter().cloned());
+    report.comparison(measured.comparison);
+    if approved.release().action == cairn_proto::statement::Action::Retire {
+        report.hold(Verdict::Superseded);
+        report.notes.push(format!("{environment} is retired"));
+    }
+    Ok(report)
+}
+
+/// What a bundle proves.
+struct ProvenBundle {
+    checkpoint: TrustedCheckpoint,
+    age: Option<u64>,
+    current: Current,
+    /// A number that is below the one held: what, held, found.
+    below: Option<(String, u64, u64)>,
+}
+
+fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, ClientError> {
+    let store = HeldStore::new(check.home, check.trust);
+    let evidence = EvidenceStore::new(check.home, check.trust);
+    let forked = |error: AdvanceError| match error {
+        AdvanceError::Forked(fork) => {
+            let found = ForkEvidence {
+                fork: &fork,
+                proof: &[],
+            };
+            match evidence.fork(&found, check.now) {
+                Ok(path) => ClientError::Forked { evidence: path },
+                Err(error) => error.into(),
+            }
+        }
+        _ => ClientError::Unproven {
+            held: 0,
+            offered: 0,
+        },
+    };
+    for _ in 0..TRIES {
+        let offered =
+            SignedCheckpoint::parse(&bundle.checkpoint)?.authenticate(check.trust, check.now)?;
+        let held = store.load()?;
+        let age = age_of(&offered, check.now);
+        let checkpoint = match &held {
+            None => offered.trust_first(),
+            Some(held) => offered.trust_offline(held.checkpoint()).map_err(forked)?,
+        };
+        let proven = verify::current(
+            check.trust,
+            &checkpoint,
+            &bundle.environment,
+            &bundle.evidence,
+        );
+        let current = proven.map_err(|error| {
+            let case = Case {
+                checkpoint: &checkpoint,
+                evidence: &bundle.evidence,
+                store: &evidence,
+            };
+            judge(error, &case, check.now)
+        })?;
+        let (sequence, version) = numbers(&current);
+        let seen = Seen {
+            base: held.as_ref().map(Held::checkpoint),
+            checkpoint: &checkpoint,
+            environment: Some((&bundle.environment, sequence)).filter(|_| sequence.0 > 0),
+            policy_version: version,
+            now: check.now,
+        };
+        match store.keep(&seen) {
+            Ok(Kept::Now(_)) => {
+                let below = below(held.as_ref(), bundle, sequence, version);
+                return Ok(ProvenBundle {
+                    checkpoint,
+                    age,
+                    current,
+                    below,
+                });
+            }
+            Ok(Kept::Moved(_)) => {}
+            Err(HoldError::Home(error)) => return Err(error.into()),
+            Err(HoldError::Advance(error)) => return Err(forked(error)),
+        }
+    }
+    Err(crate::error::HomeError::Locked {
+        path: check.home.held_file(check.trust.genesis()),
+    }
+    .into())
+}
+
+fn numbers(current: &Current) -> (Sequence, u64) {
+    match current {
+        Current::Release(release) => (release.release().sequence, release.policy_version()),
+        Current::Absent { policy_version, .. } => (Sequence(0), *policy_version),
+    }
+}
+
+fn below(
+    held: Option<&Held>,
+    bundle: &Bundle,
+    sequence: Sequence,
+    version: u64,
+) -> Option<(String, u64, u64)> {
+    let held = held?;
+    let known = held.sequence(&bundle.environment).unwrap_or_default();
+    if sequence < known {
+        return Some((bundle.environment.to_string(), known.0, sequence.0));
+    }
+    (version < held.policy_version()).then(|| {
+        let what = "the policy's version".to_owned();
+        (what, held.policy_version(), version)
+    })
+}

@@ -1,0 +1,327 @@
+//! The report of a verification: `cairn.verify/v1`.
+//!
+//! Invariant: `verdict` is the first of `verdicts`, and both follow from what was recorded
+//! with [`Report::hold`] alone.
+
+use std::path::PathBuf;
+
+use cairn_proto::{
+    checkpoint::{History, TrustedCheckpoint},
+    name::Environment,
+    verify::ApprovedRelease,
+};
+use serde::Serialize;
+
+use crate::{
+    compare::{Comparison, Difference, DifferenceKind},
+    error::ClientError,
+    verdict::Verdict,
+};
+
+const SCHEMA: &str = "cairn.verify/v1";
+
+/// What was found, for people and for scripts. A schema only grows.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `cairn.verify/v1`.
+    pub schema: &'static str,
+    /// What the exit code says.
+    pub verdict: Verdict,
+    /// All that hold, by precedence.
+    pub verdicts: Vec<Verdict>,
+    /// The environment asked for.
+    pub environment: String,
+    /// Its current sequence.
+    pub sequence: Option<u64>,
+    /// Where its current entry stands.
+    pub index: Option<u64>,
+    /// What its current entry does.
+    pub action: Option<&'static str>,
+    /// The checkpoint that all was proven under.
+    pub checkpoint: Option<CheckpointReport>,
+    /// Seconds since it was cosigned; `None`: unknown.
+    pub age: Option<u64>,
+    /// Whether the map was audited: always `asserted` in this version.
+    pub map: &'static str,
+    /// `first`, `linked`, `unlinked` or `behind`.
+    pub history: Option<&'static str>,
+    /// Differences that the signed comparison says to ignore.
+    pub ignored: usize,
+    /// Withheld values that were not measured, as the signed comparison accepts.
+    pub accepted_unmeasured: usize,
+    /// Who signed the current release.
+    pub signers: Vec<SignerReport>,
+    /// What differs from the current release.
+    pub differences: Vec<Difference>,
+    /// Files, links and empty directories.
+    pub files: Tally,
+    /// Images.
+    pub images: Tally,
+    /// The older sequence that was found to stand, exactly.
+    pub stands: Option<u64>,
+    /// What changed from that one to the current release.
+    pub changed_since: Vec<Difference>,
+    /// What people should know.
+    pub notes: Vec<String>,
+    /// The stable code of what went wrong, if something did.
+    pub reason: Option<String>,
+    /// Where the evidence of tampering lies.
+    pub evidence: Option<PathBuf>,
+}
+
+/// A size and its root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckpointReport {
+    /// Number of leaves.
+    pub size: u64,
+    /// Root over them, in hex.
+    pub root: String,
+}
+
+/// Somebody who signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignerReport {
+    /// SHA-256 of the key.
+    pub keyid: String,
+    /// Its name in the policy then in force.
+    pub name: String,
+}
+
+/// How many of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// That match.
+    pub matched: usize,
+    /// That there are.
+    pub total: usize,
+}
+
+impl Report {
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self {
+            schema: SCHEMA,
+            verdict: Verdict::Verified,
+            verdicts: vec![Verdict::Verified],
+            environment: environment.to_string(),
+            sequence: None,
+            index: None,
+            action: None,
+            checkpoint: None,
+            age: None,
+            map: "asserted",
+            history: None,
+            ignored: 0,
+            accepted_unmeasured: 0,
+            signers: Vec::new(),
+            differences: Vec::new(),
+            files: Tally::default(),
+            images: Tally::default(),
+            stands: None,
+            changed_since: Vec::new(),
+            notes: Vec::new(),
+            reason: None,
+            evidence: None,
+        }
+    }
+
+    /// A report of an error that says something of the ledger; any other is given back.
+    pub(super) fn of_error(environment: &Environment, error: ClientError) -> Result<Self, ClientError> {
+        let Some(verdict) = error.verdict() else {
+            return Err(error);
+        };
+        let mut report = Self::new(environment);
+        report.hold(verdict);
+        report.blame(&error);
+        Ok(report)
+    }
+
+    /// Notes what an error says, and where its evidence lies.
+    pub(super) fn blame(&mut self, error: &ClientError) {
+        self.reason = Some(error.code().to_owned());
+        self.notes.push(error.to_string());
+        self.evidence = error.evidence().cloned();
+    }
+
+    /// One more verdict holds.
+    pub(super) fn hold(&mut self, verdict: Verdict) {
+        self.verdicts.push(verdict);
+        self.verdicts = Verdict::ranked(&self.verdicts);
+        self.verdict = self.verdicts.first().copied().unwrap_or(Verdict::Failed);
+    }
+
+    /// A verdict turned out not to hold.
+    pub(super) fn drop(&mut self, verdict: Verdict) {
+        self.verdicts.retain(|held| *held != verdict);
+        self.verdicts = Verdict::ranked(&self.verdicts);
+        self.verdict = self.verdicts.first().copied().unwrap_or(Verdict::Failed);
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        self.verdict.exit_code()
+    }
+
+    pub(super) fn checkpoint(&mut self, checkpoint: &TrustedCheckpoint, age: Option<u64>) {
+        let head = checkpoint.head();
+        self.checkpoint = Some(CheckpointReport {
+            size: head.size().0,
+            root: head.root().to_string(),
+        });
+        self.age = age;
+        self.history = Some(match checkpoint.history() {
+            History::First => "first",
+            History::Linked => "linked",
+            History::Unlinked => "unlinked",
+            History::Behind { .. } => "behind",
+        });
+        if let History::Behind { held } = checkpoint.history() {
+            self.hold(Verdict::Stale);
+            self.notes.push(format!(
+                "the server shows {} entries; {held} were seen before",
+                head.size()
+            ));
+        }
+        if age.is_none() {
+            let note = "age unknown: nothing here bounds how old this checkpoint is";
+            self.notes.push(note.to_owned());
+        }
+    }
+
+    pub(super) fn release(&mut self, approved: &ApprovedRelease) {
+        self.sequence = Some(approved.release().sequence.0);
+        self.index = Some(approved.index().0);
+        self.action = Some(approved.release().action.as_str());
+        let signers = approved.signers().iter();
+        self.signers = signers
+            .map(|(name, keyid)| SignerReport {
+                keyid: keyid.clone(),
+                name: name.clone(),
+            })
+            .collect();
+    }
+
+    /// The policy's bound on age; an unknown age is not within it.
+    pub(super) fn staleness(&mut self, max: Option<u64>) {
+        let Some(max) = max else { return };
+        if self.age.is_none_or(|age| age > max) {
+            self.hold(Verdict::Stale);
+            self.notes
+                .push(format!("the policy allows an age of {max} s at most"));
+        }
+    }
+
+    /// What comparing found.
+    pub(super) fn comparison(&mut self, comparison: Comparison) {
+        self.ignored = comparison.ignored;
+        self.accepted_unmeasured = comparison.accepted_unmeasured;
+        self.files = Tally {
+            matched: comparison.files_matched,
+            total: comparison.files_total,
+        };
+        self.images = Tally {
+            matched: comparison.images_matched,
+            total: comparison.images_total,
+        };
+        let is_unverifiable =
+            |difference: &Difference| difference.kind == DifferenceKind::Unverifiable;
+        if comparison.differences.iter().any(is_unverifiable) {
+            self.hold(Verdict::Unverifiable);
+        }
+        if !comparison.differences.iter().all(is_unverifiable) {
+            self.hold(Verdict::Drift);
+        }
+        if comparison.measured == 0 {
+            self.hold(Verdict::Unverifiable);
+            self.notes.push("nothing that is recorded was measured".to_owned());
+        }
+        self.differences = comparison.differences;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+    use crate::{
+        compare::{Comparison, Difference, DifferenceKind},
+        verdict::Verdict,
+    };
+
+    fn report() -> Report {
+        Report::new(&"prod/shop".parse().unwrap())
+    }
+
+    fn difference(kind: DifferenceKind) -> Difference {
+        Difference {
+            artifact: "web.yaml".to_owned(),
+            path: String::new(),
+            kind,
+            recorded: None,
+            found: None,
+        }
+    }
+
+    fn compared(kinds: &[DifferenceKind]) -> Comparison {
+        Comparison {
+            differences: kinds.iter().map(|kind| difference(*kind)).collect(),
+            measured: 1,
+            ..Comparison::default()
+        }
+    }
+
+    /// Goal: VERIFIED needs something measured and nothing that differs.
+    #[test]
+    fn nothing_measured_is_unverifiable() {
+        let mut fine = report();
+        fine.comparison(compared(&[]));
+        assert_eq!(fine.verdict, Verdict::Verified);
+        let mut none = report();
+        none.comparison(Comparison::default());
+        assert_eq!(none.verdict, Verdict::Unverifiable);
+    }
+
+    /// Goal: all that hold are listed, the first decides. Method: a drift that is also
+    /// unmeasured in part, and stale.
+    #[test]
+    fn all_verdicts_that_hold_are_listed_by_precedence() {
+        let mut all = report();
+        all.age = Some(100);
+        all.staleness(Some(10));
+        all.comparison(compared(&[
+            DifferenceKind::Unverifiable,
+            DifferenceKind::Added,
+        ]));
+        let order = [Verdict::Drift, Verdict::Unverifiable, Verdict::Stale];
+        assert_eq!(all.verdicts, order);
+        assert_eq!(all.exit_code(), 10);
+        all.drop(Verdict::Drift);
+        all.hold(Verdict::Superseded);
+        assert_eq!(all.exit_code(), 15);
+    }
+
+    /// Goal: an age that nobody knows is not young.
+    #[test]
+    fn an_unknown_age_is_stale_where_the_policy_bounds_it() {
+        let mut unknown = report();
+        unknown.staleness(None);
+        assert_eq!(unknown.verdict, Verdict::Verified);
+        unknown.staleness(Some(10));
+        assert_eq!(unknown.verdict, Verdict::Stale);
+    }
+
+    /// Goal: scripts find the members that product.md names.
+    #[test]
+    fn the_report_has_the_members_that_scripts_read() {
+        let json = serde_json::to_value(report()).unwrap();
+        assert_eq!(json["schema"], "cairn.verify/v1");
+        assert_eq!(json["verdict"], "VERIFIED");
+        assert_eq!(json["map"], "asserted");
+        for member in [
+            "verdicts", "environment", "sequence", "index", "checkpoint", "age", "history",
+            "ignored", "signers", "differences", "files", "images", "notes", "evidence",
+            "changedSince", "acceptedUnmeasured",
+        ] {
+            assert!(json.get(member).is_some(), "{member}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+"""Makes the bundles of bundle.json: honest ones, those of a dishonest log, and changes of them."""
+
+from .. import bundle, merkle, trie
+from ..bundle import Bundle, PolicyLine
+from ..crypto import Signer
+from .builder import Book, artifact, deployer, files, manifest, map_record, policy
+from .builder import withheld_artifact
+
+ADMIN, SECOND = Signer("alice"), Signer("bob")
+CI, OPS = Signer("ci"), Signer("ops")
+NOW = 1_767_323_045
+STRICT = [{"approvals": 2, "environments": "prod/*", "maxStaleness": 3600}]
+
+
+def make_book():
+    """prod/web stands at sequence 2, released under policy 2 of 3; test/db is retired."""
+    book = Book("ledger.example/bundles")
+    both, deployers = [CI, OPS], [deployer(CI), deployer(OPS)]
+    book.genesis("genesis", policy(1, [ADMIN], 1, deployers), [ADMIN])
+    book.release("release", "test/db", files(db="1"), [CI])
+    book.release("release", "prod/web", files(app="1"), both)
+    book.record()
+    book.policy("policy 2", policy(2, [ADMIN, SECOND], 2, deployers, STRICT), [ADMIN, SECOND])
+    content = manifest(withheld_artifact(".env", b"secret"), artifact("app", b"2"))
+    book.release("release", "prod/web", content, both)
+    limits = [*STRICT, {"environments": "prod/**", "maxStaleness": 600}]
+    book.policy("policy 3", policy(3, [ADMIN], 1, deployers, limits), [ADMIN, SECOND])
+    book.release("retire", "test/db", None, [CI], action="retire")
+    book.record()
+    return book
+
+
+class Maker:
+    """Makes the bundle of an environment; what is overridden is what a dishonest log would say."""
+
+    def __init__(self, book, environment):
+        self.book, self.environment = book, environment
+        self.rows = dict(book.ledger.rows)
+        self.raw = list(book.raw)
+        self.policies = list(book.policies)
+        self.manifest = book.last[environment]
+        self.record = None
+        self.clock_time = NOW - 60
+
+    def replace_row(self, kind, name, row):
+        self.rows[kind, name] = row
+        self.record = self.record or {}
+
+    def make(self):
+        made = trie.Trie()
+        for (kind, name), row in self.rows.items():
+            made.set(trie.key(kind, name), trie.row_hash(kind, row))
+        if self.record is not None:
+            values = {"covers": len(self.raw) - 1, "root": made.root(), "rows": made.rows}
+            self.raw[-1] = map_record(**{**values, "time": self.book.time, **self.record})
+        hashes = [merkle.leaf_hash(leaf) for leaf in self.raw]
+
+        def inclusion(index):
+            return b"".join(merkle.inclusion_proof(hashes, index))
+
+        name = self.environment.encode()
+        row = self.rows["environment", name]
+        index = trie.parse_environment_row(row).index
+        at = max(i for i, item in enumerate(self.policies) if item[0] < index)
+        policies = [
+            PolicyLine(*item, inclusion(item[0]) if i in (at, at + 1) else b"")
+            for i, item in enumerate(self.policies)
+        ]
+        return Bundle(
+            self.environment,
+            self.book.checkpoint(self.raw, self.clock_time),
+            self.raw[-1],
+            inclusion(len(self.raw) - 1),
+            row,
+            made.prove(trie.key("environment", name)),
+            self.rows["policy", b"policy"],
+            made.prove(trie.key("policy", b"policy")),
+            index,
+            self.raw[index],
+            inclusion(index),
+            policies,
+            self.manifest,
+        )
+
+
+def base_case(name, made, trust, **others):
+    text = bundle.encode(made).decode()
+    inputs = {"trust": trust, "environment": made.environment, "now": NOW, **others}
+    return {"name": name, **inputs, "bundle_text": text}
+
+
+def lines_of(made):
+    return bundle.encode(made).decode().split("\n")[:-1]
+
+
+def swapped(book):
+    """The trust file with another log key."""
+    other = Book(book.origin)
+    other.log = Signer("another log")
+    return {**book.trust(), "logKey": other.trust_keys()["logKey"]}
+
+
+class Changes:
+    """Refused cases that share a base."""
+
+    def __init__(self, base, made):
+        self.base, self.made, self.lines = base, made, lines_of(made)
+
+    def case(self, name, step, reason, edits=(), reseal=True, **others):
+        listed = [edit for line, text in edits for edit in self.smallest(line, text)]
+        inputs = {"name": name, "base": self.base, **others, "edits": listed, "reseal": reseal}
+        if step is None:
+            return inputs, {"ok": True}
+        return inputs, {"ok": False, "step": step, "reason": reason}
+
+    def smallest(self, line, text):
+        """Edits of words where a line keeps their number."""
+        old, new = self.lines[line].split(" "), (text or "").split(" ")
+        if text is None or len(old) != len(new) or "\n" in text:
+            return [{"line": line, "text": text}]
+        pairs = enumerate(zip(old, new))
+        return [{"line": line, "word": i, "text": b} for i, (a, b) in pairs if a != b]
+
+    def bundle(self, name, step, reason, made, **others):
+        """A bundle of as many lines that differs in some."""
+        new = lines_of(made)
+        assert len(new) == len(self.lines)
+        pairs = enumerate(zip(self.lines[:-1], new[:-1]))
+        edits = [(i, line) for i, (old, line) in pairs if old != line]
+        return self.case(name, step, reason, edits, **others)
+
+    def replaced(self, name, step, reason, **fields):
+        return self.bundle(name, step, reason, self.made._replace(**fields))

@@ -1,0 +1,373 @@
+//! What can be typed. Words, flags and help only: nothing is done here.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use cairn_client::read::Reference;
+use cairn_proto::{
+    hash::LeafHash,
+    name::{ArtifactName, Environment, Label, Origin},
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A content-addressed configuration ledger for immutable infrastructure.
+///
+/// Records what an environment is made of, and proves later that what runs is a recorded,
+/// never altered, current entry, signed by whom the policy allows.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(crate) output: Format,
+    /// Never ask anything: what would have to be asked is an error.
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+    /// The context to use instead of the active one.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) context: Option<String>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document, with a `schema` that only grows.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job on real input, in a temporary folder.
+    Demo(Demo),
+    /// Run a ledger for trying things out: keys, genesis and context are made at once.
+    Dev(Dev),
+    /// Make a ledger: server keys, a first policy and a signed genesis entry.
+    Init(Init),
+    /// Serve a ledger.
+    Serve(Serve),
+    /// Record what an environment is made of now.
+    Record(Record),
+    /// Prove that what is here is what is recorded, and current.
+    Verify(Verify),
+    /// Make an older release the newest one.
+    Rollback(Rollback),
+    /// End an environment, until it is released to again.
+    Retire(Retire),
+    /// List an environment's releases, or all entries, newest first.
+    Log(Log),
+    /// Show a release, or where a digest was released.
+    Show(Show),
+    /// Compare two releases.
+    Diff(Diff),
+    /// Put a recorded file back.
+    Restore(Restore),
+    /// Write everything that proves the current release into one file.
+    Export(Export),
+    /// Check the whole history: every hash, signature, rule and map record.
+    Audit(Audit),
+    /// Show the ledger in use and how fresh its checkpoint is.
+    Status,
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// Keys of withheld values.
+    #[command(subcommand)]
+    SecretKey(SecretKey),
+    /// Which ledgers are trusted.
+    #[command(subcommand)]
+    Trust(TrustCommand),
+    /// Explain a code, or a command.
+    Help(Help),
+    /// Print a completion script.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages.
+    Man {
+        /// The directory to write to.
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Demo {
+    /// Keep the folder instead of deleting it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Dev {
+    /// Where the ledger's data and throwaway keys are.
+    #[arg(long, value_name = "DIR", default_value = "./.cairn-dev")]
+    pub(crate) data: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// The ledger's name for ever, such as `ledger.example/prod`.
+    #[arg(long)]
+    pub(crate) origin: Origin,
+    /// The data directory to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// An admin's key, who may change the policy; the first signs the genesis entry. A file, or
+    /// `agent:SHA256:...`.
+    #[arg(long = "admin", value_name = "NAME=KEY", required = true)]
+    pub(crate) admins: Vec<String>,
+    /// How many admins a new policy takes.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threshold: usize,
+    /// A deployer: a name, the public key that `cairn key show` prints, and where it may
+    /// release.
+    #[arg(long = "deployer", value_name = "NAME=PUBLIC:PATTERN[,PATTERN]")]
+    pub(crate) deployers: Vec<String>,
+    /// How many deployers must sign for the environments of a pattern.
+    #[arg(long = "approvals", value_name = "PATTERN=COUNT")]
+    pub(crate) approvals: Vec<String>,
+    /// Seconds after which a proof for the environments of a pattern is stale.
+    #[arg(long = "max-staleness", value_name = "PATTERN=SECONDS")]
+    pub(crate) max_staleness: Vec<String>,
+    /// Where to listen, for the configuration that is written.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
+    pub(crate) listen: SocketAddr,
+    /// Where to put the anchor; best on another disk.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchor: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Serve {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Accept this head where the anchor is missing or unreadable: only what the store holds,
+    /// and only if no witness and no client has seen more.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(crate) accept_head: Option<String>,
+}
+
+/// What is said of a new entry.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Words {
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// The pipeline's run.
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    /// Data of your own.
+    #[arg(long = "annotate", value_name = "NAME=TEXT")]
+    pub(crate) annotations: Vec<String>,
+    /// Sign with this key instead of the context's; may be given several times.
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Refuse unless this sequence is current now (0: none yet).
+    #[arg(long, value_name = "N")]
+    pub(crate) expect: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Record {
+    /// The environment, such as `prod/eu-1/shop`.
+    pub(crate) environment: Environment,
+    /// Files, directories and OCI image layouts; `NAME=PATH` names one explicitly.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+    /// Make an entry even if nothing changed.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Store this artifact in plain though it looks like a secret.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) store_plain: Vec<String>,
+    /// Store the layers of images as well.
+    #[arg(long)]
+    pub(crate) store_layers: bool,
+    /// Do not compare permission bits of this artifact, or of all with `*`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ignore_mode: Vec<String>,
+    /// A withheld artifact that cannot be measured does not spoil VERIFIED.
+    #[arg(long)]
+    pub(crate) accept_unmeasured: bool,
+    /// Withhold with a new key though an earlier release used another.
+    #[arg(long)]
+    pub(crate) new_secret_key: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Verify {
+    /// The environment, then the files, directories and image layouts; with --bundle, paths only.
+    #[arg(required = true, value_name = "ENV PATH")]
+    pub(crate) words: Vec<OsString>,
+    /// Verify against a bundle file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// With --bundle: the environment that the bundle must be for.
+    #[arg(long, value_name = "ENV", requires = "bundle")]
+    pub(crate) environment: Option<Environment>,
+    /// With --bundle: open no connection at all.
+    #[arg(long, requires = "bundle")]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Rollback {
+    /// The environment.
+    pub(crate) environment: Environment,
+    /// The release to go back to: `ENV#12`, `ENV~1`.
+    pub(crate) reference: Reference,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Retire {
+    /// The environment.
+    pub(crate) environment: Environment,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Log {
+    /// The environment; without it, the whole log.
+    pub(crate) environment: Option<Environment>,
+    /// How many at most.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Show {
+    /// `ENV`, `ENV#12`, `ENV~1`, `ENV@2026-11-01T10:00Z`, `sha256:...`, `blake3:...`.
+    pub(crate) reference: Reference,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Diff {
+    /// What was before.
+    pub(crate) from: Reference,
+    /// What came after.
+    pub(crate) to: Reference,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Restore {
+    /// The release that has the file.
+    pub(crate) reference: Reference,
+    /// The artifact's name.
+    pub(crate) name: ArtifactName,
+    /// The directory to write below.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Export {
+    /// The release; only an environment's current one can be proven current.
+    pub(crate) reference: Reference,
+    /// The file to write.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Audit {
+    /// Forget an earlier audit's progress and read everything again.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Also write the report to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a signing key in a new file that only you can read.
+    New {
+        /// The file.
+        file: PathBuf,
+        /// Ask for a passphrase to encrypt it with.
+        #[arg(long)]
+        passphrase: bool,
+    },
+    /// Print the public half, as `cairn init --deployer` takes it.
+    Show {
+        /// A file, or `agent:SHA256:...`; without it, the context's key.
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretKey {
+    /// Print an environment's key, for its hosts and other pipelines.
+    Export {
+        /// The environment.
+        environment: Environment,
+    },
+    /// Take an environment's key from a file, or from standard input with `-`.
+    Import {
+        /// The environment.
+        environment: Environment,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Pin a ledger, after showing what it is.
+    Add(TrustAdd),
+    /// Show what is pinned.
+    Show {
+        /// The trust file's name; without it, the context's.
+        name: Option<Label>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrustAdd {
+    /// Where the ledger answers.
+    pub(crate) url: String,
+    /// A name for it; its context is made active.
+    #[arg(long, default_value = "default")]
+    pub(crate) name: Label,
+    /// Accept exactly this genesis and ask nothing.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) genesis: Option<LeafHash>,
+    /// The key that records in this context.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// A file with a bearer token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The only certificate authorities to accept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Allow http:// to another machine.
+    #[arg(long)]
+    pub(crate) plaintext: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Help {
+    /// A code such as WRONG_SEQUENCE, or a command.
+    pub(crate) topic: Option<String>,
+}

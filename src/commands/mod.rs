@@ -1,0 +1,66 @@
+//! One module a command, or a few that belong together: parse, call, print.
+
+mod audit;
+#[cfg(feature = "server")]
+mod demo;
+#[cfg(feature = "server")]
+mod dev;
+mod export;
+mod help;
+#[cfg(feature = "server")]
+mod init;
+mod keys;
+mod read;
+mod record;
+#[cfg(feature = "server")]
+mod serve;
+mod status;
+mod trust;
+mod verify;
+
+use crate::{
+    cli::{Command, Global},
+    failure::Failure,
+    session::Session,
+};
+
+/// Runs a command; the number is the exit code of a verdict.
+pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure> {
+    // These need no home.
+    match &command {
+        Command::Help(help) => return help::help(help),
+        Command::Completions { shell } => return Ok(help::completions(*shell)),
+        Command::Man { directory } => return help::manual(directory),
+        _ => {}
+    }
+    let session = Session::new(global)?;
+    match command {
+        Command::Record(record) => record::record(&session, &record).await,
+        Command::Rollback(rollback) => record::rollback(&session, &rollback).await,
+        Command::Retire(retire) => record::retire(&session, &retire).await,
+        Command::Verify(verify) => verify::verify(&session, &verify).await,
+        Command::Log(log) => read::log(&session, &log).await,
+        Command::Show(show) => read::show(&session, &show).await,
+        Command::Diff(diff) => read::diff(&session, &diff).await,
+        Command::Restore(restore) => read::restore(&session, &restore).await,
+        Command::Export(export) => export::export(&session, &export).await,
+        Command::Audit(audit) => audit::audit(&session, &audit).await,
+        Command::Status => status::status(&session).await,
+        Command::Key(key) => keys::key(&session, &key),
+        Command::SecretKey(key) => keys::secret_key(&session, &key),
+        Command::Trust(trust) => trust::trust(&session, &trust).await,
+        #[cfg(feature = "server")]
+        Command::Demo(demo) => demo::demo(&session, &demo).await,
+        #[cfg(feature = "server")]
+        Command::Dev(dev) => dev::dev(&session, &dev).await,
+        #[cfg(feature = "server")]
+        Command::Init(init) => init::init(&session, &init),
+        #[cfg(feature = "server")]
+        Command::Serve(serve) => serve::serve(&session, &serve).await,
+        #[cfg(not(feature = "server"))]
+        Command::Demo(_) | Command::Dev(_) | Command::Init(_) | Command::Serve(_) => {
+            Err(Failure::usage("this build of cairn has no server in it"))
+        }
+        Command::Help(_) | Command::Completions { .. } | Command::Man { .. } => Ok(0),
+    }
+}

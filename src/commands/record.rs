@@ -1,0 +1,270 @@
+//! `record`, `rollback`, `retire`.
+
+use std::collections::BTreeSet;
+
+use cairn_client::{
+    error::ClientError,
+    ledger::Ledger,
+    record::{Outcome, Receipt, Terms, Words},
+    secrets::SecretKeys,
+    sources::{Capture, CaptureOptions, Input, Layers, Purpose, SourceError, TagContext, capture},
+};
+use cairn_proto::{
+    hash::Sequence,
+    key::Signer,
+    manifest::{Bytes, Comparison, Unmeasured},
+    name::Environment,
+    reason::Reason,
+    statement::{Source, is_annotation_name},
+    verify::Current,
+};
+use serde::Serialize;
+
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Bars, Output, count},
+    session::Session,
+};
+
+/// `cairn record`.
+pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let signers = session.signers(&args.words.keys)?;
+    let bars = Bars::new(session.output);
+    let capture = captured(session, &ledger, args, &bars).await?;
+    let output = session.output;
+    for note in &capture.notes {
+        output.note(format!("  note      {note}"));
+    }
+    if !capture.withheld.is_empty() {
+        let names = capture.withheld.iter().map(ToString::to_string);
+        let names = names.take(8).collect::<Vec<_>>().join(", ");
+        output.note(format!("  withheld  {} ({names})", count(capture.withheld.len(), "file")));
+    }
+    let terms = terms(&args.words, &signers, args.again)?;
+    let outcome = ledger
+        .record(&args.environment, &capture, comparison(args), &terms, &bars)
+        .await;
+    bars.done();
+    let outcome = outcome?;
+    let read = match capture.images {
+        0 => count(capture.files, "file"),
+        images => format!("{}, {}", count(capture.files, "file"), count(images, "image")),
+    };
+    output.fact("Read", read);
+    let paths = args.paths.iter().map(|path| path.to_string_lossy());
+    let paths = paths.collect::<Vec<_>>().join(" ");
+    let next = format!("cairn verify {} {paths}", args.environment);
+    tell(session, &ledger, &outcome, Some(&next)).await?;
+    Ok(0)
+}
+
+/// `cairn rollback`.
+pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let signers = session.signers(&args.words.keys)?;
+    let terms = terms(&args.words, &signers, false)?;
+    let outcome = ledger.rollback(&args.environment, &args.reference, &terms).await?;
+    tell(session, &ledger, &outcome, None).await?;
+    Ok(0)
+}
+
+/// `cairn retire`.
+pub(crate) async fn retire(session: &Session, args: &cli::Retire) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let signers = session.signers(&args.words.keys)?;
+    let terms = terms(&args.words, &signers, false)?;
+    let outcome = ledger.retire(&args.environment, &terms).await?;
+    tell(session, &ledger, &outcome, None).await?;
+    Ok(0)
+}
+
+fn terms<'a>(
+    words: &cli::Words,
+    signers: &'a [Box<dyn Signer>],
+    again: bool,
+) -> Result<Terms<'a>, Failure> {
+    let annotations = words.annotations.iter().map(|text| {
+        let pair = text.split_once('=').filter(|(name, _)| is_annotation_name(name));
+        let pair = pair.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        pair.ok_or_else(|| Failure::usage(format!("--annotate {text}: not NAME=TEXT")))
+    });
+    Ok(Terms {
+        signers: signers.iter().map(AsRef::as_ref).collect(),
+        words: Words {
+            reason: words.reason.clone(),
+            source: Some(Source {
+                tool: "cairn".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                run: words.run.clone(),
+            }),
+            annotations: annotations.collect::<Result<_, _>>()?,
+        },
+        again,
+        expect: words.expect.map(Sequence),
+    })
+}
+
+fn comparison(args: &cli::Record) -> Comparison {
+    let ignore: BTreeSet<String> =
+        args.ignore_mode.iter().map(|name| format!("{name}#/mode")).collect();
+    Comparison {
+        ignore: ignore.into_iter().collect(),
+        unmeasured: if args.accept_unmeasured {
+            Unmeasured::Accept
+        } else {
+            Unmeasured::Refuse
+        },
+    }
+}
+
+/// Captures; makes the environment's key for withheld values at first need.
+async fn captured(
+    session: &Session,
+    ledger: &Ledger,
+    args: &cli::Record,
+    bars: &Bars,
+) -> Result<Capture, Failure> {
+    let inputs: Vec<Input> = args.paths.iter().map(|path| Input::parse(path)).collect();
+    let mut options = CaptureOptions::new(Purpose::Record);
+    options.store_plain = args.store_plain.iter().cloned().collect();
+    if args.store_layers {
+        options.layers = Layers::Stored;
+    }
+    let keys = SecretKeys::new(session.home.secrets_directory(ledger.trust().genesis()));
+    let key = keys.load(&args.environment)?;
+    let tags = |key| TagContext {
+        environment: args.environment.clone(),
+        key,
+    };
+    let known = key.map(tags);
+    let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
+    let (capture, tags) = match capture(&inputs, &options, known.as_ref(), bars) {
+        Err(error) if known.is_none() && needs_key(&error) => {
+            same_key(ledger, args, None).await?;
+            let tags = tags(keys.create(&args.environment)?);
+            let made = "made a key for withheld values; `cairn secret-key export` gives it to hosts";
+            session.output.note(format!("  note      {made}"));
+            (self::capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
+        }
+        captured => (captured?, known),
+    };
+    if let (false, Some(tags)) = (capture.withheld.is_empty(), &tags) {
+        same_key(ledger, args, Some(tags.key.id())).await?;
+    }
+    Ok(capture)
+}
+
+/// Withheld values can be compared only under one key: another one must be asked for.
+async fn same_key(
+    ledger: &Ledger,
+    args: &cli::Record,
+    id: Option<[u8; 16]>,
+) -> Result<(), Failure> {
+    if args.new_secret_key {
+        return Ok(());
+    }
+    let looked = ledger.lookup(&args.environment).await?;
+    let Current::Release(release) = &looked.current else { return Ok(()) };
+    let artifacts = release.manifest().artifacts().iter();
+    let used = artifacts.filter_map(|artifact| match &artifact.bytes {
+        Bytes::Withheld(withheld) => Some(withheld.key_id),
+        _ => None,
+    });
+    if used.into_iter().all(|used| Some(used) == id) {
+        return Ok(());
+    }
+    let message = format!("{} withheld values with another key", args.environment);
+    let mend = "Import that key (`cairn secret-key import`), or begin a new one: --new-secret-key.";
+    Err(Failure::new(Reason::SecretKey, message).mended_by(mend))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordJson<'a> {
+    schema: &'static str,
+    environment: &'a str,
+    sequence: u64,
+    index: u64,
+    leaf_hash: String,
+    checkpoint_size: u64,
+    manifest: String,
+    action: &'static str,
+    unchanged: bool,
+    current: bool,
+    signers: &'a [String],
+    elapsed_ms: f64,
+}
+
+/// Says what came of it, and who signed what stands now.
+async fn tell(
+    session: &Session,
+    ledger: &Ledger,
+    outcome: &Outcome,
+    next: Option<&str>,
+) -> Result<(), Failure> {
+    let receipt = outcome.receipt();
+    let signers = signers_of(ledger, receipt).await?;
+    let output = session.output;
+    for between in &receipt.between {
+        if let Some(release) = between.release() {
+            output.note(format!(
+                "  between   {}#{} at index {} was recorded first",
+                release.environment, release.sequence, between.index
+            ));
+        }
+    }
+    people(output, outcome, &signers, next);
+    output.json(&RecordJson {
+        schema: "cairn.record/v1",
+        environment: receipt.environment.as_str(),
+        sequence: receipt.sequence.0,
+        index: receipt.index.0,
+        leaf_hash: receipt.leaf_hash.to_string(),
+        checkpoint_size: receipt.checkpoint_size.0,
+        manifest: format!("blake3:{}", receipt.manifest),
+        action: receipt.action.as_str(),
+        unchanged: matches!(outcome, Outcome::Unchanged(_)),
+        current: receipt.current,
+        signers: &signers,
+        elapsed_ms: receipt.elapsed.as_secs_f64() * 1_000.0,
+    });
+    Ok(())
+}
+
+fn people(output: Output, outcome: &Outcome, signers: &[String], next: Option<&str>) {
+    let receipt = outcome.receipt();
+    let name = format!("{}#{}", receipt.environment, receipt.sequence);
+    let by = match signers {
+        [] => String::new(),
+        signers => format!(" by {}", signers.join(", ")),
+    };
+    if let Outcome::Unchanged(_) = outcome {
+        output.fact("Unchanged", name);
+        return;
+    }
+    output.fact("Recorded", format!("{name}  at index {}{by}", receipt.index));
+    let current = if receipt.current { "included and current" } else { "included" };
+    let elapsed = receipt.elapsed.as_millis().max(1);
+    let size = receipt.checkpoint_size;
+    output.fact("Proved", format!("{current} under checkpoint {size}, durable in {elapsed} ms"));
+    if let Some(next) = next {
+        output.fact("Next", next);
+    }
+}
+
+/// Names of the signers in the policy then in force; empty if it was overtaken already.
+async fn signers_of(ledger: &Ledger, receipt: &Receipt) -> Result<Vec<String>, Failure> {
+    let looked = match ledger.lookup(&receipt.environment).await {
+        // The entry stands whatever happens now: names are a nicety.
+        Err(ClientError::Unreachable { .. }) => return Ok(Vec::new()),
+        looked => looked?,
+    };
+    match &looked.current {
+        Current::Release(release) if release.release().sequence == receipt.sequence => {
+            Ok(release.signers().iter().map(|(name, _)| name.clone()).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}

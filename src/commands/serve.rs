@@ -1,0 +1,118 @@
+//! `serve`: the production form.
+
+use std::sync::Arc;
+
+use cairn_client::keys;
+use cairn_proto::{
+    hash::{RootHash, TreeSize},
+    reason::Reason,
+};
+use cairn_server::{
+    access::Access,
+    config::Config,
+    ledger::{Ledger, ServerKeys},
+    serve::ServeError,
+    start::{self, Place},
+};
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{cli, failure::Failure, session::Session};
+
+/// `cairn serve`.
+pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Failure> {
+    let config = Config::read(&args.config).map_err(Failure::usage)?;
+    let access = config.access.access().map_err(Failure::usage)?;
+    let accept_head = args.accept_head.as_deref().map(parse_head).transpose()?;
+    let keys = ServerKeys {
+        log: Arc::new(keys::load_file(&config.log_key, session)?),
+        clock: Arc::new(keys::load_file(&config.clock_key, session)?),
+    };
+    let place = Place {
+        origin: config.origin.parse().map_err(Failure::usage)?,
+        data: config.data.clone(),
+        anchor: config.anchor.clone(),
+        limits: config.limits(),
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {}: {error}", config.listen))
+    })?;
+    let address = listener.local_addr().map_err(Failure::usage)?;
+    let server_keys = keys.clone();
+    let open = move || start::open(&place, server_keys, accept_head);
+    let opened = tokio::task::spawn_blocking(open).await.map_err(Failure::usage)?;
+    let (ledger, recovery) = opened?;
+    let output = session.output;
+    for (frame, damage) in &recovery.cuts {
+        output.note(format!("  note      a torn end was cut off: {frame}: {damage}"));
+    }
+    if recovery.records_rewritten > 0 {
+        let records = recovery.records_rewritten;
+        output.note(format!("  note      {records} unanchored records were written again"));
+    }
+    if config.anchor.is_none() {
+        output.note(
+            "  warning   the anchor lies in the data directory: an old copy of the whole \
+             directory would look sound. Keep it elsewhere: `anchor` in the configuration.",
+        );
+    }
+    output.line(format!("  Ledger     http://{address}   {}", ledger.trust().origin()));
+    output.json(&ServeJson {
+        schema: "cairn.serve/v1",
+        url: format!("http://{address}"),
+        origin: ledger.trust().origin().as_str(),
+        genesis: ledger.trust().genesis().to_string(),
+    });
+    run(listener, ledger, keys, access, shutdown()).await
+}
+
+#[derive(Serialize)]
+struct ServeJson<'a> {
+    schema: &'static str,
+    url: String,
+    origin: &'a str,
+    genesis: String,
+}
+
+fn parse_head(text: &str) -> Result<(TreeSize, RootHash), Failure> {
+    let parse = || {
+        let (size, root) = text.split_once(':')?;
+        Some((TreeSize(size.parse().ok()?), root.parse().ok()?))
+    };
+    parse().ok_or_else(|| Failure::usage("--accept-head takes SIZE:ROOT, the root in hex"))
+}
+
+/// Serves until it is told to stop. A fault of the store ends the process at once: after a
+/// failed sync nothing in memory may be trusted, not even the way out.
+pub(super) async fn run(
+    listener: TcpListener,
+    ledger: Ledger,
+    keys: ServerKeys,
+    access: Access,
+    stop: impl Future<Output = ()>,
+) -> Result<u8, Failure> {
+    match cairn_server::serve::serve(listener, ledger, keys, access, stop).await {
+        Ok(()) => Ok(0),
+        Err(ServeError::Ledger(failure)) => {
+            crate::output::complain(&format!("fatal: {failure}"));
+            std::process::abort()
+        }
+        Err(error) => Err(Failure::new(Reason::Internal, error)),
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub(super) async fn shutdown() {
+    let interrupted = tokio::signal::ctrl_c();
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = interrupted.await;
+        return;
+    };
+    tokio::select! {
+        _ = interrupted => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,0 +1,278 @@
+//! `verify`: against the ledger, or against a bundle.
+
+use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
+
+use cairn_client::{
+    clock,
+    compare::{Difference, DifferenceKind},
+    detail::printable,
+    secrets::SecretKeys,
+    sources::{Input, TagContext},
+    trust,
+    verdict::Verdict,
+    verify::{BundleCheck, Report, Subject, verify_bundle},
+};
+use cairn_proto::{
+    bundle::Bundle, hash::LeafHash, limits::BUNDLE_BYTES_MAX, name::Environment, reason::Reason,
+};
+
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Bars, Output, count},
+    session::Session,
+};
+
+/// Differences that are printed for people; scripts get all of them.
+const SHOWN_MAX: usize = 50;
+
+/// `cairn verify`.
+pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, Failure> {
+    let bars = Bars::new(session.output);
+    let report = match &args.bundle {
+        Some(bundle) => against_bundle(session, args, bundle, &bars)?,
+        None => against_ledger(session, args, &bars).await?,
+    };
+    bars.done();
+    session.output.json(&report);
+    people(session.output, &report, &words_of(args));
+    Ok(report.exit_code())
+}
+
+/// The paths as they were typed, to be typed again.
+fn words_of(args: &cli::Verify) -> String {
+    let skipped = usize::from(args.bundle.is_none());
+    let paths = args.words.iter().skip(skipped).map(|word| word.to_string_lossy());
+    paths.collect::<Vec<_>>().join(" ")
+}
+
+async fn against_ledger(
+    session: &Session,
+    args: &cli::Verify,
+    bars: &Bars,
+) -> Result<Report, Failure> {
+    let (environment, paths) = match args.words.split_first() {
+        Some((environment, paths)) if !paths.is_empty() => (environment, paths),
+        _ => return Err(Failure::usage("verify takes an environment and at least one path")),
+    };
+    let environment = parse_environment(environment)?;
+    let inputs: Vec<Input> = paths.iter().map(|path| Input::parse(path)).collect();
+    let ledger = session.ledger()?;
+    let tags = tags(session, ledger.trust().genesis(), &environment)?;
+    let subject = Subject {
+        inputs: &inputs,
+        tags: tags.as_ref(),
+        progress: bars,
+    };
+    Ok(ledger.verify(&environment, &subject).await?)
+}
+
+fn against_bundle(
+    session: &Session,
+    args: &cli::Verify,
+    file: &Path,
+    bars: &Bars,
+) -> Result<Report, Failure> {
+    let bytes = read_bounded(file)?;
+    let context = session.context()?;
+    let name = context.trust.parse().map_err(Failure::usage)?;
+    let trust = trust::load(&session.home, &name)?;
+    let of = Bundle::decode(&bytes).map_err(cairn_client::error::ClientError::from)?.environment;
+    let mut words = args.words.as_slice();
+    let mut expected = args.environment.clone();
+    // `verify --bundle FILE ENV PATH` means the same as `--environment ENV`.
+    if let (None, [first, rest @ ..]) = (&expected, words)
+        && !rest.is_empty()
+        && first.to_str() == Some(of.as_str())
+    {
+        expected = Some(of.clone());
+        words = rest;
+    }
+    let inputs: Vec<Input> = words.iter().map(|path| Input::parse(path)).collect();
+    let tags = tags(session, trust.genesis(), &of)?;
+    let check = BundleCheck {
+        home: &session.home,
+        trust: &trust,
+        environment: expected.as_ref(),
+        now: clock::now(),
+    };
+    let subject = Subject {
+        inputs: &inputs,
+        tags: tags.as_ref(),
+        progress: bars,
+    };
+    Ok(verify_bundle(&bytes, &check, &subject)?)
+}
+
+fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(Reason::PathUnreadable, format!("{}: {error}", file.display()))
+    };
+    let mut bytes = Vec::new();
+    let bound = BUNDLE_BYTES_MAX as u64 + 1;
+    let file = File::open(file).map_err(failed)?;
+    file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn parse_environment(text: &OsStr) -> Result<Environment, Failure> {
+    let text = text.to_string_lossy();
+    text.parse().map_err(|error| Failure::usage(format!("`{text}`: {error}")))
+}
+
+fn tags(
+    session: &Session,
+    genesis: &LeafHash,
+    environment: &Environment,
+) -> Result<Option<TagContext>, Failure> {
+    let keys = SecretKeys::new(session.home.secrets_directory(genesis));
+    let key = keys.load(environment)?;
+    Ok(key.map(|key| TagContext {
+        environment: environment.clone(),
+        key,
+    }))
+}
+
+fn people(output: Output, report: &Report, paths: &str) {
+    let name = match report.sequence {
+        Some(sequence) => format!("{}#{sequence}", report.environment),
+        None => report.environment.clone(),
+    };
+    output.line(format!("  {}  {name}  {}", report.verdict, headline(report)).trim_end());
+    let others = report.verdicts.iter().skip(1).map(Verdict::as_str);
+    let others = others.collect::<Vec<_>>().join(", ");
+    if !others.is_empty() {
+        output.line(format!("    also {others}"));
+    }
+    for difference in report.differences.iter().take(SHOWN_MAX) {
+        output.line(format!("    {}", line_of(difference)));
+    }
+    if report.differences.len() > SHOWN_MAX {
+        let more = report.differences.len() - SHOWN_MAX;
+        output.line(format!("    and {more} more (--output json lists them all)"));
+    }
+    for difference in report.changed_since.iter().take(SHOWN_MAX) {
+        output.line(format!("    since then: {}", line_of(difference)));
+    }
+    for note in &report.notes {
+        output.line(format!("    {}", printable(note)));
+    }
+    if let Some(evidence) = &report.evidence {
+        output.line(format!("    evidence  {}", evidence.display()));
+    }
+    if let Some(code) = &report.reason {
+        output.line(format!("    [{code}] cairn help {code}"));
+    }
+    as_of(output, report);
+    if report.verdict == Verdict::Drift {
+        advise(output, report, &name, paths);
+    }
+}
+
+/// What the verdict rests on.
+fn as_of(output: Output, report: &Report) {
+    if report.verdict != Verdict::Verified && report.verdict != Verdict::Unrecorded {
+        return;
+    }
+    let Some(checkpoint) = &report.checkpoint else { return };
+    let age = match report.age {
+        Some(age) => format!("{age} s"),
+        None => "unknown".to_owned(),
+    };
+    let history = match report.history {
+        Some("unlinked") => ", history: unlinked",
+        _ => "",
+    };
+    let accepted = match report.accepted_unmeasured {
+        0 => String::new(),
+        number => format!(", {number} withheld not measured"),
+    };
+    output.line(format!(
+        "            as of checkpoint {}, age {age}, map {}, {} ignored{accepted}{history}",
+        checkpoint.size,
+        report.map,
+        count(report.ignored, "field"),
+    ));
+}
+
+fn headline(report: &Report) -> String {
+    let (files, images) = (report.files, report.images);
+    match report.verdict {
+        Verdict::Verified | Verdict::Stale => {
+            let mut parts = Vec::new();
+            if files.total > 0 || images.total == 0 {
+                parts.push(format!("{} of {}", files.matched, count(files.total, "file")));
+            }
+            if images.total > 0 {
+                parts.push(format!("{} of {}", images.matched, count(images.total, "image")));
+            }
+            parts.join(", ")
+        }
+        Verdict::Drift => {
+            let mut parts = Vec::new();
+            for (tally, noun) in [(files, "file"), (images, "image")] {
+                if tally.matched < tally.total {
+                    let differing = tally.total - tally.matched;
+                    parts.push(format!("{differing} of {}", count(tally.total, noun)));
+                }
+            }
+            let added = report.differences.iter();
+            let added = added.filter(|difference| difference.kind == DifferenceKind::Added).count();
+            let differs = match parts.as_slice() {
+                [] => String::new(),
+                [one] if one.starts_with("1 ") => format!("{one} differs"),
+                parts => format!("{} differ", parts.join(", ")),
+            };
+            match (differs.is_empty(), added) {
+                (_, 0) => differs,
+                (true, added) => format!("{added} not recorded"),
+                (false, added) => format!("{differs}, {added} not recorded"),
+            }
+        }
+        Verdict::Superseded => match report.stands {
+            Some(older) => format!("what is here is {}#{older}", report.environment),
+            None => String::new(),
+        },
+        Verdict::Unrecorded => "was never released to".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn line_of(difference: &Difference) -> String {
+    let artifact = printable(&difference.artifact);
+    let path = printable(&difference.path);
+    let recorded = difference.recorded.as_deref().map(printable);
+    let found = difference.found.as_deref().map(printable);
+    let words = match difference.kind {
+        DifferenceKind::Missing => "is missing".to_owned(),
+        DifferenceKind::Unverifiable => match found {
+            Some(why) => format!("could not be measured: {why}"),
+            None => "could not be measured".to_owned(),
+        },
+        DifferenceKind::Added if path.is_empty() => "is not recorded".to_owned(),
+        _ => {
+            let side = |word: &str, value: Option<String>| {
+                value.map(|value| format!("{word} {value}"))
+            };
+            let sides = [side("recorded", recorded), side("found", found)];
+            sides.into_iter().flatten().collect::<Vec<_>>().join("  ")
+        }
+    };
+    let parts = [artifact, path, words];
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    parts.map(String::as_str).collect::<Vec<_>>().join("  ")
+}
+
+/// How to mend a drift, in both directions.
+fn advise(output: Output, report: &Report, name: &str, paths: &str) {
+    let fixable = report.differences.iter();
+    let fixable = fixable
+        .filter(|difference| difference.kind != DifferenceKind::Added)
+        .find(|difference| difference.kind != DifferenceKind::Unverifiable);
+    if let Some(difference) = fixable {
+        let artifact = printable(&difference.artifact);
+        output.line(format!("    Put it back  cairn restore {name} {artifact} --to {paths}"));
+    }
+    let environment = &report.environment;
+    output.line(format!("    Accept it    cairn record {environment} {paths} --reason \"...\""));
+}

@@ -1,0 +1,132 @@
+//! Where words go: results to standard output, everything else to standard error.
+//!
+//! A reader that went away is no error: the program ends quietly.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use cairn_client::{record::UploadProgress, sources::Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::cli::Format;
+
+fn print(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let printed = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = printed
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
+}
+
+/// One line to standard error.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// How a command talks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    pub(crate) fn format(self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// A line of the result, for people.
+    pub(crate) fn line(self, text: impl AsRef<str>) {
+        if !self.is_json() {
+            print(text.as_ref());
+        }
+    }
+
+    /// A line of the result that begins with a word: `  Recorded  staging#1`.
+    pub(crate) fn fact(self, word: &str, text: impl std::fmt::Display) {
+        self.line(format!("  {word:<9} {text}"));
+    }
+
+    /// The result, for scripts.
+    pub(crate) fn json(self, document: &impl Serialize) {
+        if self.is_json() {
+            print(&serde_json::to_string(document).unwrap_or_default());
+        }
+    }
+
+    /// Something that is neither the result nor an error.
+    pub(crate) fn note(self, text: impl AsRef<str>) {
+        complain(text.as_ref());
+    }
+}
+
+/// A count with its noun: `1 file`, `14 files`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// Bars on a terminal, nothing elsewhere.
+pub(crate) struct Bars {
+    reading: ProgressBar,
+    sending: ProgressBar,
+}
+
+impl Bars {
+    pub(crate) fn new(output: Output) -> Self {
+        let shown = !output.is_json() && io::stderr().is_terminal();
+        let bar = |what: &'static str| {
+            let target = if shown {
+                ProgressDrawTarget::stderr()
+            } else {
+                ProgressDrawTarget::hidden()
+            };
+            let template = "  {msg:<9} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+            let style = ProgressStyle::with_template(template);
+            let bar = ProgressBar::with_draw_target(Some(0), target).with_message(what);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        };
+        Self {
+            reading: bar("Reading"),
+            sending: bar("Sending"),
+        }
+    }
+
+    pub(crate) fn done(&self) {
+        self.reading.finish_and_clear();
+        self.sending.finish_and_clear();
+    }
+}
+
+impl Progress for Bars {
+    fn planned(&self, _: usize, bytes: u64) {
+        self.reading.inc_length(bytes);
+    }
+
+    fn read(&self, bytes: usize) {
+        self.reading.inc(bytes as u64);
+    }
+}
+
+impl UploadProgress for Bars {
+    fn upload_planned(&self, _: usize, bytes: u64) {
+        self.reading.finish_and_clear();
+        self.sending.inc_length(bytes);
+    }
+
+    fn upload_sent(&self, bytes: u64) {
+        self.sending.inc(bytes);
+    }
+}

@@ -1,0 +1,103 @@
+//! What most commands need: the home directory, the context, a ledger, signing keys.
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
+};
+
+use cairn_client::{
+    context::{Context, Contexts},
+    home::Home,
+    keys::{self, AskPassphrase, KeySpec},
+    ledger::Ledger,
+};
+use cairn_proto::{key::Signer, reason::Reason};
+use zeroize::Zeroizing;
+
+use crate::{cli::Global, failure::Failure, output::Output};
+
+/// One run of the program.
+pub(crate) struct Session {
+    pub(crate) home: Home,
+    pub(crate) output: Output,
+    context: Option<String>,
+    no_input: bool,
+}
+
+impl Session {
+    pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
+        Ok(Self {
+            home: Home::from_environment()?,
+            output: Output::new(global.output),
+            context: global.context.clone(),
+            no_input: global.no_input,
+        })
+    }
+
+    /// The context in use.
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        let contexts = Contexts::load(&self.home)?;
+        let (_, context) = contexts.select(self.context.as_deref())?;
+        Ok(context.clone())
+    }
+
+    /// Name of the context in use.
+    pub(crate) fn context_name(&self) -> Result<String, Failure> {
+        let contexts = Contexts::load(&self.home)?;
+        let (name, _) = contexts.select(self.context.as_deref())?;
+        Ok(name.to_string())
+    }
+
+    /// The ledger of the context in use.
+    pub(crate) fn ledger(&self) -> Result<Ledger, Failure> {
+        Ok(Ledger::open(&self.home, self.context.as_deref())?)
+    }
+
+    /// The keys named on the command line, or the context's.
+    pub(crate) fn signers(&self, keys: &[String]) -> Result<Vec<Box<dyn Signer>>, Failure> {
+        if !keys.is_empty() {
+            return keys.iter().map(|key| self.signer(key)).collect();
+        }
+        let key = self.context()?.key.ok_or_else(|| {
+            Failure::new(Reason::KeyFile, "this context names no key to sign with")
+                .mended_by("Give --key FILE, or `cairn trust add URL --key FILE`.")
+        })?;
+        Ok(vec![self.signer(&key)?])
+    }
+
+    /// One key: a file (below the home directory if its path is relative there) or an agent's.
+    pub(crate) fn signer(&self, key: &str) -> Result<Box<dyn Signer>, Failure> {
+        let spec: KeySpec = key.parse()?;
+        Ok(keys::load(&spec, self)?)
+    }
+
+    /// Asks a question whose answer is yes or no; no where nobody can be asked.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        if self.cannot_ask() {
+            return Ok(false);
+        }
+        self.output.note(format!("{question} [y/N]"));
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.map_err(|error| Failure::usage(format!("no answer: {error}")))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    pub(crate) fn cannot_ask(&self) -> bool {
+        self.no_input || !io::stdin().is_terminal()
+    }
+
+    /// Asks for a passphrase without showing it.
+    pub(crate) fn ask_passphrase(&self, prompt: &str) -> Option<Zeroizing<String>> {
+        if self.cannot_ask() {
+            return None;
+        }
+        crate::terminal::read_hidden(prompt).ok()
+    }
+}
+
+impl AskPassphrase for Session {
+    fn passphrase(&self, path: &Path) -> Option<Zeroizing<String>> {
+        self.ask_passphrase(&format!("Passphrase of {}:", path.display()))
+    }
+}

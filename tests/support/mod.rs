@@ -1,0 +1,243 @@
+//! A real server over a real socket, and deployers who sign for it. Shared by the test
+//! binaries; each uses a part.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use cairn_grpc::v1::{self, ledger_client::LedgerClient};
+use cairn_proto::{
+    envelope::Envelope,
+    hash::{LeafHash, Sequence, Version},
+    key::{SecretKey, Signer},
+    manifest::{Artifact, ArtifactKind, Bytes, Comparison, Digests, Manifest, Mode},
+    name::Origin,
+    policy::{Deployer, NamedKey, Policy, Rule},
+    statement::{Action, Predicate, Release, Statement, Subject},
+};
+use cairn_server::{
+    access::Access,
+    content::ContentLimits,
+    ledger::{Ledger, ServerKeys},
+    serve::{ServeError, serve},
+    start::{self, Place},
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+/// The key of a seed: `key(1)` is always the same.
+pub(crate) fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32]).unwrap()
+}
+
+pub(crate) const ADMIN: u8 = 1;
+pub(crate) const DEV: u8 = 2;
+pub(crate) const OTHER: u8 = 3;
+pub(crate) const THIRD: u8 = 4;
+pub(crate) const STRANGER: u8 = 9;
+
+pub(crate) fn server_keys() -> ServerKeys {
+    ServerKeys {
+        log: Arc::new(key(100)),
+        clock: Arc::new(key(101)),
+    }
+}
+
+fn deployer(name: &str, seed: u8, patterns: &[&str]) -> Deployer {
+    Deployer {
+        name: name.parse().unwrap(),
+        key: key(seed).public_key(),
+        actions: vec![Action::Release, Action::Retire, Action::Rollback],
+        environments: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+    }
+}
+
+/// `dev` may do everything; `other` and `third` only below `prod`, where two must sign.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        version: Version(1),
+        admins: vec![NamedKey {
+            name: "admin".parse().unwrap(),
+            key: key(ADMIN).public_key(),
+        }],
+        threshold: 1,
+        deployers: vec![
+            deployer("dev", DEV, &["**"]),
+            deployer("other", OTHER, &["prod/**"]),
+            deployer("third", THIRD, &["prod/**"]),
+        ],
+        rules: vec![Rule {
+            environments: "prod/**".parse().unwrap(),
+            approvals: Some(2),
+            max_staleness: None,
+        }],
+    }
+}
+
+pub(crate) fn place(data: &Path) -> Place {
+    let origin: Origin = "test.example/ledger".parse().unwrap();
+    Place {
+        origin,
+        data: data.to_owned(),
+        anchor: None,
+        limits: ContentLimits::default(),
+    }
+}
+
+/// Makes the ledger of a directory, or opens the one that is there.
+pub(crate) fn ledger(data: &Path) -> Ledger {
+    let place = place(data);
+    if start::exists(data) {
+        return start::open(&place, server_keys(), None).unwrap().0;
+    }
+    let admin = key(ADMIN);
+    let keys = server_keys();
+    let genesis = start::genesis(&place.origin, &keys, &policy(), [7; 16], &[&admin]).unwrap();
+    start::create(&place, keys, &genesis).unwrap()
+}
+
+/// A server in this process, stopped when dropped or by `stop`.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) ledger: Ledger,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Server {
+    pub(crate) async fn start(data: &Path) -> Self {
+        Self::with_access(data, Access::open()).await
+    }
+
+    pub(crate) async fn with_access(data: &Path, access: Access) -> Self {
+        let data = data.to_owned();
+        let ledger = tokio::task::spawn_blocking(move || ledger(&data)).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = serve(listener, ledger.clone(), server_keys(), access, async {
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(served);
+        Self {
+            address,
+            ledger,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) async fn client(&self) -> LedgerClient<Channel> {
+        let channel = Channel::from_shared(self.url())
+            .unwrap()
+            .connect_timeout(Duration::from_secs(5))
+            .connect()
+            .await
+            .unwrap();
+        LedgerClient::new(channel).max_decoding_message_size(64 << 20)
+    }
+
+    /// Stops and waits until the data directory is free again.
+    pub(crate) async fn stop(mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.task.await.unwrap().unwrap();
+        drop(self.ledger);
+        // The sequencer's thread ends once the last connection's handle is gone.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// A file artifact whose bytes are content of the ledger.
+pub(crate) fn stored(name: &str, bytes: &[u8]) -> Artifact {
+    artifact(name, Bytes::Stored {
+        digests: Digests::of(bytes),
+        size: bytes.len() as u64,
+    })
+}
+
+/// A file artifact of which only the digests are recorded.
+pub(crate) fn external(name: &str, bytes: &[u8]) -> Artifact {
+    artifact(name, Bytes::External {
+        digests: Digests::of(bytes),
+        size: bytes.len() as u64,
+    })
+}
+
+fn artifact(name: &str, bytes: Bytes) -> Artifact {
+    Artifact {
+        name: name.parse().unwrap(),
+        kind: ArtifactKind::File,
+        media_type: None,
+        mode: Some(Mode::of(0o644)),
+        parent: None,
+        platform: None,
+        bytes,
+    }
+}
+
+pub(crate) fn manifest(artifacts: Vec<Artifact>) -> Manifest {
+    Manifest::new(artifacts, Comparison::default()).unwrap()
+}
+
+/// A release in the making.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub(crate) release: Release,
+    pub(crate) document: Vec<u8>,
+}
+
+impl Draft {
+    pub(crate) fn new(ledger: LeafHash, environment: &str, sequence: u64, manifest: &Manifest) -> Self {
+        Self {
+            release: Release {
+                ledger,
+                environment: environment.parse().unwrap(),
+                sequence: Sequence(sequence),
+                previous: None,
+                action: Action::Release,
+                rollback_to: None,
+                reason: None,
+                source: None,
+                created_at: "2026-11-01T10:00:00Z".parse().unwrap(),
+                annotations: std::collections::BTreeMap::default(),
+            },
+            document: manifest.encode(),
+        }
+    }
+
+    pub(crate) fn after(mut self, previous: LeafHash) -> Self {
+        self.release.previous = Some(previous);
+        self
+    }
+
+    pub(crate) fn statement(&self) -> Statement {
+        Statement {
+            subject: Subject::of(&self.document),
+            predicate: Predicate::Release(Box::new(self.release.clone())),
+        }
+    }
+
+    pub(crate) fn sign(&self, seeds: &[u8]) -> v1::AppendRequest {
+        request(&self.statement().encode(), &self.document, seeds)
+    }
+}
+
+/// An append of any payload, signed by the keys of the seeds.
+pub(crate) fn request(payload: &[u8], document: &[u8], seeds: &[u8]) -> v1::AppendRequest {
+    let keys: Vec<_> = seeds.iter().map(|seed| key(*seed)).collect();
+    let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+    let envelope = Envelope::sign(payload.to_vec(), &signers).unwrap();
+    v1::AppendRequest {
+        envelope: envelope.encode().into(),
+        document: document.to_vec().into(),
+        trusted_checkpoint: Vec::new().into(),
+    }
+}
+
+/// Leaf hash of a request's envelope.
+pub(crate) fn leaf(request: &v1::AppendRequest) -> LeafHash {
+    LeafHash::of(&request.envelope)
+}
