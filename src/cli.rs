@@ -369,5 +369,5 @@ pub(crate) struct TrustAdd {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Help {
     /// A code such as WRONG_SEQUENCE, or a command.
-    pub(crate) topic: Option<String>,
+    pub(crate) topic: Vec<String>,
 }

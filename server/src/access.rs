@@ -98,12 +98,18 @@ impl Caller {
 
     /// Whether the caller may read content of the environment's releases.
     pub fn may_read(&self, environment: &Environment) -> bool {
-        self.grants.read.iter().any(|pattern| pattern.matches(environment))
+        self.grants
+            .read
+            .iter()
+            .any(|pattern| pattern.matches(environment))
     }
 
     /// Whether the caller may upload and append for the environment.
     pub fn may_write(&self, environment: &Environment) -> bool {
-        self.grants.write.iter().any(|pattern| pattern.matches(environment))
+        self.grants
+            .write
+            .iter()
+            .any(|pattern| pattern.matches(environment))
     }
 
     /// Whether the caller may upload at all.
@@ -114,6 +120,9 @@ impl Caller {
     /// Whether every content of the ledger is readable to this caller, so that naming one
     /// tells nothing new.
     pub fn reads_everything(&self) -> bool {
-        self.grants.read.iter().any(|pattern| pattern.as_str() == "**")
+        self.grants
+            .read
+            .iter()
+            .any(|pattern| pattern.as_str() == "**")
     }
 }

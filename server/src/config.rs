@@ -161,13 +161,16 @@ fn grants(read: &[String], write: &[String]) -> Result<Grants, ConfigError> {
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>, ConfigError> {
     let parse = |text: &String| {
-        text.parse().map_err(|_| ConfigError::Pattern { text: text.clone() })
+        text.parse()
+            .map_err(|_| ConfigError::Pattern { text: text.clone() })
     };
     texts.iter().map(parse).collect()
 }
 
 fn token(config: &TokenConfig) -> Result<Token, ConfigError> {
-    let wrong = || ConfigError::Hash { name: config.name.clone() };
+    let wrong = || ConfigError::Hash {
+        name: config.name.clone(),
+    };
     let hash = config.hash.strip_prefix("blake3:").ok_or_else(wrong)?;
     Ok(Token {
         name: config.name.clone(),

@@ -163,7 +163,10 @@ async fn document(
         return *refusal;
     }
     let Ok(id) = id.parse::<DocumentId>() else {
-        return refuse(Reason::InvalidRequest, "a document is named by 64 hex digits");
+        return refuse(
+            Reason::InvalidRequest,
+            "a document is named by 64 hex digits",
+        );
     };
     let ledger = reads.ledger.clone();
     match blocking(move || ledger.document(&id)).await {

@@ -164,7 +164,10 @@ impl Accepting<'_> {
                 drop(place);
             });
         }
-        if time::timeout(DRAIN_SECONDS, graceful.shutdown()).await.is_err() {
+        if time::timeout(DRAIN_SECONDS, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("some calls did not end in time and were cut");
         }
     }

@@ -107,7 +107,12 @@ pub fn create(place: &Place, keys: ServerKeys, genesis: &Genesis) -> Result<Ledg
         Err(OpenError::Exists { .. }) => Store::open(&disk(), &place.data, &options)?,
         created => created?,
     };
-    Ok(Ledger::open(store, &place.data.join(VIEW), keys, Some(genesis))?)
+    Ok(Ledger::open(
+        store,
+        &place.data.join(VIEW),
+        keys,
+        Some(genesis),
+    )?)
 }
 
 /// Starts the ledger of a data directory. `accept_head` is a person's word where the anchor

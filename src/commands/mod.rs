@@ -14,6 +14,7 @@ mod read;
 mod record;
 #[cfg(feature = "server")]
 mod serve;
+mod show;
 mod status;
 mod trust;
 mod verify;

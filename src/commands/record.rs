@@ -13,7 +13,6 @@ use cairn_proto::{
     hash::Sequence,
     key::Signer,
     manifest::{Bytes, Comparison, Unmeasured},
-    name::Environment,
     reason::Reason,
     statement::{Source, is_annotation_name},
     verify::Current,
@@ -140,15 +139,16 @@ async fn captured(
     };
     let known = key.map(tags);
     let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
-    let (capture, tags) = match capture(&inputs, &options, known.as_ref(), bars) {
+    let first = capture(&inputs, &options, known.as_ref(), bars);
+    let (capture, tags) = match first {
         Err(error) if known.is_none() && needs_key(&error) => {
             same_key(ledger, args, None).await?;
             let tags = tags(keys.create(&args.environment)?);
             let made = "made a key for withheld values; `cairn secret-key export` gives it to hosts";
             session.output.note(format!("  note      {made}"));
-            (self::capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
+            (capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
         }
-        captured => (captured?, known),
+        first => (first?, known),
     };
     if let (false, Some(tags)) = (capture.withheld.is_empty(), &tags) {
         same_key(ledger, args, Some(tags.key.id())).await?;

@@ -139,7 +139,7 @@ fn people(output: Output, report: &Report, paths: &str) {
         None => report.environment.clone(),
     };
     output.line(format!("  {}  {name}  {}", report.verdict, headline(report)).trim_end());
-    let others = report.verdicts.iter().skip(1).map(Verdict::as_str);
+    let others = report.verdicts.iter().skip(1).map(|verdict| verdict.as_str());
     let others = others.collect::<Vec<_>>().join(", ");
     if !others.is_empty() {
         output.line(format!("    also {others}"));
@@ -271,8 +271,8 @@ fn advise(output: Output, report: &Report, name: &str, paths: &str) {
         .find(|difference| difference.kind != DifferenceKind::Unverifiable);
     if let Some(difference) = fixable {
         let artifact = printable(&difference.artifact);
-        output.line(format!("    Put it back  cairn restore {name} {artifact} --to {paths}"));
+        output.line(format!("  Put it back  cairn restore {name} {artifact} --to {paths}"));
     }
     let environment = &report.environment;
-    output.line(format!("    Accept it    cairn record {environment} {paths} --reason \"...\""));
+    output.line(format!("  Accept it    cairn record {environment} {paths} --reason \"...\""));
 }

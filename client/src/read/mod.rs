@@ -8,8 +8,6 @@ mod diff;
 mod history;
 mod reference;
 mod restore;
-#[cfg(test)]
-mod tests;
 
 use cairn_grpc::v1;
 use cairn_proto::{

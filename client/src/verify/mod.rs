@@ -12,6 +12,8 @@ mod fields;
 mod offline;
 mod report;
 mod superseded;
+#[cfg(test)]
+mod tests;
 
 use cairn_proto::{
     limits::TREE_BYTES_MAX,

@@ -49,7 +49,10 @@ fn grpc_code(reason: Reason) -> Code {
 /// A status that refuses with a reason.
 pub fn refusing(reason: Reason, message: impl Into<String>) -> Status {
     let mut details = ErrorDetails::with_error_info(reason.code(), DOMAIN, []);
-    if matches!(reason, Reason::Overloaded | Reason::NoSpace | Reason::ShuttingDown) {
+    if matches!(
+        reason,
+        Reason::Overloaded | Reason::NoSpace | Reason::ShuttingDown
+    ) {
         details.set_retry_info(Some(Duration::from_secs(1)));
     }
     Status::with_error_details(grpc_code(reason), message, details)

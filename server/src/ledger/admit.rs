@@ -150,7 +150,10 @@ impl Ledger {
         manifest: &Manifest,
         caller: &Caller,
     ) -> Result<(), Refusal> {
-        let has_trees = manifest.artifacts().iter().any(|artifact| artifact.kind == ArtifactKind::Tree);
+        let has_trees = manifest
+            .artifacts()
+            .iter()
+            .any(|artifact| artifact.kind == ArtifactKind::Tree);
         let known = self.nameable(release);
         let wanted: Vec<(ContentId, String)> = manifest
             .artifacts()
@@ -208,7 +211,9 @@ impl Ledger {
     ) -> Result<(), Refusal> {
         self.promote(caller, wanted)?;
         for artifact in manifest.artifacts() {
-            let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else { continue };
+            let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else {
+                continue;
+            };
             if artifact.kind != ArtifactKind::Tree || known.contains(&digests.blake3) {
                 continue;
             }
@@ -275,8 +280,11 @@ impl Ledger {
 }
 
 fn stored(manifest: &Manifest) -> impl Iterator<Item = ContentId> + '_ {
-    manifest.artifacts().iter().filter_map(|artifact| match &artifact.bytes {
-        ArtifactBytes::Stored { digests, .. } => Some(digests.blake3),
-        _ => None,
-    })
+    manifest
+        .artifacts()
+        .iter()
+        .filter_map(|artifact| match &artifact.bytes {
+            ArtifactBytes::Stored { digests, .. } => Some(digests.blake3),
+            _ => None,
+        })
 }

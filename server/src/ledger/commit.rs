@@ -46,7 +46,9 @@ const VIEW_ROWS_MAX: usize = 16_384;
 /// Unix milliseconds by this machine's clock.
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// After this nothing in memory may be trusted: the process must abort.
@@ -121,7 +123,11 @@ impl Committer {
     fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
         if let Err(error) = self.reserve(&queued) {
             refuse(queued, &error.clone().into());
-            return if error.is_fatal() { Err(error.into()) } else { Ok(None) };
+            return if error.is_fatal() {
+                Err(error.into())
+            } else {
+                Ok(None)
+            };
         }
         let (candidates, waiters): (Vec<_>, Vec<_>) = queued
             .into_iter()
@@ -160,11 +166,7 @@ impl Committer {
         self.sequencer.step(candidates, &known, &tree, now_ms())
     }
 
-    fn publish(
-        &mut self,
-        batch: &Batch,
-        candidates: &[Candidate],
-    ) -> Result<Committed, Failure> {
+    fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Committed, Failure> {
         let position = self.position;
         if self.shared.store.commit(&batch.record)? == Appended::Conflict {
             return Err(Failure::Conflict { position });
@@ -200,7 +202,10 @@ impl Committer {
         // The right edge before the record comes from the published tree, not from this batch.
         let mut frontier = Frontier::of(&*reading(&self.shared.tree), TreeSize(record.first.0))
             .ok_or(Failure::ReadBack { position })?;
-        stored.leaves.iter().for_each(|leaf| frontier.push(LeafHash::of(leaf)));
+        stored
+            .leaves
+            .iter()
+            .for_each(|leaf| frontier.push(LeafHash::of(leaf)));
         if frontier.root() == record.root && frontier.size() == record.size {
             Ok(())
         } else {
@@ -222,7 +227,10 @@ impl Committer {
         for (index, effect) in &batch.effects {
             if let Some(environment) = &effect.environment {
                 let mut releases = writing(&self.shared.releases);
-                releases.entry(environment.clone()).or_default().push(*index);
+                releases
+                    .entry(environment.clone())
+                    .or_default()
+                    .push(*index);
             }
             if effect.policy {
                 let offset = usize::try_from(index.0 - batch.record.first.0).unwrap_or(usize::MAX);

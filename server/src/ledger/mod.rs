@@ -16,6 +16,7 @@ mod head;
 mod open;
 mod prove;
 mod read;
+mod replay;
 mod sequence;
 
 use std::{
@@ -39,9 +40,9 @@ use cairn_proto::{
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use crate::view::ViewError;
 pub(crate) use admit::Received;
 pub use commit::Failure;
-pub use crate::view::ViewError;
 pub use head::ServerKeys;
 pub use open::{Genesis, LedgerError};
 
@@ -188,11 +189,13 @@ impl Shared {
 /// A poisoned lock means that a thread panicked in a few lines of ours that only push to
 /// vectors; what it guards is still whole.
 fn reading<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn writing<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A handle to a running ledger; clones share it. The sequencer stops when the last is gone.

@@ -21,7 +21,12 @@ type ProvenRow = (Option<Row>, Vec<u8>, Vec<u8>);
 
 impl Shared {
     /// Proves that a leaf is under a head, and checks the proof.
-    fn inclusion(&self, index: Index, leaf: LeafHash, head: &Head) -> Result<Vec<NodeHash>, Refusal> {
+    fn inclusion(
+        &self,
+        index: Index,
+        leaf: LeafHash,
+        head: &Head,
+    ) -> Result<Vec<NodeHash>, Refusal> {
         let proof = prove_inclusion(&*reading(&self.tree), index, head.size());
         let proof = proof.ok_or(Refusal::SelfCheck)?;
         verify_inclusion(leaf, index, head.size(), &proof, &head.root())

@@ -115,7 +115,9 @@ impl Ledger {
     /// Number of releases of an environment below a head.
     pub(crate) fn releases(&self, environment: &Environment, head: &Head) -> u64 {
         let releases = reading(&self.shared.releases);
-        let Some(indices) = releases.get(environment) else { return 0 };
+        let Some(indices) = releases.get(environment) else {
+            return 0;
+        };
         indices.partition_point(|index| index.0 < head.size().0) as u64
     }
 
@@ -163,12 +165,17 @@ impl Ledger {
         let mut part = BytesMut::new();
         for document in &record.documents {
             let index = record.first.0 + u64::from(document.leaf);
-            let Some(offset) = index.checked_sub(tile.first()) else { continue };
+            let Some(offset) = index.checked_sub(tile.first()) else {
+                continue;
+            };
             if offset >= u64::from(tile.width) {
                 break;
             }
             let length = u32::try_from(document.bytes.len()).unwrap_or(u32::MAX);
-            part.put_slice(&document_head(u8::try_from(offset).unwrap_or(u8::MAX), length));
+            part.put_slice(&document_head(
+                u8::try_from(offset).unwrap_or(u8::MAX),
+                length,
+            ));
             part.put_slice(&document.bytes);
         }
         Ok(part.freeze())

@@ -136,7 +136,9 @@ impl Sequencer {
             Content::Policy(change, _) => {
                 let chain = self.state.chain()?;
                 let mut steps = chain.steps();
-                steps.find(|step| step.policy.version == change.version)?.index
+                steps
+                    .find(|step| step.policy.version == change.version)?
+                    .index
             }
             Content::Release(release, _) => {
                 let state = self.state.environment(&release.environment)?;

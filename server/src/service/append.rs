@@ -28,7 +28,11 @@ pub(super) async fn append(
     may_write(caller, environment.as_ref())?;
     let placed = ledger.append(received, request.document, caller).await;
     ledger
-        .receipt(&placed.map_err(refuse)?, environment.as_ref(), &request.trusted_checkpoint)
+        .receipt(
+            &placed.map_err(refuse)?,
+            environment.as_ref(),
+            &request.trusted_checkpoint,
+        )
         .map_err(refuse)
 }
 

@@ -56,12 +56,24 @@ pub(super) async fn put(
     let mut current: Option<(ContentId, u64)> = None;
     loop {
         let part = tokio::time::timeout(PART_SECONDS_MAX, parts.message()).await;
-        let late = |_| refusing(Reason::InvalidRequest, "no part came for 60 s; what came is kept");
-        let Some(part) = part.map_err(late)?? else { break };
+        let late = |_| {
+            refusing(
+                Reason::InvalidRequest,
+                "no part came for 60 s; what came is kept",
+            )
+        };
+        let Some(part) = part.map_err(late)?? else {
+            break;
+        };
         let (id, offset) = match (current, part.content_id.is_empty()) {
             (_, false) => (content_id(&part.content_id)?, part.offset),
             (Some(current), true) => current,
-            (None, true) => return Err(refusing(Reason::InvalidRequest, "the first part has no content_id")),
+            (None, true) => {
+                return Err(refusing(
+                    Reason::InvalidRequest,
+                    "the first part has no content_id",
+                ));
+            }
         };
         let (length, last) = (part.data.len() as u64, part.last);
         let (ledger, owner) = (ledger.clone(), caller.owner().to_owned());
@@ -122,7 +134,11 @@ fn missing(
         if nameable && content.size(id).is_some() {
             continue;
         }
-        if staging.claimed(caller.owner(), id).map_err(content_status)?.is_some() {
+        if staging
+            .claimed(caller.owner(), id)
+            .map_err(content_status)?
+            .is_some()
+        {
             continue;
         }
         answer.missing.push(v1::Missing {
@@ -164,7 +180,10 @@ pub(super) async fn get(
         length => request.offset.saturating_add(length).min(size),
     };
     if request.offset > end {
-        return Err(refusing(Reason::InvalidRequest, "field `offset` is beyond the content"));
+        return Err(refusing(
+            Reason::InvalidRequest,
+            "field `offset` is beyond the content",
+        ));
     }
     Ok(read(ledger.clone(), id, request.offset, end, size))
 }
@@ -172,10 +191,13 @@ pub(super) async fn get(
 /// Whether a manifest, or a tree that it lists, names a stored content.
 fn names(ledger: &Ledger, manifest: &Manifest, id: &ContentId) -> Result<bool, Refusal> {
     let stored = || {
-        manifest.artifacts().iter().filter_map(|artifact| match &artifact.bytes {
-            ArtifactBytes::Stored { digests, .. } => Some((artifact, digests.blake3)),
-            _ => None,
-        })
+        manifest
+            .artifacts()
+            .iter()
+            .filter_map(|artifact| match &artifact.bytes {
+                ArtifactBytes::Stored { digests, .. } => Some((artifact, digests.blake3)),
+                _ => None,
+            })
     };
     if stored().any(|(_, stored)| stored == *id) {
         return Ok(true);

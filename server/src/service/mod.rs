@@ -54,7 +54,10 @@ impl LedgerService {
         if self.access.reads_log(&caller) {
             return Ok(caller);
         }
-        Err(refusing(Reason::NotAuthenticated, "this ledger is read with a token"))
+        Err(refusing(
+            Reason::NotAuthenticated,
+            "this ledger is read with a token",
+        ))
     }
 }
 
@@ -81,7 +84,9 @@ fn environment(text: &str) -> Result<Environment, Status> {
 
 async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     let late = |_| refusing(Reason::Overloaded, "the server did not get to it in time");
-    tokio::time::timeout(CALL_SECONDS_MAX, call).await.map_err(late)?
+    tokio::time::timeout(CALL_SECONDS_MAX, call)
+        .await
+        .map_err(late)?
 }
 
 #[tonic::async_trait]
@@ -168,7 +173,9 @@ impl v1::ledger_server::Ledger for LedgerService {
         self.reader(&request)?;
         let message = request.into_inner();
         let environment = environment(&message.environment)?;
-        let answer = self.ledger.lookup(&environment, &message.trusted_checkpoint);
+        let answer = self
+            .ledger
+            .lookup(&environment, &message.trusted_checkpoint);
         let answer = answer.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(answer.into()))
     }
@@ -180,7 +187,9 @@ impl v1::ledger_server::Ledger for LedgerService {
         self.reader(&request)?;
         let message = request.into_inner();
         let sha256 = cairn_grpc::id32(&message.sha256, "sha256").map_err(malformed)?;
-        let found = self.ledger.find_digest(&Sha256(sha256), &message.trusted_checkpoint);
+        let found = self
+            .ledger
+            .find_digest(&Sha256(sha256), &message.trusted_checkpoint);
         found.map(Response::new).map_err(|refusal| status(&refusal))
     }
 

@@ -81,7 +81,11 @@ pub(super) fn list(
     let entries: Result<Vec<_>, Refusal> = entries.collect();
     Ok(v1::ListEntriesResponse {
         entries: entries.map_err(|refusal| status(&refusal))?,
-        next_page_token: if last > 0 { last.to_string() } else { String::new() },
+        next_page_token: if last > 0 {
+            last.to_string()
+        } else {
+            String::new()
+        },
         checkpoint: head.note.clone(),
     })
 }
@@ -89,8 +93,10 @@ pub(super) fn list(
 fn place(ledger: &Ledger, of: Option<&Environment>, number: u64) -> Result<Index, Refusal> {
     match of {
         None => Ok(Index(number)),
-        Some(name) => ledger.release(name, number + 1).ok_or_else(|| Refusal::NotFound {
-            what: format!("{name}#{}", number + 1),
-        }),
+        Some(name) => ledger
+            .release(name, number + 1)
+            .ok_or_else(|| Refusal::NotFound {
+                what: format!("{name}#{}", number + 1),
+            }),
     }
 }

@@ -56,11 +56,13 @@ impl Rows {
                 let first = Reader(name).u64()?;
                 let (hashes, rest) = value.as_chunks::<32>();
                 rest.is_empty().then_some(())?;
-                self.leaves.insert(first, hashes.iter().copied().map(LeafHash).collect());
+                self.leaves
+                    .insert(first, hashes.iter().copied().map(LeafHash).collect());
             }
             b'e' => {
                 let name = environment(name)?;
-                self.environments.insert(name, rows::decode_environment(value)?);
+                self.environments
+                    .insert(name, rows::decode_environment(value)?);
             }
             b'r' => self.release(name, value)?,
             b'd' => {
@@ -108,7 +110,9 @@ impl Rows {
         }
         self.releases.is_empty().then_some(())?;
         let versions = self.policies.iter().zip(1..);
-        let complete = versions.clone().all(|((version, _), expected)| version.0 == expected);
+        let complete = versions
+            .clone()
+            .all(|((version, _), expected)| version.0 == expected);
         (complete && !self.policies.is_empty()).then_some(())?;
         Some(Loaded {
             watermark,

@@ -14,7 +14,9 @@
 //! bit is seen when it is read. Numbers are big-endian: keys sort by them.
 
 use cairn_proto::{
-    hash::{ArtifactsDigest, DocumentId, Index, LeafHash, NodeHash, Sequence, Sha256, TreeSize, Version},
+    hash::{
+        ArtifactsDigest, DocumentId, Index, LeafHash, NodeHash, Sequence, Sha256, TreeSize, Version,
+    },
     merkle::Frontier,
     name::Environment,
     rules::{EnvironmentState, ReleaseMark},
@@ -142,7 +144,10 @@ pub(super) fn document_key(id: &DocumentId) -> Vec<u8> {
 impl Watermark {
     pub(super) fn encode(self) -> Vec<u8> {
         let numbers = [VERSION, self.position, self.size.0, self.time];
-        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+        numbers
+            .iter()
+            .flat_map(|number| number.to_be_bytes())
+            .collect()
     }
 
     pub(super) fn decode(value: &[u8]) -> Option<Self> {
@@ -190,7 +195,10 @@ pub(super) fn encode_environment(state: &EnvironmentState) -> Vec<u8> {
     value.extend_from_slice(state.manifest.blake3.as_bytes());
     value.extend_from_slice(state.manifest.sha256.as_bytes());
     value.extend_from_slice(&state.history.size().0.to_be_bytes());
-    push_hashes(&mut value, state.history.nodes().iter().map(NodeHash::as_bytes));
+    push_hashes(
+        &mut value,
+        state.history.nodes().iter().map(NodeHash::as_bytes),
+    );
     push_hashes(&mut value, state.digests.iter().map(Sha256::as_bytes));
     value
 }

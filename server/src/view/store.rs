@@ -71,8 +71,13 @@ impl Update {
     }
 
     fn environment(&mut self, state: &State, name: &Environment) {
-        let Some(environment) = state.environment(name) else { return };
-        self.put(rows::environment_key(name), rows::encode_environment(environment));
+        let Some(environment) = state.environment(name) else {
+            return;
+        };
+        self.put(
+            rows::environment_key(name),
+            rows::encode_environment(environment),
+        );
         if let Some(mark) = environment.releases.last() {
             let key = rows::release_key(name, environment.sequence());
             self.put(key, rows::encode_mark(mark));
@@ -191,10 +196,7 @@ impl View {
         catch_unwind(AssertUnwindSafe(&mut read)).ok()?
     }
 
-    fn guard(
-        &self,
-        call: impl FnOnce(&sled::Db) -> sled::Result<()>,
-    ) -> Result<(), ViewError> {
+    fn guard(&self, call: impl FnOnce(&sled::Db) -> sled::Result<()>) -> Result<(), ViewError> {
         let cause = match catch_unwind(AssertUnwindSafe(|| call(&self.database))) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
@@ -221,7 +223,9 @@ fn try_open(path: &Path) -> Result<sled::Db, String> {
 
 /// A kill while sled writes its snapshot leaves a file that keeps it from opening.
 fn remove_half_snapshots(path: &Path) {
-    let Ok(entries) = std::fs::read_dir(path) else { return };
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().ends_with(".generating") {
             // If it cannot be removed, the open fails and the view is rebuilt.

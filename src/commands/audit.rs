@@ -1,0 +1,139 @@
+//! `cairn audit`: the whole history, judged here.
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+};
+
+use cairn_client::{
+    audit::{Audit, AuditProgress, Report, audit as audit_log},
+    clock,
+    error::{ClientError, HomeError},
+    held::Held,
+};
+use cairn_proto::reason::Reason;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::export::write_whole;
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Output, count},
+    session::Session,
+};
+
+/// `cairn audit`
+pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let mirror = session.home.mirror_directory(ledger.trust().genesis());
+    if args.fresh {
+        match fs::remove_dir_all(&mirror) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ClientError::File { path: mirror, error }.into());
+            }
+            _ => {}
+        }
+    }
+    let held = ledger.held().load().map_err(HomeError::from)?;
+    let now = clock::now();
+    let bar = Bar::new(session.output);
+    let job = Audit {
+        source: ledger.connection().read_api(),
+        trust: ledger.trust(),
+        home: ledger.home(),
+        mirror: Some(mirror),
+        now,
+        progress: &bar,
+    };
+    let report = audit_log(&job).await;
+    bar.0.finish_and_clear();
+    let report = report?;
+    if let Some(file) = &args.report {
+        let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        text.push('\n');
+        write_whole(file, text.as_bytes())?;
+    }
+    session.output.json(&report);
+    print(session.output, &report, held.as_ref(), now);
+    Ok(report.exit_code())
+}
+
+fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
+    let sound = report.envelopes + report.map_records;
+    output.fact(
+        "Entries",
+        format_args!("{sound} of {} hashed, signed and allowed", report.checkpoint.size),
+    );
+    let history = match (report.history, held) {
+        (Some("linked"), Some(held)) => {
+            let ago = now.saturating_sub(held.seen());
+            format!("extends the checkpoint you saw {ago} s ago")
+        }
+        (Some(_), _) => "first look: there was nothing to compare with".to_owned(),
+        (None, _) => "not linked to what you saw before".to_owned(),
+    };
+    output.fact("History", history);
+    let alarms = report.alarms.iter();
+    let wrong = alarms
+        .filter(|alarm| alarm.reason == Reason::MapRecordWrong && alarm.index.is_some())
+        .count();
+    let records = usize::try_from(report.map_records).unwrap_or(usize::MAX);
+    let total = records.saturating_add(wrong);
+    output.fact(
+        "Map",
+        format_args!("recomputed at {records} of {}", count(total, "checkpoint")),
+    );
+    if report.ok {
+        output.line("  No problems found");
+        return;
+    }
+    let more = usize::try_from(report.more_alarms).unwrap_or(usize::MAX);
+    let problems = count(report.alarms.len().saturating_add(more), "problem");
+    output.fact(report.verdict().as_str(), format_args!("{problems} found"));
+    for alarm in &report.alarms {
+        let place = match alarm.index {
+            Some(index) => format!("index {index}"),
+            None => "the log".to_owned(),
+        };
+        output.line(format!("    {place}  {}  {}", alarm.reason, alarm.what));
+    }
+    if more > 0 {
+        output.line(format!("    and {more} more"));
+    }
+    if let Some(evidence) = &report.evidence {
+        output.fact("Evidence", evidence.display());
+    }
+    if let Some(alarm) = report.alarms.first() {
+        output.fact("Next", format_args!("cairn help {}", alarm.reason));
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(output: Output) -> Self {
+        let shown = !output.is_json() && io::stderr().is_terminal();
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(None, target).with_message("Auditing");
+        let style = ProgressStyle::with_template("  {msg:<9} {bar:32} {pos}/{len} {per_sec} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self(bar)
+    }
+}
+
+impl AuditProgress for Bar {
+    fn checked(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    fn again(&self) {
+        self.0.set_message("Again");
+        self.0.reset();
+    }
+}

@@ -1,0 +1,141 @@
+//! `cairn key` and `cairn secret-key`.
+//!
+//! Invariant: a private key is never printed; the key of withheld values only by `export`,
+//! which is for that.
+
+use std::{io::Read as _, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cairn_client::{detail::printable_bytes, keys, secrets::SecretKeys, trust};
+use cairn_proto::{key::PublicKey, name::Environment};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{cli, failure::Failure, session::Session};
+
+/// Bytes read from standard input: such a key has less than 100.
+const SECRET_BYTES_MAX: usize = 4 << 10;
+
+/// `cairn key`
+pub(crate) fn key(session: &Session, command: &cli::Key) -> Result<u8, Failure> {
+    match command {
+        cli::Key::New { file, passphrase } => new(session, file, *passphrase),
+        cli::Key::Show { key } => show(session, key.as_deref()),
+    }
+}
+
+fn new(session: &Session, file: &Path, locked: bool) -> Result<u8, Failure> {
+    let passphrase = match locked {
+        true => Some(new_passphrase(session)?),
+        false => None,
+    };
+    let passphrase = passphrase.as_ref().map(|text| text.as_str());
+    let public = keys::new_key_file(file, passphrase)?;
+    print_json(session, &public);
+    let output = session.output;
+    let name = printable_bytes(file.as_os_str().as_encoded_bytes());
+    output.fact("Made", format_args!("{name}, which only you can read"));
+    output.fact("Public", base64_of(&public));
+    output.fact("Key id", public.id());
+    let next = format!("cairn init --deployer NAME={}:PATTERN", base64_of(&public));
+    output.fact("Next", next);
+    Ok(0)
+}
+
+fn new_passphrase(session: &Session) -> Result<Zeroizing<String>, Failure> {
+    let ask = |prompt: &str| {
+        session.ask_passphrase(prompt).ok_or_else(|| {
+            Failure::usage("nobody can be asked for a passphrase")
+                .mended_by("Run this on a terminal, without --no-input.")
+        })
+    };
+    let first = ask("New passphrase:")?;
+    if first.is_empty() {
+        let fix = "Type one, or leave out --passphrase.";
+        return Err(Failure::usage("the passphrase is empty").mended_by(fix));
+    }
+    if *ask("Once more:")? != *first {
+        return Err(Failure::usage("the two are not the same").mended_by("Try again."));
+    }
+    Ok(first)
+}
+
+/// The base64 alone goes to standard output: `$(cairn key show FILE)` is what `init` takes.
+fn show(session: &Session, key: Option<&str>) -> Result<u8, Failure> {
+    let signer = match key {
+        Some(key) => session.signer(key)?,
+        None => session.signers(&[])?.remove(0),
+    };
+    let public = signer.public_key();
+    print_json(session, &public);
+    session.output.line(base64_of(&public));
+    if !session.output.is_json() {
+        session.output.note(format!("  keyid     {}", public.id()));
+    }
+    Ok(0)
+}
+
+fn base64_of(public: &PublicKey) -> String {
+    STANDARD.encode(public.as_bytes())
+}
+
+fn print_json(session: &Session, public: &PublicKey) {
+    session.output.json(&json!({
+        "schema": "cairn.key/v1",
+        "public": base64_of(public),
+        "keyid": public.id().to_string(),
+    }));
+}
+
+/// `cairn secret-key`
+pub(crate) fn secret_key(session: &Session, command: &cli::SecretKey) -> Result<u8, Failure> {
+    match command {
+        cli::SecretKey::Export { environment } => export(session, environment),
+        cli::SecretKey::Import { environment, file } => import(session, environment, file),
+    }
+}
+
+/// The keys of the ledger in use.
+fn secrets(session: &Session) -> Result<SecretKeys, Failure> {
+    let name = session.context()?.trust;
+    let label = name
+        .parse()
+        .map_err(|_| Failure::usage(format!("the context's trust file `{name}` is no name")))?;
+    let trust = trust::load(&session.home, &label)?;
+    let directory = session.home.secrets_directory(trust.genesis());
+    Ok(SecretKeys::new(directory))
+}
+
+fn export(session: &Session, environment: &Environment) -> Result<u8, Failure> {
+    let key = secrets(session)?.export(environment)?;
+    session.output.json(&json!({
+        "schema": "cairn.secret-key/v1",
+        "environment": environment.to_string(),
+        "key": key.trim_end(),
+    }));
+    session.output.line(key.trim_end());
+    Ok(0)
+}
+
+fn import(session: &Session, environment: &Environment, file: &Path) -> Result<u8, Failure> {
+    let secrets = secrets(session)?;
+    if file == Path::new("-") {
+        // One allocation of the largest size: a vector that grows leaves copies behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 1));
+        let limit = u64::try_from(SECRET_BYTES_MAX).unwrap_or(u64::MAX);
+        std::io::stdin()
+            .take(limit)
+            .read_to_end(&mut text)
+            .map_err(|error| Failure::usage(format!("standard input: {error}")))?;
+        secrets.import(environment, &text)?;
+    } else {
+        secrets.import_file(environment, file)?;
+    }
+    session.output.json(&json!({
+        "schema": "cairn.secret-key/v1",
+        "environment": environment.to_string(),
+    }));
+    let text = format!("the key of the withheld values of {environment}");
+    session.output.fact("Imported", text);
+    Ok(0)
+}

@@ -1,0 +1,260 @@
+//! Reading what was recorded: `log`, `show`, `diff`, `restore`.
+//!
+//! Invariant: everything that somebody else wrote (reasons, names, annotations) is escaped
+//! before it reaches a terminal.
+
+use cairn_client::{
+    compare::{Difference, DifferenceKind},
+    detail::{printable, shortened},
+    read::{Diff, Logged, LoggedKind, Proven, Reference},
+};
+use cairn_proto::statement::{Action, Release};
+use serde_json::{Value, json};
+
+use super::show;
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Output, count},
+    session::Session,
+};
+
+/// Characters of a reason in a list; `show` prints all of it.
+const REASON_CHARS_MAX: usize = 80;
+/// Digits of a keyid in a list.
+const KEYID_DIGITS: usize = 8;
+
+/// `cairn log [ENV]`
+pub(crate) async fn log(session: &Session, args: &cli::Log) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let entries = ledger.log(args.environment.as_ref(), args.limit).await?;
+    let output = session.output;
+    output.json(&json!({
+        "schema": "cairn.log/v1",
+        "environment": args.environment.as_ref().map(ToString::to_string),
+        "entries": entries.iter().map(logged_json).collect::<Vec<_>>(),
+    }));
+    columns(output, &entries.iter().map(logged_row).collect::<Vec<_>>());
+    if let (Some(environment), true, true) = (
+        &args.environment,
+        entries.is_empty(),
+        args.limit > 0,
+    ) {
+        output.note(format!("nothing was ever released to {environment}"));
+    }
+    Ok(0)
+}
+
+/// Rows with their columns aligned.
+fn columns<const N: usize>(output: Output, rows: &[[String; N]]) {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..N).map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths);
+        let line: String = cells
+            .filter(|(_, width)| **width > 0)
+            .map(|(cell, width)| format!("  {cell:<width$}"))
+            .collect();
+        output.line(line.trim_end());
+    }
+}
+
+fn logged_row(logged: &Logged) -> [String; 5] {
+    let index = format!("index {}", logged.index);
+    let keyids = logged.keyids.iter().map(ToString::to_string);
+    let keys: Vec<_> = keyids
+        .map(|keyid| keyid.chars().take(KEYID_DIGITS).collect::<String>())
+        .collect();
+    let keys = if keys.is_empty() {
+        String::new()
+    } else {
+        format!("key {}", keys.join(", "))
+    };
+    match &logged.kind {
+        LoggedKind::Genesis => [index, "genesis".to_owned(), String::new(), keys, String::new()],
+        LoggedKind::Policy(version) => {
+            let what = format!("policy {version}");
+            [index, what, String::new(), keys, String::new()]
+        }
+        LoggedKind::MapRecord(record) => {
+            let covers = usize::try_from(record.covers).unwrap_or(usize::MAX);
+            let what = format!("sums up {}", count(covers, "entry").replace("entrys", "entries"));
+            [index, "map".to_owned(), millis_text(record.time), String::new(), what]
+        }
+        LoggedKind::Release(release) => {
+            let what = format!("{}#{}  {}", release.environment, release.sequence, act(release));
+            let reason = release.reason.as_deref().unwrap_or_default();
+            let reason = shortened(reason, REASON_CHARS_MAX);
+            [index, what, release.created_at.to_string(), keys, reason]
+        }
+    }
+}
+
+/// What a release does, in words.
+pub(super) fn act(release: &Release) -> String {
+    match (release.action, release.rollback_to) {
+        (Action::Rollback, Some(to)) => format!("rollback to #{to}"),
+        (action, _) => action.as_str().to_owned(),
+    }
+}
+
+fn millis_text(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An entry of the log, for scripts.
+pub(super) fn logged_json(logged: &Logged) -> Value {
+    let mut entry = json!({
+        "index": logged.index.0,
+        "leafHash": logged.leaf.to_string(),
+        "document": logged.subject.map(|subject| format!("blake3:{}", subject.blake3)),
+        "keyids": logged.keyids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    let own = match &logged.kind {
+        LoggedKind::Genesis => json!({ "kind": "genesis" }),
+        LoggedKind::Policy(version) => json!({ "kind": "policy", "version": version.0 }),
+        LoggedKind::MapRecord(record) => json!({
+            "kind": "map",
+            "covers": record.covers,
+            "root": record.root.to_string(),
+            "rows": record.rows,
+            "time": record.time,
+        }),
+        LoggedKind::Release(release) => {
+            let mut own = release_json(release);
+            extend(&mut own, json!({ "kind": "release" }));
+            own
+        }
+    };
+    extend(&mut entry, own);
+    entry
+}
+
+/// What a release's signers said, for scripts.
+pub(super) fn release_json(release: &Release) -> Value {
+    let source = release.source.as_ref();
+    json!({
+        "environment": release.environment.to_string(),
+        "sequence": release.sequence.0,
+        "action": release.action.as_str(),
+        "rollbackTo": release.rollback_to.map(|sequence| sequence.0),
+        "previous": release.previous.map(|leaf| leaf.to_string()),
+        "reason": release.reason,
+        "createdAt": release.created_at.to_string(),
+        "source": source.map(|source| json!({
+            "tool": source.tool,
+            "version": source.version,
+            "run": source.run,
+        })),
+        "annotations": release.annotations,
+    })
+}
+
+/// Adds the members of one object to another.
+pub(super) fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
+/// `cairn show REF`
+pub(crate) async fn show(session: &Session, args: &cli::Show) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let output = session.output;
+    match &args.reference {
+        Reference::Sha256(sha256) => Ok(show::digest(output, &ledger.find(sha256).await?)),
+        Reference::Blake3(id) => {
+            show::document(output, id, &ledger.document(id).await?);
+            Ok(0)
+        }
+        reference => {
+            show::release(output, &ledger.resolve(reference).await?);
+            Ok(0)
+        }
+    }
+}
+
+/// `cairn diff REF REF`
+pub(crate) async fn diff(session: &Session, args: &cli::Diff) -> Result<u8, Failure> {
+    let diff = session.ledger()?.diff(&args.from, &args.to).await?;
+    let output = session.output;
+    output.json(&json!({
+        "schema": "cairn.diff/v1",
+        "from": side_json(&diff.from),
+        "to": side_json(&diff.to),
+        "differences": diff.differences,
+    }));
+    diff_text(output, &diff);
+    Ok(0)
+}
+
+fn side_json(proven: &Proven) -> Value {
+    json!({
+        "environment": proven.release.environment.to_string(),
+        "sequence": proven.release.sequence.0,
+        "index": proven.index.0,
+        "leafHash": proven.leaf.to_string(),
+        "manifest": show::manifest_id(proven),
+    })
+}
+
+fn diff_text(output: Output, diff: &Diff) {
+    let name = |proven: &Proven| {
+        format!("{}#{}", proven.release.environment, proven.release.sequence)
+    };
+    let differences = match diff.differences.len() {
+        0 => "no differences".to_owned(),
+        number => count(number, "difference"),
+    };
+    output.fact(
+        "Diff",
+        format_args!("{} to {}  {differences}", name(&diff.from), name(&diff.to)),
+    );
+    columns(output, &diff.differences.iter().map(difference_row).collect::<Vec<_>>());
+}
+
+fn difference_row(difference: &Difference) -> [String; 4] {
+    let word = match difference.kind {
+        DifferenceKind::Added => "added",
+        DifferenceKind::Missing => "removed",
+        DifferenceKind::Changed => "changed",
+        DifferenceKind::Unverifiable => "unknown",
+    };
+    let text = |side: &Option<String>| side.as_deref().map(printable);
+    let values = match (text(&difference.recorded), text(&difference.found)) {
+        (Some(before), Some(after)) => format!("was {before}  now {after}"),
+        (Some(before), None) => format!("was {before}"),
+        (None, Some(after)) => format!("now {after}"),
+        (None, None) => String::new(),
+    };
+    [
+        format!("  {word}"),
+        printable(&difference.artifact),
+        printable(&difference.path),
+        values,
+    ]
+}
+
+/// `cairn restore REF NAME --to DIR`
+pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let restored = ledger.restore(&args.reference, &args.name, &args.to).await?;
+    let path = printable(&restored.path.to_string_lossy());
+    session.output.json(&json!({
+        "schema": "cairn.restore/v1",
+        "reference": args.reference.to_string(),
+        "name": args.name.to_string(),
+        "path": restored.path.to_string_lossy(),
+        "bytes": restored.bytes,
+    }));
+    session.output.fact(
+        "Restored",
+        format_args!("{path}, {} bytes, from {}", restored.bytes, args.reference),
+    );
+    Ok(0)
+}

@@ -1,0 +1,189 @@
+//! `cairn trust`: which ledgers are trusted, and how they came to be.
+//!
+//! Invariant: a ledger is pinned only if a person said yes to what it is, or named its
+//! genesis hash beforehand; and a name never changes hands silently.
+
+use std::path::Path;
+
+use cairn_client::{
+    clock,
+    connect::{Connection, Endpoint},
+    context::{Context, Contexts},
+    error::HomeError,
+    keys::KeySpec,
+    trust::{self, TrustSummary, discover},
+};
+use cairn_proto::{name::Label, policy::Rule, reason::Reason, trust::Trust};
+use serde_json::Value;
+
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Output, count},
+    session::Session,
+};
+
+/// Groups of four digits of a fingerprint in a line.
+const GROUPS: usize = 8;
+
+/// `cairn trust`
+pub(crate) async fn trust(session: &Session, command: &cli::TrustCommand) -> Result<u8, Failure> {
+    match command {
+        cli::TrustCommand::Add(args) => add(session, args).await,
+        cli::TrustCommand::Show { name } => show(session, name.as_ref()),
+    }
+}
+
+async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
+    let context = context_of(args)?;
+    let endpoint = Endpoint::of(&session.home, &context)?;
+    let connection = Connection::open(&endpoint)?;
+    let summary = discover(&connection, args.genesis.as_ref(), clock::now()).await?;
+    let known = matches!(
+        trust::load(&session.home, &args.name),
+        Ok(known) if known == summary.trust
+    );
+    if args.genesis.is_none() && !known {
+        describe(session.output, &summary);
+        confirm(session, &summary)?;
+    }
+    trust::save(&session.home, &args.name, &summary.trust).map_err(|error| match error {
+        error @ HomeError::Taken { .. } => Failure::from(error)
+            .mended_by("Give this ledger a name of its own with --name NAME."),
+        error => error.into(),
+    })?;
+    Contexts::activate(&session.home, &args.name, context)?;
+    session.output.json(&trust_json(&summary.trust));
+    let output = session.output;
+    output.fact("Trusted", summary.trust.origin());
+    fingerprint(output, &summary.trust);
+    let text = format!("\"{}\" is active, at {}", args.name, args.url);
+    output.fact("Context", text);
+    Ok(0)
+}
+
+/// Paths count from here, wherever the context is used later.
+fn context_of(args: &cli::TrustAdd) -> Result<Context, Failure> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    };
+    let key = match &args.key {
+        None => None,
+        Some(key) => match key.parse()? {
+            KeySpec::Agent(_) => Some(key.clone()),
+            KeySpec::File(path) => {
+                let path = absolute(&path)?.into_os_string().into_string();
+                let named = path.map_err(|_| Failure::usage("the key's path is not UTF-8"))?;
+                Some(named)
+            }
+        },
+    };
+    let file = |path: &Option<_>| path.as_deref().map(absolute).transpose();
+    Ok(Context {
+        url: args.url.clone(),
+        trust: args.name.to_string(),
+        key,
+        token_file: file(&args.token_file)?,
+        ca_file: file(&args.ca_file)?,
+        plaintext: args.plaintext,
+    })
+}
+
+/// What a person is asked about goes where the question goes.
+fn describe(output: Output, summary: &TrustSummary) {
+    let say = |word: &str, text: String| output.note(format!("  {word:<9} {text}"));
+    let trust = &summary.trust;
+    say("Ledger", trust.origin().to_string());
+    for (row, line) in groups(trust).into_iter().enumerate() {
+        say(if row == 0 { "Genesis" } else { "" }, line);
+    }
+    say("Log key", trust.log_key().to_string());
+    let size = usize::try_from(summary.size).unwrap_or(usize::MAX);
+    say("Size", format!("{size} entries"));
+    let admins = summary.admins();
+    let text = format!(
+        "{}, {} of {} change it",
+        summary.policy.version,
+        summary.policy.threshold,
+        count(admins.len(), "admin")
+    );
+    say("Policy", text);
+    for admin in admins {
+        say("Admin", format!("{} ({})", admin.name, admin.keyid));
+    }
+    for deployer in summary.deployers() {
+        let text = format!(
+            "{} ({}) may {} in {}",
+            deployer.key.name,
+            deployer.key.keyid,
+            deployer.actions.join(", "),
+            deployer.environments.join(", ")
+        );
+        say("Deployer", text);
+    }
+    for rule in &summary.policy.rules {
+        say("Rule", rule_text(rule));
+    }
+}
+
+fn rule_text(rule: &Rule) -> String {
+    let approvals = rule.approvals.map(|number| format!("{} must sign", count(number, "deployer")));
+    let staleness = rule
+        .max_staleness
+        .map(|seconds| format!("a proof is stale after {seconds} s"));
+    let parts: Vec<_> = [approvals, staleness].into_iter().flatten().collect();
+    format!("in {}: {}", rule.environments, parts.join(", "))
+}
+
+fn confirm(session: &Session, summary: &TrustSummary) -> Result<(), Failure> {
+    if session.cannot_ask() {
+        let fix = "Compare the genesis with what the ledger's admins told you, then run this \
+                   again with --genesis HASH.";
+        let why = "nobody can be asked whether this is the right ledger";
+        return Err(Failure::usage(why).mended_by(fix));
+    }
+    let question = "Is this genesis the one that the ledger's admins told you?";
+    if session.confirm(question)? {
+        return Ok(());
+    }
+    let why = format!("{} was not trusted", summary.trust.origin());
+    Err(Failure::new(Reason::TrustMissing, why).mended_by("Ask the ledger's admins."))
+}
+
+fn groups(trust: &Trust) -> Vec<String> {
+    let hex = trust.genesis().to_string();
+    let fours: Vec<_> = hex.as_bytes().chunks(4).map(String::from_utf8_lossy).collect();
+    fours.chunks(GROUPS).map(|line| line.join(" ")).collect()
+}
+
+fn fingerprint(output: Output, trust: &Trust) {
+    for (row, line) in groups(trust).into_iter().enumerate() {
+        output.fact(if row == 0 { "Genesis" } else { "" }, line);
+    }
+}
+
+/// Exactly what the trust file says.
+fn trust_json(trust: &Trust) -> Value {
+    serde_json::from_str(&trust::encode(trust)).unwrap_or_default()
+}
+
+fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
+    let name = match name {
+        Some(name) => name.clone(),
+        None => {
+            let name = session.context()?.trust;
+            let invalid = |_| Failure::usage(format!("`{name}` is no name of a trust file"));
+            name.parse().map_err(invalid)?
+        }
+    };
+    let trust = trust::load(&session.home, &name)?;
+    let output = session.output;
+    output.json(&trust_json(&trust));
+    output.fact("Name", &name);
+    output.fact("Origin", trust.origin());
+    output.fact("Log key", trust.log_key());
+    output.fact("Clock key", trust.clock_key());
+    fingerprint(output, &trust);
+    Ok(0)
+}

@@ -1,0 +1,73 @@
+//! Verifier keys and checkpoints. SPEC.md sections 6 and 9.1.
+
+use cairn_proto::{
+    checkpoint::{AuthenticCheckpoint, CheckpointError, SignedCheckpoint},
+    hash::LeafHash,
+    key::{SecretKey, Signer as _},
+    note::{SignatureType, VerifierKey, VkeyError},
+    trust::Trust,
+};
+use serde_json::Value;
+
+use crate::vectors::{Cases, base64_of, judged, number_of, text_of};
+
+fn vkey(case: &Value) {
+    let parsed = text_of(case, "vkey").parse::<VerifierKey>();
+    let Some(key) = judged(case, parsed.map_err(VkeyError::reason)) else {
+        return;
+    };
+    assert_eq!(key.to_string(), text_of(case, "vkey"));
+    assert_eq!(key.name(), text_of(case, "key_name"));
+    assert_eq!(hex::encode(key.id()), text_of(case, "key_id_hex"));
+    assert_eq!(
+        hex::encode(key.key().as_bytes()),
+        text_of(case, "public_hex")
+    );
+    let kind = match key.kind() {
+        SignatureType::Ed25519 => 1,
+        SignatureType::Cosignature => 4,
+    };
+    assert_eq!(kind, number_of(case, "key_type"));
+}
+
+fn trust(case: &Value) -> Trust {
+    let log: VerifierKey = text_of(case, "log_vkey").parse().unwrap();
+    let clock = match case["clock_vkey"].as_str() {
+        Some(text) => text.parse().unwrap(),
+        // A verifier pins some clock key; this one signed nothing.
+        None => {
+            let name = format!("{}/clock", log.name());
+            let key = SecretKey::from_seed(&[7; 32]).unwrap().public_key();
+            VerifierKey::new(&name, SignatureType::Cosignature, key).unwrap()
+        }
+    };
+    let origin = log.name().parse().unwrap();
+    Trust::new(origin, log, clock, LeafHash([0; 32])).unwrap()
+}
+
+fn open(note: &[u8], case: &Value) -> Result<AuthenticCheckpoint, CheckpointError> {
+    SignedCheckpoint::parse(note)?.authenticate(&trust(case), number_of(case, "now"))
+}
+
+#[test]
+fn verifier_keys_and_notes_are_judged_as_the_spec_says() {
+    Cases::of("notes.json").each(&["vkey", "note"], |cases, case| {
+        if case["vkey"].is_string() {
+            vkey(case);
+            return "vkey".to_owned();
+        }
+        let note = if case["note_base64"].is_string() {
+            base64_of(case, "note_base64")
+        } else {
+            cases.told("note", case)
+        };
+        let opened = open(&note, case).map_err(|error| error.reason());
+        if let Some(head) = judged(case, opened) {
+            assert_eq!(head.bytes(), note);
+            assert_eq!(head.size().0, number_of(case, "size"));
+            assert_eq!(head.root().to_string(), text_of(case, "root_hex"));
+            assert_eq!(head.time(), case["clock_time"].as_u64(), "{case}");
+        }
+        "note".to_owned()
+    });
+}
