@@ -183,6 +183,7 @@ pub(crate) struct Words {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
 pub(crate) struct Record {
     /// The environment, such as `prod/eu-1/shop`.
     pub(crate) environment: Environment,
@@ -368,6 +369,6 @@ pub(crate) struct TrustAdd {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Help {
-    /// A code such as WRONG_SEQUENCE, or a command.
+    /// A code such as `WRONG_SEQUENCE`, or a command.
     pub(crate) topic: Vec<String>,
 }

@@ -62,14 +62,14 @@ impl Failure {
                     exit: self.exit,
                     evidence: self.evidence.as_deref(),
                 };
-                complain(&serde_json::to_string(&error).unwrap_or_default());
+                complain(serde_json::to_string(&error).unwrap_or_default());
             }
             Format::Text => {
-                complain(&format!("error: {} [{}]", self.message, self.code));
+                complain(format!("error: {} [{}]", self.message, self.code));
                 if let Some(evidence) = &self.evidence {
-                    complain(&format!("  evidence  {}", evidence.display()));
+                    complain(format!("  evidence  {}", evidence.display()));
                 }
-                complain(&format!("  fix       {}", self.mend));
+                complain(format!("  fix       {}", self.mend));
             }
         }
         ExitCode::from(self.exit)

@@ -21,8 +21,8 @@ fn print(text: &str) {
 }
 
 /// One line to standard error.
-pub(crate) fn complain(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+pub(crate) fn complain(text: impl AsRef<str>) {
+    let _ = writeln!(anstream::stderr().lock(), "{}", text.as_ref());
 }
 
 /// How a command talks.
@@ -34,10 +34,6 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
         Self { format }
-    }
-
-    pub(crate) fn format(self) -> Format {
-        self.format
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -63,10 +59,6 @@ impl Output {
         }
     }
 
-    /// Something that is neither the result nor an error.
-    pub(crate) fn note(self, text: impl AsRef<str>) {
-        complain(text.as_ref());
-    }
 }
 
 /// A count with its noun: `1 file`, `14 files`.

@@ -14,7 +14,7 @@ use cairn_client::{
 use cairn_proto::{key::Signer, reason::Reason};
 use zeroize::Zeroizing;
 
-use crate::{cli::Global, failure::Failure, output::Output};
+use crate::{cli::Global, failure::Failure, output::{Output, complain}};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -76,7 +76,7 @@ impl Session {
         if self.cannot_ask() {
             return Ok(false);
         }
-        self.output.note(format!("{question} [y/N]"));
+        complain(format!("{question} [y/N]"));
         let mut answer = String::new();
         let read = io::stdin().read_line(&mut answer);
         read.map_err(|error| Failure::usage(format!("no answer: {error}")))?;

@@ -1,9 +1,23 @@
-//! Reading a line that must not be seen.
+//! What is asked of the terminal and of the process itself.
 
 use std::io::{self, BufRead as _, Write as _};
 
-use rustix::termios::{self, LocalModes, OptionalActions};
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    termios::{self, LocalModes, OptionalActions},
+};
 use zeroize::Zeroizing;
+
+/// Asks for as many open files as are allowed: a store keeps one for each segment.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it is not allowed, the limit stays what it was.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
 
 /// Prompts on standard error and reads a line from the terminal without echo.
 pub(crate) fn read_hidden(prompt: &str) -> io::Result<Zeroizing<String>> {

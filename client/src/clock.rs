@@ -36,8 +36,14 @@ mod tests {
     #[test]
     fn a_time_is_read_with_and_without_seconds() {
         assert_eq!(parse_time("1970-01-01T00:01Z"), Some(60));
-        assert_eq!(parse_time("2026-11-01T10:00:00Z"), parse_time("2026-11-01T10:00Z"));
-        assert_eq!(parse_time("2026-11-01T12:00:00+02:00"), parse_time("2026-11-01T10:00Z"));
+        assert_eq!(
+            parse_time("2026-11-01T10:00:00Z"),
+            parse_time("2026-11-01T10:00Z")
+        );
+        assert_eq!(
+            parse_time("2026-11-01T12:00:00+02:00"),
+            parse_time("2026-11-01T10:00Z")
+        );
         assert_eq!(parse_time("yesterday"), None);
         assert_eq!(time_text(60), "1970-01-01T00:01:00Z");
     }

@@ -3,11 +3,7 @@
 //! Invariant: a context names its trust file; the environment may choose a context and
 //! nothing that is pinned.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, env, path::PathBuf};
 
 use cairn_proto::name::Label;
 use serde::{Deserialize, Serialize};

@@ -9,11 +9,7 @@ use cairn_proto::{
     verify::{self, Current},
 };
 
-use crate::{
-    error::ClientError,
-    ledger::Ledger,
-    read::Reference,
-};
+use crate::{error::ClientError, ledger::Ledger, read::Reference};
 
 /// A bundle's bytes, and what they prove.
 #[derive(Debug, Clone)]

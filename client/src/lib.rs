@@ -4,21 +4,21 @@
 //! Nothing here decides whether a proof holds; `cairn-proto` does.
 
 pub mod audit;
-pub mod compare;
-pub mod detail;
-pub mod keys;
-pub mod secrets;
-pub mod sources;
 pub mod clock;
+pub mod compare;
 pub mod connect;
 pub mod context;
+pub mod detail;
 pub mod error;
 pub mod export;
 pub mod held;
 pub mod home;
+pub mod keys;
 pub mod ledger;
 pub mod read;
 pub mod record;
+pub mod secrets;
+pub mod sources;
 pub mod trust;
 pub mod verdict;
 pub mod verify;

@@ -112,6 +112,9 @@ pub async fn serve(
         () = accepting.run(stop) => Ok(()),
     };
     upkeep.abort();
+    if ended.is_ok() {
+        ledger.close().await;
+    }
     ended
 }
 

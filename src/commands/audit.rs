@@ -8,7 +8,7 @@ use std::{
 use cairn_client::{
     audit::{Audit, AuditProgress, Report, audit as audit_log},
     clock,
-    error::{ClientError, HomeError},
+    error::ClientError,
     held::Held,
 };
 use cairn_proto::reason::Reason;
@@ -34,7 +34,7 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
             _ => {}
         }
     }
-    let held = ledger.held().load().map_err(HomeError::from)?;
+    let held = ledger.held().load()?;
     let now = clock::now();
     let bar = Bar::new(session.output);
     let job = Audit {

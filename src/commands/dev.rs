@@ -30,6 +30,8 @@ use super::serve::{run, shutdown};
 use crate::{cli, failure::Failure, output::Output, session::Session};
 
 const NAME: &str = "dev";
+/// Below the directory that is given: the ledger's own data.
+const STORE: &str = "data";
 
 struct Keys {
     server: ServerKeys,
@@ -49,7 +51,8 @@ pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failur
     })?;
     let address = listener.local_addr().map_err(Failure::usage)?;
     let url = format!("http://{address}");
-    let keys = keys_in(&args.data.join("keys"))?;
+    crate::terminal::raise_descriptor_limit();
+    let keys = keys_in(&args.data)?;
     let (data, server_keys) = (args.data.clone(), keys.server.clone());
     let dev = keys.dev;
     let opened = tokio::task::spawn_blocking(move || open(&data, server_keys, &dev)).await;
@@ -85,8 +88,15 @@ struct DevJson<'a> {
     genesis: String,
 }
 
-fn keys_in(directory: &Path) -> Result<Keys, Failure> {
+fn keys_in(data: &Path) -> Result<Keys, Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
+    let directory = &data.join("keys");
+    if !start::exists(&data.join(STORE)) {
+        // Keys whose ledger is gone must not sign a second history.
+        for name in ["log.pem", "clock.pem"] {
+            let _ = std::fs::remove_file(directory.join(name));
+        }
+    }
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(directory).map_err(|error| {
         Failure::new(Reason::PathUnreadable, format!("{}: {error}", directory.display()))
@@ -120,7 +130,7 @@ fn origin(keys: &ServerKeys) -> Result<Origin, Failure> {
 fn open(data: &Path, keys: ServerKeys, dev: &SecretKey) -> Result<Ledger, Failure> {
     let place = Place {
         origin: origin(&keys)?,
-        data: data.join("data"),
+        data: data.join(STORE),
         anchor: None,
         limits: ContentLimits::default(),
     };

@@ -11,7 +11,8 @@ use cairn_proto::{key::PublicKey, name::Environment};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{cli, failure::Failure, session::Session};
+use super::trust::name_in_use;
+use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// Bytes read from standard input: such a key has less than 100.
 const SECRET_BYTES_MAX: usize = 4 << 10;
@@ -25,10 +26,7 @@ pub(crate) fn key(session: &Session, command: &cli::Key) -> Result<u8, Failure> 
 }
 
 fn new(session: &Session, file: &Path, locked: bool) -> Result<u8, Failure> {
-    let passphrase = match locked {
-        true => Some(new_passphrase(session)?),
-        false => None,
-    };
+    let passphrase = locked.then(|| new_passphrase(session)).transpose()?;
     let passphrase = passphrase.as_ref().map(|text| text.as_str());
     let public = keys::new_key_file(file, passphrase)?;
     print_json(session, &public);
@@ -70,7 +68,7 @@ fn show(session: &Session, key: Option<&str>) -> Result<u8, Failure> {
     print_json(session, &public);
     session.output.line(base64_of(&public));
     if !session.output.is_json() {
-        session.output.note(format!("  keyid     {}", public.id()));
+        complain(format!("  keyid     {}", public.id()));
     }
     Ok(0)
 }
@@ -97,11 +95,7 @@ pub(crate) fn secret_key(session: &Session, command: &cli::SecretKey) -> Result<
 
 /// The keys of the ledger in use.
 fn secrets(session: &Session) -> Result<SecretKeys, Failure> {
-    let name = session.context()?.trust;
-    let label = name
-        .parse()
-        .map_err(|_| Failure::usage(format!("the context's trust file `{name}` is no name")))?;
-    let trust = trust::load(&session.home, &label)?;
+    let trust = trust::load(&session.home, &name_in_use(session)?)?;
     let directory = session.home.secrets_directory(trust.genesis());
     Ok(SecretKeys::new(directory))
 }

@@ -3,6 +3,8 @@
 //! Invariant: everything that somebody else wrote (reasons, names, annotations) is escaped
 //! before it reaches a terminal.
 
+use std::fmt::Write as _;
+
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
@@ -15,7 +17,7 @@ use super::show;
 use crate::{
     cli,
     failure::Failure,
-    output::{Output, count},
+    output::{Output, complain, count},
     session::Session,
 };
 
@@ -40,24 +42,24 @@ pub(crate) async fn log(session: &Session, args: &cli::Log) -> Result<u8, Failur
         entries.is_empty(),
         args.limit > 0,
     ) {
-        output.note(format!("nothing was ever released to {environment}"));
+        complain(format!("nothing was ever released to {environment}"));
     }
     Ok(0)
 }
 
 /// Rows with their columns aligned.
-fn columns<const N: usize>(output: Output, rows: &[[String; N]]) {
+pub(super) fn columns<const N: usize>(output: Output, rows: &[[String; N]]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<_> = (0..N).map(width).collect();
     for row in rows {
-        let cells = row.iter().zip(&widths);
-        let line: String = cells
-            .filter(|(_, width)| **width > 0)
-            .map(|(cell, width)| format!("  {cell:<width$}"))
-            .collect();
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+            // Writing into a string cannot fail.
+            let _ = write!(line, "  {cell:<width$}");
+        }
         output.line(line.trim_end());
     }
 }

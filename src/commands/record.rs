@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::{
     cli,
     failure::Failure,
-    output::{Bars, Output, count},
+    output::{Bars, Output, complain, count},
     session::Session,
 };
 
@@ -34,12 +34,12 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     let capture = captured(session, &ledger, args, &bars).await?;
     let output = session.output;
     for note in &capture.notes {
-        output.note(format!("  note      {note}"));
+        complain(format!("  note      {note}"));
     }
     if !capture.withheld.is_empty() {
         let names = capture.withheld.iter().map(ToString::to_string);
         let names = names.take(8).collect::<Vec<_>>().join(", ");
-        output.note(format!("  withheld  {} ({names})", count(capture.withheld.len(), "file")));
+        complain(format!("  withheld  {} ({names})", count(capture.withheld.len(), "file")));
     }
     let terms = terms(&args.words, &signers, args.again)?;
     let outcome = ledger
@@ -145,7 +145,7 @@ async fn captured(
             same_key(ledger, args, None).await?;
             let tags = tags(keys.create(&args.environment)?);
             let made = "made a key for withheld values; `cairn secret-key export` gives it to hosts";
-            session.output.note(format!("  note      {made}"));
+            complain(format!("  note      {made}"));
             (capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
         }
         first => (first?, known),
@@ -194,7 +194,7 @@ struct RecordJson<'a> {
     unchanged: bool,
     current: bool,
     signers: &'a [String],
-    elapsed_ms: f64,
+    elapsed_us: u128,
 }
 
 /// Says what came of it, and who signed what stands now.
@@ -209,7 +209,7 @@ async fn tell(
     let output = session.output;
     for between in &receipt.between {
         if let Some(release) = between.release() {
-            output.note(format!(
+            complain(format!(
                 "  between   {}#{} at index {} was recorded first",
                 release.environment, release.sequence, between.index
             ));
@@ -228,7 +228,7 @@ async fn tell(
         unchanged: matches!(outcome, Outcome::Unchanged(_)),
         current: receipt.current,
         signers: &signers,
-        elapsed_ms: receipt.elapsed.as_secs_f64() * 1_000.0,
+        elapsed_us: receipt.elapsed.as_micros(),
     });
     Ok(())
 }

@@ -20,10 +20,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{cli, failure::Failure, session::Session};
+use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// `cairn serve`.
 pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Failure> {
+    crate::terminal::raise_descriptor_limit();
     let config = Config::read(&args.config).map_err(Failure::usage)?;
     let access = config.access.access().map_err(Failure::usage)?;
     let accept_head = args.accept_head.as_deref().map(parse_head).transpose()?;
@@ -47,14 +48,14 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
     let (ledger, recovery) = opened?;
     let output = session.output;
     for (frame, damage) in &recovery.cuts {
-        output.note(format!("  note      a torn end was cut off: {frame}: {damage}"));
+        complain(format!("  note      a torn end was cut off: {frame}: {damage}"));
     }
     if recovery.records_rewritten > 0 {
         let records = recovery.records_rewritten;
-        output.note(format!("  note      {records} unanchored records were written again"));
+        complain(format!("  note      {records} unanchored records were written again"));
     }
     if config.anchor.is_none() {
-        output.note(
+        complain(
             "  warning   the anchor lies in the data directory: an old copy of the whole \
              directory would look sound. Keep it elsewhere: `anchor` in the configuration.",
         );
@@ -97,7 +98,7 @@ pub(super) async fn run(
     match cairn_server::serve::serve(listener, ledger, keys, access, stop).await {
         Ok(()) => Ok(0),
         Err(ServeError::Ledger(failure)) => {
-            crate::output::complain(&format!("fatal: {failure}"));
+            complain(format!("fatal: {failure}"));
             std::process::abort()
         }
         Err(error) => Err(Failure::new(Reason::Internal, error)),

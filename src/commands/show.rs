@@ -14,7 +14,7 @@ use cairn_proto::{
 };
 use serde_json::{Value, json};
 
-use super::read::{act, extend, logged_json, release_json};
+use super::read::{act, columns, extend, logged_json, release_json};
 use crate::output::{Output, count};
 
 const SCHEMA: &str = "cairn.show/v1";
@@ -95,23 +95,26 @@ fn release_text(output: Output, proven: &Proven) {
     }
     output.fact("Manifest", manifest_id(proven));
     output.fact("Artifacts", proven.manifest.artifacts().len());
-    for artifact in proven.manifest.artifacts() {
-        output.line(format!("    {}", artifact_text(artifact)));
-    }
+    let artifacts = proven.manifest.artifacts().iter();
+    columns(output, &artifacts.map(artifact_row).collect::<Vec<_>>());
 }
 
-fn artifact_text(artifact: &Artifact) -> String {
-    let bytes = match &artifact.bytes {
+fn artifact_row(artifact: &Artifact) -> [String; 5] {
+    let (size, digest) = match &artifact.bytes {
         Bytes::Stored { digests, size } | Bytes::External { digests, size } => {
             let hex = digests.blake3.to_string();
             let short = hex.get(..DIGEST_DIGITS).unwrap_or_default();
-            format!("{size} bytes  blake3:{short}")
+            (format!("{size} bytes"), format!("blake3:{short}"))
         }
-        Bytes::Withheld(_) => "withheld".to_owned(),
+        Bytes::Withheld(_) => ("withheld".to_owned(), String::new()),
     };
-    let mode = artifact.mode.map(|mode| format!("  {mode}")).unwrap_or_default();
-    let kind = artifact.kind.as_str();
-    format!("{kind:<10}  {}  {bytes}{mode}", printable(artifact.name.as_str()))
+    [
+        format!("  {}", artifact.kind.as_str()),
+        printable(artifact.name.as_str()),
+        artifact.mode.map(|mode| mode.to_string()).unwrap_or_default(),
+        size,
+        digest,
+    ]
 }
 
 /// Where a digest was released; the number is the exit code.
@@ -128,25 +131,23 @@ pub(super) fn digest(output: Output, found: &Found) -> u8 {
         "last": last.map(logged_json),
         "checkpointSize": found.size.0,
     }));
-    output.fact("Digest", format_args!("sha256:{}", found.sha256));
     let Some(row) = &found.row else {
-        let text = format!("never released, proven under checkpoint {}", found.size);
-        output.fact(Verdict::Unrecorded.as_str(), text);
-        return Verdict::Unrecorded.exit_code();
+        let verdict = Verdict::Unrecorded;
+        output.line(format!("  {verdict}  sha256:{}  was never released", found.sha256));
+        output.line(format!("              proven under checkpoint {}", found.size));
+        return verdict.exit_code();
     };
+    output.fact("Digest", format_args!("sha256:{}", found.sha256));
     if let Some(first) = first {
         output.fact("First", where_released(first));
     }
     if let Some(last) = last {
-        output.fact("Last", format_args!("{}: brought or dropped", where_released(last)));
+        output.fact("Last", where_released(last));
     }
     let entries = usize::try_from(row.count).unwrap_or(usize::MAX);
-    let text = format!(
-        "{} brought or dropped it, as of checkpoint {}",
-        count(entries, "release"),
-        found.size
-    );
-    output.fact("Touched", text);
+    let entries = count(entries, "release");
+    let text = format!("{entries} brought or dropped it, as of checkpoint {}", found.size);
+    output.fact("In all", text);
     0
 }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     cli,
     failure::Failure,
-    output::{Output, count},
+    output::{Output, complain, count},
     session::Session,
 };
 
@@ -44,7 +44,7 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
         Ok(known) if known == summary.trust
     );
     if args.genesis.is_none() && !known {
-        describe(session.output, &summary);
+        describe(&summary);
         confirm(session, &summary)?;
     }
     trust::save(&session.home, &args.name, &summary.trust).map_err(|error| match error {
@@ -91,8 +91,8 @@ fn context_of(args: &cli::TrustAdd) -> Result<Context, Failure> {
 }
 
 /// What a person is asked about goes where the question goes.
-fn describe(output: Output, summary: &TrustSummary) {
-    let say = |word: &str, text: String| output.note(format!("  {word:<9} {text}"));
+fn describe(summary: &TrustSummary) {
+    let say = |word: &str, text: String| complain(format!("  {word:<9} {text}"));
     let trust = &summary.trust;
     say("Ledger", trust.origin().to_string());
     for (row, line) in groups(trust).into_iter().enumerate() {
@@ -169,15 +169,14 @@ fn trust_json(trust: &Trust) -> Value {
 }
 
 fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
-    let name = match name {
-        Some(name) => name.clone(),
-        None => {
-            let name = session.context()?.trust;
-            let invalid = |_| Failure::usage(format!("`{name}` is no name of a trust file"));
-            name.parse().map_err(invalid)?
+    let name = name.map_or_else(|| name_in_use(session), |name| Ok(name.clone()))?;
+    let trust = trust::load(&session.home, &name).map_err(|error| match error {
+        HomeError::NothingTrusted => {
+            let why = format!("no ledger is trusted under the name `{name}`");
+            Failure::new(Reason::TrustMissing, why)
         }
-    };
-    let trust = trust::load(&session.home, &name)?;
+        error => error.into(),
+    })?;
     let output = session.output;
     output.json(&trust_json(&trust));
     output.fact("Name", &name);
@@ -186,4 +185,11 @@ fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
     output.fact("Clock key", trust.clock_key());
     fingerprint(output, &trust);
     Ok(0)
+}
+
+/// The trust file of the context in use.
+pub(super) fn name_in_use(session: &Session) -> Result<Label, Failure> {
+    let name = session.context()?.trust;
+    let wrong = |_| Failure::usage(format!("`{name}` is no name of a trust file"));
+    name.parse().map_err(wrong)
 }

@@ -151,9 +151,6 @@ fn people(output: Output, report: &Report, paths: &str) {
         let more = report.differences.len() - SHOWN_MAX;
         output.line(format!("    and {more} more (--output json lists them all)"));
     }
-    for difference in report.changed_since.iter().take(SHOWN_MAX) {
-        output.line(format!("    since then: {}", line_of(difference)));
-    }
     for note in &report.notes {
         output.line(format!("    {}", printable(note)));
     }

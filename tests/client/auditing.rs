@@ -18,7 +18,10 @@ async fn an_honest_server_is_audited_without_an_alarm() {
     let back = "staging#2".parse().unwrap();
     let terms = desk.terms();
     let environment = crate::desk::environment();
-    desk.ledger.rollback(&environment, &back, &terms).await.unwrap();
+    desk.ledger
+        .rollback(&environment, &back, &terms)
+        .await
+        .unwrap();
     desk.ledger.retire(&environment, &terms).await.unwrap();
     let mirror = desk.directory.path().join("mirror");
     for round in 0..2 {

@@ -35,6 +35,14 @@ pub(crate) fn environment() -> Environment {
     "staging".parse().unwrap()
 }
 
+/// The key of the environment's withheld values.
+pub(crate) fn tags() -> TagContext {
+    TagContext {
+        environment: environment(),
+        key: TagKey::new([5; 32]),
+    }
+}
+
 impl Desk {
     /// A desk that trusts what the server proves of itself.
     pub(crate) async fn at(server: &Server) -> Self {
@@ -79,16 +87,9 @@ impl Desk {
         }]
     }
 
-    pub(crate) fn tags(&self) -> TagContext {
-        TagContext {
-            environment: environment(),
-            key: TagKey::new([5; 32]),
-        }
-    }
-
     pub(crate) fn capture(&self) -> Capture {
         let options = CaptureOptions::new(Purpose::Record);
-        capture(&self.inputs(), &options, Some(&self.tags()), &()).unwrap()
+        capture(&self.inputs(), &options, Some(&tags()), &()).unwrap()
     }
 
     pub(crate) fn terms(&self) -> Terms<'_> {
@@ -122,7 +123,7 @@ impl Desk {
     }
 
     pub(crate) async fn verify(&self) -> Result<Report, ClientError> {
-        let (inputs, tags) = (self.inputs(), self.tags());
+        let (inputs, tags) = (self.inputs(), tags());
         let subject = Subject {
             inputs: &inputs,
             tags: Some(&tags),

@@ -33,7 +33,10 @@ async fn another_history_by_the_same_keys_is_tampered() {
     let error = desk.ledger.status().await.unwrap_err();
     assert_eq!(error.exit_code(), 13);
     let after = desk.ledger.held().load().unwrap().unwrap();
-    assert_eq!(after.checkpoint().head().bytes(), held.checkpoint().head().bytes());
+    assert_eq!(
+        after.checkpoint().head().bytes(),
+        held.checkpoint().head().bytes()
+    );
     desk.moved_to(&server);
     assert_eq!(desk.verify().await.unwrap().verdict, Verdict::Verified);
 }

@@ -8,6 +8,7 @@ mod support;
 mod auditing;
 mod desk;
 mod histories;
+mod liars;
 mod reading;
 mod recording;
 mod verifying;

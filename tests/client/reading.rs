@@ -58,7 +58,12 @@ async fn every_reference_finds_its_release() {
         assert_eq!(proven.signers[0].0, "dev");
         assert_eq!(proven.newest.0, 3);
     }
-    for form in ["staging#9", "staging~3", "nowhere", "staging@2001-01-01T00:00Z"] {
+    for form in [
+        "staging#9",
+        "staging~3",
+        "nowhere",
+        "staging@2001-01-01T00:00Z",
+    ] {
         let error = desk.ledger.resolve(&reference(form)).await.unwrap_err();
         assert_eq!(error.code(), "NOT_FOUND", "{form}");
     }
@@ -66,7 +71,14 @@ async fn every_reference_finds_its_release() {
     let first = found.first.unwrap();
     assert_eq!(first.release().unwrap().sequence.0, 2);
     assert_eq!(found.row.unwrap().count, 2);
-    assert!(desk.ledger.find(&Sha256::of(b"never")).await.unwrap().row.is_none());
+    assert!(
+        desk.ledger
+            .find(&Sha256::of(b"never"))
+            .await
+            .unwrap()
+            .row
+            .is_none()
+    );
 }
 
 /// Goal: the log of an environment is its chain, newest first; that of the ledger has all.
@@ -80,7 +92,10 @@ async fn the_log_lists_the_chain_and_the_whole() {
         desk.recorded().await;
     }
     let log = desk.ledger.log(Some(&environment()), 10).await.unwrap();
-    let sequences: Vec<_> = log.iter().map(|it| it.release().unwrap().sequence.0).collect();
+    let sequences: Vec<_> = log
+        .iter()
+        .map(|it| it.release().unwrap().sequence.0)
+        .collect();
     assert_eq!(sequences, [3, 2, 1]);
     let all = desk.ledger.log(None, 100).await.unwrap();
     assert!(matches!(all.last().unwrap().kind, LoggedKind::Genesis));
@@ -100,7 +115,11 @@ async fn a_diff_names_the_fields() {
     desk.put("web.yaml", b"kind: Deployment\nspec:\n  replicas: 4\n");
     desk.put("new.yaml", b"a: 1\n");
     desk.recorded().await;
-    let diff = desk.ledger.diff(&reference("staging~1"), &reference("staging")).await.unwrap();
+    let diff = desk
+        .ledger
+        .diff(&reference("staging~1"), &reference("staging"))
+        .await
+        .unwrap();
     let found: Vec<_> = diff
         .differences
         .iter()
@@ -109,5 +128,8 @@ async fn a_diff_names_the_fields() {
     assert_eq!(found[1], ("web.yaml", "spec.replicas", Some("4")));
     assert_eq!(found[0].0, "new.yaml");
     let document = cairn_proto::hash::DocumentId::of(&diff.to.document);
-    assert_eq!(desk.ledger.document(&document).await.unwrap(), diff.to.document);
+    assert_eq!(
+        desk.ledger.document(&document).await.unwrap(),
+        diff.to.document
+    );
 }

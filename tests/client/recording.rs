@@ -26,7 +26,10 @@ async fn what_is_current_already_is_not_recorded_again() {
     let Outcome::Unchanged(same) = desk.record().await.unwrap() else {
         panic!("nothing changed");
     };
-    assert_eq!((same.leaf_hash, same.sequence), (first.leaf_hash, Sequence(1)));
+    assert_eq!(
+        (same.leaf_hash, same.sequence),
+        (first.leaf_hash, Sequence(1))
+    );
     let again = Terms {
         again: true,
         ..desk.terms()
@@ -45,7 +48,7 @@ async fn large_and_empty_files_are_sent_once() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
     let desk = Desk::at(&server).await;
-    let large: Vec<u8> = (0..5_000_001_u32).flat_map(|n| n.to_le_bytes()).collect();
+    let large: Vec<u8> = (0..5_000_001_u32).flat_map(u32::to_le_bytes).collect();
     desk.put("large.bin", &large);
     desk.put("empty", b"");
     let Outcome::Recorded(receipt) = desk.record().await.unwrap() else {
@@ -107,15 +110,32 @@ async fn rollback_and_retire_are_steps_like_any_other() {
     assert_eq!(desk.recorded().await, 2);
     let back = "staging#1".parse().unwrap();
     let terms = desk.terms();
-    let outcome = desk.ledger.rollback(&environment(), &back, &terms).await.unwrap();
+    let outcome = desk
+        .ledger
+        .rollback(&environment(), &back, &terms)
+        .await
+        .unwrap();
     let receipt = outcome.receipt();
-    assert_eq!((receipt.sequence, receipt.action), (Sequence(3), Action::Rollback));
-    let same = desk.ledger.rollback(&environment(), &back, &terms).await.unwrap();
+    assert_eq!(
+        (receipt.sequence, receipt.action),
+        (Sequence(3), Action::Rollback)
+    );
+    let same = desk
+        .ledger
+        .rollback(&environment(), &back, &terms)
+        .await
+        .unwrap();
     assert!(matches!(same, Outcome::Unchanged(_)));
     let retired = desk.ledger.retire(&environment(), &terms).await.unwrap();
     assert_eq!(retired.receipt().action, Action::Retire);
-    let error = desk.ledger.retire(&environment(), &terms).await.unwrap_err();
+    let error = desk
+        .ledger
+        .retire(&environment(), &terms)
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), Some(Reason::AlreadyRetired));
+    assert_eq!(desk.verify().await.unwrap().exit_code(), 10);
+    desk.put("web.yaml", b"kind: Deployment\nspec:\n  replicas: 3\n");
     assert_eq!(desk.verify().await.unwrap().exit_code(), 15);
     assert_eq!(desk.recorded().await, 5);
 }
@@ -145,6 +165,11 @@ async fn a_stranger_is_denied_and_a_dead_address_is_unreachable() {
     );
     let error = ledger.lookup(&environment()).await.unwrap_err();
     assert_eq!((error.code(), error.exit_code()), ("UNREACHABLE", 3));
-    let error = ledger.connection().read_api().checkpoint().await.unwrap_err();
+    let error = ledger
+        .connection()
+        .read_api()
+        .checkpoint()
+        .await
+        .unwrap_err();
     assert_eq!(error.exit_code(), 3);
 }

@@ -8,7 +8,7 @@ use cairn_client::{
 };
 
 use crate::{
-    desk::{Desk, environment},
+    desk::{Desk, environment, tags},
     support::Server,
 };
 
@@ -19,7 +19,10 @@ async fn a_changed_field_is_drift_until_it_is_restored() {
     let server = Server::start(data.path()).await;
     let desk = Desk::at(&server).await;
     let absent = desk.verify().await.unwrap();
-    assert_eq!((absent.verdict, absent.exit_code()), (Verdict::Unrecorded, 11));
+    assert_eq!(
+        (absent.verdict, absent.exit_code()),
+        (Verdict::Unrecorded, 11)
+    );
     desk.recorded().await;
     let fine = desk.verify().await.unwrap();
     assert_eq!(fine.verdict, Verdict::Verified, "{fine:?}");
@@ -30,11 +33,20 @@ async fn a_changed_field_is_drift_until_it_is_restored() {
     let drift = desk.verify().await.unwrap();
     assert_eq!(drift.verdict, Verdict::Drift);
     let field = &drift.differences[0];
-    assert_eq!((field.artifact.as_str(), field.path.as_str()), ("web.yaml", "spec.replicas"));
-    assert_eq!((field.recorded.as_deref(), field.found.as_deref()), (Some("3"), Some("30")));
+    assert_eq!(
+        (field.artifact.as_str(), field.path.as_str()),
+        ("web.yaml", "spec.replicas")
+    );
+    assert_eq!(
+        (field.recorded.as_deref(), field.found.as_deref()),
+        (Some("3"), Some("30"))
+    );
     let current = "staging".parse().unwrap();
     let name = "web.yaml".parse().unwrap();
-    desk.ledger.restore(&current, &name, &desk.shop()).await.unwrap();
+    desk.ledger
+        .restore(&current, &name, &desk.shop())
+        .await
+        .unwrap();
     assert_eq!(desk.verify().await.unwrap().verdict, Verdict::Verified);
 }
 
@@ -65,7 +77,10 @@ async fn a_tree_of_many_files_drifts_file_by_file() {
     let server = Server::start(data.path()).await;
     let desk = Desk::at(&server).await;
     for number in 0..1_100 {
-        desk.put(&format!("many/{number}.yaml"), format!("n: {number}\n").as_bytes());
+        desk.put(
+            &format!("many/{number}.yaml"),
+            format!("n: {number}\n").as_bytes(),
+        );
     }
     desk.put(".env", b"PASSWORD=hunter2\n");
     desk.recorded().await;
@@ -89,8 +104,14 @@ async fn a_tree_of_many_files_drifts_file_by_file() {
     );
     let name = "many/7.yaml".parse().unwrap();
     let current = "staging".parse().unwrap();
-    desk.ledger.restore(&current, &name, &desk.shop()).await.unwrap();
-    assert_eq!(desk.read(std::path::Path::new("shop/many/7.yaml")), b"n: 7\n");
+    desk.ledger
+        .restore(&current, &name, &desk.shop())
+        .await
+        .unwrap();
+    assert_eq!(
+        desk.read(std::path::Path::new("shop/many/7.yaml")),
+        b"n: 7\n"
+    );
 }
 
 /// Goal: an exported bundle verifies with no server, at a host that saw nothing before.
@@ -100,7 +121,11 @@ async fn an_exported_bundle_verifies_with_no_server() {
     let server = Server::start(data.path()).await;
     let desk = Desk::at(&server).await;
     desk.recorded().await;
-    let exported = desk.ledger.export(&"staging#1".parse().unwrap()).await.unwrap();
+    let exported = desk
+        .ledger
+        .export(&"staging#1".parse().unwrap())
+        .await
+        .unwrap();
     assert_eq!(exported.release, "staging#1");
     let old = desk.ledger.export(&"staging~1".parse().unwrap()).await;
     assert_eq!(old.unwrap_err().code(), "NOT_FOUND");
@@ -113,12 +138,15 @@ async fn an_exported_bundle_verifies_with_no_server() {
         environment: Some(&environment),
         now: cairn_client::clock::now(),
     };
-    let (inputs, tags) = (desk.inputs(), desk.tags());
+    let (inputs, tags) = (desk.inputs(), tags());
     let subject = Subject {
         inputs: &inputs,
         tags: Some(&tags),
         progress: &(),
     };
     let report = verify_bundle(&exported.bytes, &check, &subject).unwrap();
-    assert_eq!((report.verdict, report.history), (Verdict::Verified, Some("first")));
+    assert_eq!(
+        (report.verdict, report.history),
+        (Verdict::Verified, Some("first"))
+    );
 }

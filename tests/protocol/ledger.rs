@@ -86,9 +86,8 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn new() -> Self {
         let mut book = Self::default();
-        let vkey = |name: &str, kind, seed| {
-            VerifierKey::new(name, kind, key(seed).public_key()).unwrap()
-        };
+        let vkey =
+            |name: &str, kind, seed| VerifierKey::new(name, kind, key(seed).public_key()).unwrap();
         let genesis = Genesis {
             origin: ORIGIN.parse().unwrap(),
             log_key: vkey(ORIGIN, SignatureType::Ed25519, 8),

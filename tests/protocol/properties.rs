@@ -226,19 +226,26 @@ proptest! {
 
 /// The state put together from the rows that a server writes down.
 fn restored(state: &State, contents: &[BTreeMap<String, Vec<u8>>]) -> State {
-    let named = contents.iter().flat_map(BTreeMap::values).map(|bytes| Sha256::of(bytes));
+    let named = contents
+        .iter()
+        .flat_map(BTreeMap::values)
+        .map(|bytes| Sha256::of(bytes));
     let digests: HashMap<_, _> = named
-        .filter_map(|sha256| match state.map().get(&RowName::Digest(&sha256).key()) {
-            Some(Row::Digest(row)) => Some((sha256, *row)),
-            _ => None,
-        })
+        .filter_map(
+            |sha256| match state.map().get(&RowName::Digest(&sha256).key()) {
+                Some(Row::Digest(row)) => Some((sha256, *row)),
+                _ => None,
+            },
+        )
         .collect();
     let environments = state.environments();
     State::restore(StateParts {
         size: state.size(),
         time: state.time(),
         chain: state.chain().unwrap().clone(),
-        environments: environments.map(|(name, state)| (name.clone(), state.clone())).collect(),
+        environments: environments
+            .map(|(name, state)| (name.clone(), state.clone()))
+            .collect(),
         digests: digests.into_iter().collect(),
     })
 }

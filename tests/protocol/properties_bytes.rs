@@ -13,7 +13,9 @@ use cairn_proto::{
     key::PublicKey,
     manifest::Manifest,
     map::MapProof,
-    merkle::{Tree, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion},
+    merkle::{
+        Tree, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
+    },
     name::{ArtifactName, Environment, Label, Origin, Pattern, TimeText},
     note::{Note, VerifierKey},
     policy::Policy,
@@ -62,7 +64,9 @@ fn decode_all(bytes: &[u8]) {
             Leaf::MapRecord(record) => assert_eq!(record.encode(), bytes),
         }
     }
-    assert!(Envelope::parse(bytes).is_ok_and(|known| known.encode() == bytes) || Envelope::parse(bytes).is_err());
+    if let Ok(envelope) = Envelope::parse(bytes) {
+        assert_eq!(envelope.encode(), bytes);
+    }
     if let Ok(statement) = Statement::parse(bytes) {
         assert_eq!(statement.encode(), bytes);
     }
@@ -83,15 +87,26 @@ fn decode_all(bytes: &[u8]) {
     }
     let sha256 = Sha256::of(bytes);
     let environment = ledger::environment("a");
-    for name in [RowName::Policy, RowName::Digest(&sha256), RowName::Environment(&environment)] {
+    for name in [
+        RowName::Policy,
+        RowName::Digest(&sha256),
+        RowName::Environment(&environment),
+    ] {
         if let Some(row) = name.decode(bytes) {
             assert_eq!(row.encode(), bytes);
         }
     }
-    let _ = (Note::parse(bytes), SignedCheckpoint::parse(bytes), MapRecord::decode(bytes));
+    let _ = (
+        Note::parse(bytes),
+        SignedCheckpoint::parse(bytes),
+        MapRecord::decode(bytes),
+    );
     for width in [0, 1, 2, 255, 256] {
         let _ = (split_entries(bytes, width), split_hashes(bytes, width));
-        let tile = Tile { width, ..Tile::parse("documents/000").unwrap() };
+        let tile = Tile {
+            width,
+            ..Tile::parse("documents/000").unwrap()
+        };
         let _ = split_documents(bytes, &tile);
     }
     if let Some(key) = bytes.first_chunk::<32>() {
@@ -113,7 +128,11 @@ fn parse_all(text: &str) {
     if let (Ok(environment), Ok(pattern)) = (environment, text.parse::<Pattern>()) {
         assert!(pattern.matches(&environment));
     }
-    let _ = (text.parse::<Label>(), text.parse::<Origin>(), text.parse::<TimeText>());
+    let _ = (
+        text.parse::<Label>(),
+        text.parse::<Origin>(),
+        text.parse::<TimeText>(),
+    );
     let _ = (text.parse::<ArtifactName>(), text.parse::<Sha256>());
 }
 
@@ -137,7 +156,7 @@ fn samples() -> Vec<Vec<u8>> {
     samples.push(book.state.map().get(&name.key()).unwrap().encode());
     samples.push(note(3));
     samples.push(vectors_bundle::first().0.into_bytes());
-    samples.extend(["tile/0/x001/067.p/8", "prod/eu-1/shop"].map(|text| text.into()));
+    samples.extend(["tile/0/x001/067.p/8", "prod/eu-1/shop"].map(Into::into));
     samples
 }
 

@@ -90,8 +90,8 @@ impl Verifier {
             .map_err(|error| (1, error.reason()))?;
         let head = match &self.held {
             None => head.trust_first(),
-            Some(held) => head
-                .trust_offline(&held.head)
+            Some(known) => head
+                .trust_offline(&known.head)
                 .map_err(|error| (2, error.reason()))?,
         };
         // Steps 3 to 7 are one call; which of them refuses is told by the reason.
@@ -114,11 +114,11 @@ impl Verifier {
         head: &TrustedCheckpoint,
         release: &ApprovedRelease,
     ) -> Result<(), Refusal> {
-        let Some(held) = &self.held else {
+        let Some(known) = &self.held else {
             return Ok(());
         };
-        let below = release.release().sequence.0 < held.sequence
-            || release.policy_version() < held.policy_version;
+        let below = release.release().sequence.0 < known.sequence
+            || release.policy_version() < known.policy_version;
         if head.history() == History::Unlinked && below {
             return Err((4, Reason::RolledBack));
         }
@@ -209,11 +209,15 @@ pub(crate) fn first() -> (String, impl Fn(&[u8]) -> Result<String, Reason>) {
     let verifier = Verifier::of(&case, &case);
     let text = text_of(&case, "bundle_text").to_owned();
     let verify = move |bytes: &[u8]| {
-        let verified = verifier.verify(bytes).map_err(|(_, reason)| reason)?;
-        let (head, release) = (verified.head.head(), &verified.release);
+        let found = verifier.verify(bytes).map_err(|(_, reason)| reason)?;
+        let (head, release) = (found.head.head(), &found.release);
         // The age may become unknown, but never another.
         let time = head.time().filter(|time| verifier.now - time != 60);
-        Ok(format!("{:?} {} {time:?} {release:?}", head.size(), head.root()))
+        Ok(format!(
+            "{:?} {} {time:?} {release:?}",
+            head.size(),
+            head.root()
+        ))
     };
     (text, verify)
 }
@@ -224,9 +228,10 @@ fn bundles_are_verified_as_the_spec_says_and_refused_at_the_stated_step() {
     Cases::of("bundle.json").each(&kinds, |cases, case| {
         let base = case["base"].as_str().map_or(case, |name| cases.named(name));
         let text = text_of(base, "bundle_text");
-        let bytes = match case["base"].is_string() {
-            true => edited(case, text),
-            false => text.as_bytes().to_vec(),
+        let bytes = if case["base"].is_string() {
+            edited(case, text)
+        } else {
+            text.as_bytes().to_vec()
         };
         let verifier = Verifier::of(case, base);
         let found = verifier.verify(&bytes);
@@ -236,7 +241,10 @@ fn bundles_are_verified_as_the_spec_says_and_refused_at_the_stated_step() {
             return "good".to_owned();
         }
         // Steps 3 to 7 are not told apart here.
-        assert_eq!(step.map(|step| step.min(3)), case["step"].as_u64().map(|step| step.min(3)));
+        assert_eq!(
+            step.map(|step| step.min(3)),
+            case["step"].as_u64().map(|step| step.min(3))
+        );
         match number_of(case, "step") {
             0 => "container",
             1 => "head",

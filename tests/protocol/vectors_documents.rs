@@ -25,10 +25,15 @@ fn decode(kind: &str, bytes: &[u8], case: &Value) -> Result<Vec<u8>, Reason> {
             Ok(tree.encode())
         }
         "manifest" => {
-            let manifest = Manifest::decode(bytes).map_err(|error| ManifestError::reason(&error))?;
+            let manifest =
+                Manifest::decode(bytes).map_err(|error| ManifestError::reason(&error))?;
             let digest = manifest.artifacts_digest().to_string();
             assert_eq!(Some(&*digest), case["artifacts_digest_hex"].as_str());
-            let set: Vec<_> = manifest.sha256_set().iter().map(ToString::to_string).collect();
+            let set: Vec<_> = manifest
+                .sha256_set()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             assert_eq!(Value::from(set), case["digest_set_hex"]);
             Ok(manifest.encode())
         }

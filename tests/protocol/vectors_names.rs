@@ -60,9 +60,7 @@ fn in_manifest(member: &str, text: &str) -> Result<Vec<u8>, Reason> {
         ("schema", Value::text("cairn.manifest/v1")),
     ]);
     let decoded = Manifest::decode(&manifest.encode());
-    decoded
-        .map(|_| Vec::new())
-        .map_err(|error| error.reason())
+    decoded.map(|_| Vec::new()).map_err(|error| error.reason())
 }
 
 fn form(kind: &str, text: &str) -> Result<Vec<u8>, Reason> {

@@ -32,14 +32,13 @@ fn vkey(case: &Value) {
 
 fn trust(case: &Value) -> Trust {
     let log: VerifierKey = text_of(case, "log_vkey").parse().unwrap();
-    let clock = match case["clock_vkey"].as_str() {
-        Some(text) => text.parse().unwrap(),
+    let clock = if let Some(text) = case["clock_vkey"].as_str() {
+        text.parse().unwrap()
+    } else {
         // A verifier pins some clock key; this one signed nothing.
-        None => {
-            let name = format!("{}/clock", log.name());
-            let key = SecretKey::from_seed(&[7; 32]).unwrap().public_key();
-            VerifierKey::new(&name, SignatureType::Cosignature, key).unwrap()
-        }
+        let name = format!("{}/clock", log.name());
+        let key = SecretKey::from_seed(&[7; 32]).unwrap().public_key();
+        VerifierKey::new(&name, SignatureType::Cosignature, key).unwrap()
     };
     let origin = log.name().parse().unwrap();
     Trust::new(origin, log, clock, LeafHash([0; 32])).unwrap()

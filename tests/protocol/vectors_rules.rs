@@ -148,11 +148,16 @@ fn every_refusal_of_the_rules_has_a_vector() {
     let spec = include_str!("../../proto/SPEC.md");
     let from = spec.find("## 7. Rules").unwrap();
     let to = spec.find("## 8. The map").unwrap();
-    let named = spec[from..to].split('`').filter(|word| word.parse::<Reason>().is_ok());
+    let named = spec[from..to]
+        .split('`')
+        .filter(|word| word.parse::<Reason>().is_ok());
     let vectors = include_str!("../../proto/vectors/rules.json");
     let mut count = 0;
     for code in named {
-        assert!(vectors.contains(&format!("\"reason\":\"{code}\"")), "{code}");
+        assert!(
+            vectors.contains(&format!("\"reason\":\"{code}\"")),
+            "{code}"
+        );
         count += 1;
     }
     assert!(count > 15, "{count}");

@@ -25,7 +25,10 @@ fn width_of(case: &Value) -> u16 {
 
 fn path(case: &Value) {
     let path = text_of(case, "path");
-    let parsed = path.strip_prefix('/').ok_or(TileError).and_then(Tile::parse);
+    let parsed = path
+        .strip_prefix('/')
+        .ok_or(TileError)
+        .and_then(Tile::parse);
     let Some(tile) = judged(case, parsed.map_err(any)) else {
         return;
     };
@@ -71,13 +74,19 @@ fn documents(case: &Value) {
         return;
     };
     let offsets = case["offsets"].as_array().unwrap();
-    let listed: Vec<_> = offsets.iter().map(|value| value.as_u64().unwrap()).collect();
+    let listed: Vec<_> = offsets
+        .iter()
+        .map(|value| value.as_u64().unwrap())
+        .collect();
     let indices: Vec<_> = found.iter().map(|(index, _)| index.0 - 768).collect();
     assert_eq!(indices, listed);
     let mut again = Vec::new();
     for (index, document) in &found {
         let offset = u8::try_from(index.0 - 768).unwrap();
-        again.extend(document_head(offset, u32::try_from(document.len()).unwrap()));
+        again.extend(document_head(
+            offset,
+            u32::try_from(document.len()).unwrap(),
+        ));
         again.extend(document);
     }
     assert_eq!(again, bundle);
@@ -100,7 +109,10 @@ fn hashes(case: &Value) {
     let bytes = tile.hashes(&tree).unwrap();
     let digest = ContentId::of(&bytes).to_string();
     assert_eq!(digest, text_of(case, "tile_blake3_hex"));
-    assert_eq!(split_hashes(&bytes, tile.width).unwrap().len() * 32, bytes.len());
+    assert_eq!(
+        split_hashes(&bytes, tile.width).unwrap().len() * 32,
+        bytes.len()
+    );
 }
 
 #[test]

@@ -2,6 +2,12 @@
 //! binaries; each uses a part.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod audit;
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod prove;
+pub(crate) mod tools;
+
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use cairn_grpc::v1::{self, ledger_client::LedgerClient};
@@ -85,14 +91,18 @@ pub(crate) fn place(data: &Path) -> Place {
 
 /// Makes the ledger of a directory, or opens the one that is there.
 pub(crate) fn ledger(data: &Path) -> Ledger {
-    let place = place(data);
-    if start::exists(data) {
-        return start::open(&place, server_keys(), None).unwrap().0;
+    ledger_at(&place(data))
+}
+
+/// The same, of a place that says more than where the data is.
+pub(crate) fn ledger_at(place: &Place) -> Ledger {
+    if start::exists(&place.data) {
+        return start::open(place, server_keys(), None).unwrap().0;
     }
     let admin = key(ADMIN);
     let keys = server_keys();
     let genesis = start::genesis(&place.origin, &keys, &policy(), [7; 16], &[&admin]).unwrap();
-    start::create(&place, keys, &genesis).unwrap()
+    start::create(place, keys, &genesis).unwrap()
 }
 
 /// A server in this process, stopped when dropped or by `stop`.
@@ -109,8 +119,16 @@ impl Server {
     }
 
     pub(crate) async fn with_access(data: &Path, access: Access) -> Self {
-        let data = data.to_owned();
-        let ledger = tokio::task::spawn_blocking(move || ledger(&data)).await.unwrap();
+        Self::at(place(data), access).await
+    }
+
+    pub(crate) async fn at(place: Place, access: Access) -> Self {
+        let ledger = tokio::task::spawn_blocking(move || ledger_at(&place)).await.unwrap();
+        Self::of(ledger, access).await
+    }
+
+    /// Serves a ledger that is open already.
+    pub(crate) async fn of(ledger: Ledger, access: Access) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -145,8 +163,6 @@ impl Server {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.await.unwrap().unwrap();
         drop(self.ledger);
-        // The sequencer's thread ends once the last connection's handle is gone.
-        tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
@@ -223,13 +239,26 @@ impl Draft {
     pub(crate) fn sign(&self, seeds: &[u8]) -> v1::AppendRequest {
         request(&self.statement().encode(), &self.document, seeds)
     }
+
+    pub(crate) fn sign_by(&self, signer: &dyn Signer) -> v1::AppendRequest {
+        request_by(&self.statement().encode(), &self.document, &[signer])
+    }
 }
 
 /// An append of any payload, signed by the keys of the seeds.
 pub(crate) fn request(payload: &[u8], document: &[u8], seeds: &[u8]) -> v1::AppendRequest {
     let keys: Vec<_> = seeds.iter().map(|seed| key(*seed)).collect();
     let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
-    let envelope = Envelope::sign(payload.to_vec(), &signers).unwrap();
+    request_by(payload, document, &signers)
+}
+
+/// An append of any payload, signed by any keys.
+pub(crate) fn request_by(
+    payload: &[u8],
+    document: &[u8],
+    signers: &[&dyn Signer],
+) -> v1::AppendRequest {
+    let envelope = Envelope::sign(payload.to_vec(), signers).unwrap();
     v1::AppendRequest {
         envelope: envelope.encode().into(),
         document: document.to_vec().into(),

@@ -11,11 +11,7 @@ use std::{
 
 use cairn_proto::tile::Tile;
 
-use crate::{
-    connect::ReadApi,
-    error::HomeError,
-    files,
-};
+use crate::{connect::ReadApi, error::HomeError, files};
 
 /// The copy.
 #[derive(Debug, Clone)]

@@ -224,14 +224,22 @@ fn link(
 ) -> Result<TrustedCheckpoint, AdvanceError> {
     let sizes = (held.head().size(), offered.size());
     let proof = prove_consistency(&found.tree, sizes.0, sizes.1).unwrap_or_default();
-    let proof = if sizes.0 == sizes.1 { Vec::new() } else { proof };
+    let proof = if sizes.0 == sizes.1 {
+        Vec::new()
+    } else {
+        proof
+    };
     match held.advance(offered.clone(), &proof) {
         Err(AdvanceError::Unproven { .. }) => held.recompute(offered.clone(), &found.tree),
         other => other,
     }
 }
 
-fn alarm_fork(job: &Audit<'_>, error: &AdvanceError, found: &mut Outcome) -> Result<(), ClientError> {
+fn alarm_fork(
+    job: &Audit<'_>,
+    error: &AdvanceError,
+    found: &mut Outcome,
+) -> Result<(), ClientError> {
     let AdvanceError::Forked(fork) = error else {
         return Err(ClientError::Unproven {
             held: 0,

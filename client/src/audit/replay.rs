@@ -116,7 +116,10 @@ impl Replay {
     }
 
     /// Judges batches until there are no more.
-    pub(super) fn run(mut self, mut batches: mpsc::Receiver<Batch>) -> Result<Outcome, ClientError> {
+    pub(super) fn run(
+        mut self,
+        mut batches: mpsc::Receiver<Batch>,
+    ) -> Result<Outcome, ClientError> {
         let mut ready: Vec<(LeafHash, Ahead)> = Vec::new();
         while let Some(batch) = batches.blocking_recv() {
             let chain = self.outcome.state.chain().cloned();

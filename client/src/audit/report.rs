@@ -9,11 +9,7 @@ use cairn_proto::{
 use serde::{Serialize, Serializer};
 
 use super::{Audit, replay::Outcome};
-use crate::{
-    ledger::age_of,
-    verdict::Verdict,
-    verify::CheckpointReport,
-};
+use crate::{ledger::age_of, verdict::Verdict, verify::CheckpointReport};
 
 const SCHEMA: &str = "cairn.audit/v1";
 

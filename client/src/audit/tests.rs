@@ -69,7 +69,10 @@ fn grown(releases: usize) -> Log {
     for number in 0..releases {
         let text = format!("replicas: {number}");
         let environment = ["prod/a", "prod/b"][number % 2];
-        log.release(environment, &manifest(&[("web.yaml", &text), ("same", "x")]));
+        log.release(
+            environment,
+            &manifest(&[("web.yaml", &text), ("same", "x")]),
+        );
     }
     log
 }

@@ -127,12 +127,10 @@ impl ReadApi {
         bytes_max: usize,
     ) -> Result<Option<Vec<u8>>, ClientError> {
         match &self.source {
-            Source::Directory(directory) => {
-                match files::read(&directory.join(path), bytes_max) {
-                    Err(HomeError::Damaged { .. }) => Err(ClientError::TooLarge { what: "a GET" }),
-                    other => Ok(other?),
-                }
-            }
+            Source::Directory(directory) => match files::read(&directory.join(path), bytes_max) {
+                Err(HomeError::Damaged { .. }) => Err(ClientError::TooLarge { what: "a GET" }),
+                other => Ok(other?),
+            },
             Source::Server(server) => {
                 let attempt = || server.get(path, bytes_max);
                 attempt.retry(delays()).when(ClientError::may_pass).await

@@ -17,11 +17,7 @@ use cairn_proto::{
 };
 
 use super::Ledger;
-use crate::{
-    error::ClientError,
-    evidence::EvidenceStore,
-    held::Held,
-};
+use crate::{error::ClientError, evidence::EvidenceStore, held::Held};
 
 /// What a ledger says of an environment, proven, and the evidence for it.
 #[derive(Debug, Clone)]

@@ -44,7 +44,10 @@ impl Ledger {
                     self.text(&from, &difference.artifact).await?,
                     self.text(&to, &difference.artifact).await?,
                 );
-                sides.0.zip(sides.1).and_then(|(old, new)| detail(&old, &new))
+                sides
+                    .0
+                    .zip(sides.1)
+                    .and_then(|(old, new)| detail(&old, &new))
             } else {
                 None
             };

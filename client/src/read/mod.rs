@@ -5,6 +5,7 @@
 
 mod content;
 mod diff;
+mod digests;
 mod history;
 mod reference;
 mod restore;
@@ -23,9 +24,10 @@ use cairn_proto::{
     verify::{Current, Recorded, TrustedMap, VerifyError},
 };
 
+pub(crate) use content::Want;
 pub use diff::Diff;
 pub(crate) use diff::manifest_differences;
-pub(crate) use content::Want;
+pub use digests::Found;
 pub(crate) use history::{Chain, Pages};
 pub use history::{Logged, LoggedKind};
 pub use reference::{Reference, ReferenceError};
@@ -62,21 +64,6 @@ pub struct Proven {
     pub root: RootHash,
     /// Seconds since it was cosigned; `None`: unknown.
     pub age: Option<u64>,
-}
-
-/// What a ledger says of a sha256.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The digest asked for.
-    pub sha256: Sha256,
-    /// Its row; `None`: proven that no release ever held it.
-    pub row: Option<DigestRow>,
-    /// The entry that first brought it.
-    pub first: Option<Logged>,
-    /// The entry that last brought or dropped it.
-    pub last: Option<Logged>,
-    /// Size of the log that this was proven under.
-    pub size: TreeSize,
 }
 
 /// How things stand with a ledger.
@@ -215,8 +202,15 @@ impl Ledger {
     }
 
     /// A document that is not the one signed for contradicts the log, and is kept.
-    fn submission(&self, leaf: &LeafEvidence<'_>, looked: &Looked) -> Result<Submission, ClientError> {
-        use cairn_proto::{entry::{EntryError, Leaf}, statement::Subject};
+    fn submission(
+        &self,
+        leaf: &LeafEvidence<'_>,
+        looked: &Looked,
+    ) -> Result<Submission, ClientError> {
+        use cairn_proto::{
+            entry::{EntryError, Leaf},
+            statement::Subject,
+        };
         Submission::decode(leaf.entry, leaf.document).map_err(|error| {
             let foreign = matches!(Leaf::decode(leaf.entry), Ok(Leaf::Entry(entry))
                 if entry.statement().subject != Subject::of(leaf.document));
@@ -262,56 +256,6 @@ impl Ledger {
         Ok(entries)
     }
 
-    /// Where an artifact's sha256 was released first and last, or that it never was.
-    pub async fn find(&self, sha256: &Sha256) -> Result<Found, ClientError> {
-        let held = self.held().load()?;
-        let request = v1::FindDigestRequest {
-            sha256: sha256.as_bytes().to_vec().into(),
-            trusted_checkpoint: Self::note_of(held.as_ref()),
-        };
-        let answer = self.connection().find_digest(request).await?;
-        let consistency = cairn_grpc::hashes(&answer.consistency, "consistency")?;
-        let checkpoint = self
-            .trusted(held.as_ref(), &answer.checkpoint, &consistency)
-            .await?;
-        Self::current(&checkpoint)?;
-        let proof = answer.digest.ok_or(cairn_grpc::FieldError("digest"))?;
-        let inclusion = cairn_grpc::hashes(&proof.map_record_inclusion, "map_record_inclusion")?;
-        let row = TrustedMap::prove(&checkpoint, &proof.map_record, &inclusion)
-            .and_then(|map| map.digest(sha256, &proof.row, &proof.row_proof))
-            .map_err(ClientError::Verify)?;
-        self.remember(held.as_ref(), &checkpoint, None, 0).await?;
-        let (mut first, mut last) = (None, None);
-        if let Some(row) = &row {
-            first = Some(self.entry(row.first, &checkpoint).await?);
-            last = Some(self.entry(row.last, &checkpoint).await?);
-        }
-        Ok(Found {
-            sha256: *sha256,
-            row,
-            first,
-            last,
-            size: checkpoint.head().size(),
-        })
-    }
-
-    /// One entry, proven under a checkpoint that is trusted.
-    async fn entry(
-        &self,
-        index: Index,
-        checkpoint: &TrustedCheckpoint,
-    ) -> Result<Logged, ClientError> {
-        let request = v1::GetEntryRequest {
-            index: index.0,
-            size: checkpoint.head().size().0,
-        };
-        let answer = self.connection().get_entry(request).await?;
-        let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
-        Recorded::prove(checkpoint.head(), &answer.entry, index, &inclusion)
-            .map_err(ClientError::Verify)?;
-        Logged::of(index, &answer.entry)
-    }
-
     /// A document by its digest.
     pub async fn document(&self, id: &DocumentId) -> Result<Vec<u8>, ClientError> {
         let document = self.connection().read_api().document(id).await?;
@@ -331,7 +275,10 @@ impl Ledger {
     /// How things stand, linked to what was seen.
     pub async fn status(&self) -> Result<Status, ClientError> {
         let held = self.held().load()?;
-        let said = self.connection().get_ledger(v1::GetLedgerRequest {}).await?;
+        let said = self
+            .connection()
+            .get_ledger(v1::GetLedgerRequest {})
+            .await?;
         let checkpoint = self
             .trusted_unasked(held.as_ref(), &said.checkpoint)
             .await?;

@@ -125,12 +125,29 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_refused() {
         let wrong = [
-            "", "Shop", "shop#", "shop#0", "shop#+1", "shop#1#2", "shop~", "shop~-1", "shop@",
-            "shop@now", "@2026-11-01T10:00Z", "sha256:ab", "sha512:ab", "shop/", "shop~1@x",
+            "",
+            "Shop",
+            "shop#",
+            "shop#0",
+            "shop#+1",
+            "shop#1#2",
+            "shop~",
+            "shop~-1",
+            "shop@",
+            "shop@now",
+            "@2026-11-01T10:00Z",
+            "sha256:ab",
+            "sha512:ab",
+            "shop/",
+            "shop~1@x",
         ];
         for text in wrong {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
-        assert!(format!("sha256:{}", "AB".repeat(32)).parse::<Reference>().is_err());
+        assert!(
+            format!("sha256:{}", "AB".repeat(32))
+                .parse::<Reference>()
+                .is_err()
+        );
     }
 }

@@ -18,7 +18,10 @@ use cairn_proto::{
     tree::{Tree, TreeBytes},
 };
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode as Bits, OFlags, RawMode, mkdirat, openat, renameat, statat, symlinkat, unlinkat},
+    fs::{
+        AtFlags, CWD, FileType, Mode as Bits, OFlags, RawMode, mkdirat, openat, renameat, statat,
+        symlinkat, unlinkat,
+    },
     io::Errno,
 };
 
@@ -96,7 +99,10 @@ impl Ledger {
         for tree in trees_above(&proven.manifest, name) {
             let inside = match tree.name.as_str() {
                 "." => Some(name.as_str()),
-                tree => name.as_str().strip_prefix(tree).and_then(|rest| rest.strip_prefix('/')),
+                tree => name
+                    .as_str()
+                    .strip_prefix(tree)
+                    .and_then(|rest| rest.strip_prefix('/')),
             };
             let listing = self.fetch(&want(proven, &tree), TREE_BYTES_MAX).await?;
             let (Some(inside), Some(listing)) = (inside, listing) else {
@@ -105,7 +111,10 @@ impl Ledger {
             let listing = Tree::decode(&listing).map_err(|_| ClientError::Lacks {
                 what: format!("a listing of {}", tree.name),
             })?;
-            let entry = listing.entries().iter().find(|entry| entry.name.as_str() == inside);
+            let entry = listing
+                .entries()
+                .iter()
+                .find(|entry| entry.name.as_str() == inside);
             match entry.map(|entry| (entry, entry.bytes)) {
                 Some((entry, TreeBytes::Stored { digests, size })) => {
                     return Ok(Item {
@@ -121,7 +130,10 @@ impl Ledger {
             }
         }
         Err(ClientError::NotFound {
-            what: format!("{name} of {}#{}", proven.release.environment, proven.release.sequence),
+            what: format!(
+                "{name} of {}#{}",
+                proven.release.environment, proven.release.sequence
+            ),
         })
     }
 }
@@ -280,11 +292,8 @@ impl Place {
 
     fn create(&self) -> io::Result<NewFile<'_>> {
         self.replaceable()?;
-        let flags = OFlags::WRONLY
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for number in 0..NAMES_MAX {
             let name = temporary(number);
             match openat(&self.directory, &name, flags, Bits::from_raw_mode(0o600)) {
@@ -336,7 +345,11 @@ fn temporary(number: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, os::unix::fs::{PermissionsExt as _, symlink}};
+    use std::{
+        fs,
+        io::Write as _,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
 
     use super::{Mode, Place};
 
@@ -364,7 +377,10 @@ mod tests {
         let path = inside.path().join("web.yaml");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!(fs::read(&path).unwrap(), b"restored");
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o7777,
+            0o640
+        );
     }
 
     /// Goal: a directory is never replaced, and a failed restore leaves nothing behind.

@@ -155,7 +155,9 @@ impl Ledger {
         let mut chain = Chain::new(self, environment, looked)?;
         while between.len() < BETWEEN_MAX
             && let Some(logged) = chain.next().await?
-            && logged.release().is_some_and(|release| release.sequence > began)
+            && logged
+                .release()
+                .is_some_and(|release| release.sequence > began)
         {
             between.push(logged);
         }
@@ -180,7 +182,9 @@ impl Ledger {
         between: Vec<Logged>,
         progress: &dyn UploadProgress,
     ) -> Result<Option<Outcome>, ClientError> {
-        let sent = self.upload(step.environment, step.contents, progress).await?;
+        let sent = self
+            .upload(step.environment, step.contents, progress)
+            .await?;
         race.upload.contents += sent.contents;
         race.upload.bytes += sent.bytes;
         let entry = self.sign(step, terms, looked)?;
@@ -195,7 +199,12 @@ impl Ledger {
         }
     }
 
-    fn sign(&self, step: &Step<'_>, terms: &Terms<'_>, looked: &Looked) -> Result<Vec<u8>, ClientError> {
+    fn sign(
+        &self,
+        step: &Step<'_>,
+        terms: &Terms<'_>,
+        looked: &Looked,
+    ) -> Result<Vec<u8>, ClientError> {
         let previous = match &looked.current {
             Current::Release(release) => Some(*release.leaf()),
             Current::Absent { .. } => None,
@@ -262,9 +271,8 @@ impl Ledger {
             .trusted(held.as_ref(), &answer.checkpoint, &consistency)
             .await?;
         let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
-        let recorded =
-            Recorded::prove(checkpoint.head(), &entry, Index(answer.index), &inclusion)
-                .map_err(ClientError::Verify)?;
+        let recorded = Recorded::prove(checkpoint.head(), &entry, Index(answer.index), &inclusion)
+            .map_err(ClientError::Verify)?;
         let proof = answer.current.ok_or(cairn_grpc::FieldError("current"))?;
         let map_inclusion =
             cairn_grpc::hashes(&proof.map_record_inclusion, "map_record_inclusion")?;

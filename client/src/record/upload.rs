@@ -95,7 +95,9 @@ impl Ledger {
     ) -> Result<Vec<Missing>, ClientError> {
         let mut missing = Vec::new();
         for some in contents.chunks(IDS_MAX) {
-            let ids = some.iter().map(|content| content.id.as_bytes().to_vec().into());
+            let ids = some
+                .iter()
+                .map(|content| content.id.as_bytes().to_vec().into());
             let request = v1::StatContentRequest {
                 content_ids: ids.collect(),
                 environment: environment.to_string(),
@@ -103,10 +105,10 @@ impl Ledger {
             let answer = self.connection().stat_content(request).await?;
             for lacking in &answer.missing {
                 // Only what was asked for is ever sent, whatever the answer names.
-                let content = some
-                    .iter()
-                    .find(|content| content.id.as_bytes() == lacking.content_id.as_ref());
-                if let Some(content) = content {
+                let position = some.binary_search_by(|content| {
+                    content.id.as_bytes().as_slice().cmp(&lacking.content_id)
+                });
+                if let Some(content) = position.ok().and_then(|at| some.get(at)) {
                     missing.push(Missing {
                         staged: resume_at(content, lacking.staged_bytes),
                         content: content.clone(),
@@ -179,12 +181,17 @@ fn read_all(
         let mut offset = *staged;
         let mut first = true;
         while reader.left() > 0 {
-            let mut part = vec![0; PART_BYTES.min(usize::try_from(reader.left()).unwrap_or(PART_BYTES))];
+            let mut part =
+                vec![0; PART_BYTES.min(usize::try_from(reader.left()).unwrap_or(PART_BYTES))];
             reader
                 .read_exact(&mut part)
                 .map_err(|error| read_error(content, error))?;
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-            let id = if first { content.id.as_bytes().to_vec() } else { Vec::new() };
+            let id = if first {
+                content.id.as_bytes().to_vec()
+            } else {
+                Vec::new()
+            };
             let request = v1::PutContentRequest {
                 content_id: id.into(),
                 offset,

@@ -103,7 +103,9 @@ impl Log {
                 predecessor: None,
             })),
         };
-        let entry = Envelope::sign(genesis.encode(), &[&this.admin]).unwrap().encode();
+        let entry = Envelope::sign(genesis.encode(), &[&this.admin])
+            .unwrap()
+            .encode();
         let submission = Submission::decode(&entry, &document).unwrap();
         let signed = authenticate_genesis(submission).unwrap();
         this.state.apply(&signed).unwrap();
@@ -220,7 +222,9 @@ impl Log {
             subject: Subject::of(&document),
             predicate: Predicate::Release(Box::new(release)),
         };
-        let entry = Envelope::sign(statement.encode(), &[&self.deployer]).unwrap().encode();
+        let entry = Envelope::sign(statement.encode(), &[&self.deployer])
+            .unwrap()
+            .encode();
         let index = self.admit(&entry, document);
         self.releases.entry(environment).or_default().push(index);
         index
@@ -238,7 +242,9 @@ impl Log {
             subject: Subject::of(&document),
             predicate: Predicate::Policy(change),
         };
-        let entry = Envelope::sign(statement.encode(), &[&self.admin]).unwrap().encode();
+        let entry = Envelope::sign(statement.encode(), &[&self.admin])
+            .unwrap()
+            .encode();
         let index = self.admit(&entry, document);
         self.policies.push(index);
         index
@@ -248,7 +254,10 @@ impl Log {
         let submission = Submission::decode(entry, &document).unwrap();
         let chain = self.state.chain().unwrap().clone();
         let signed = chain.authority().authenticate(submission).unwrap();
-        assert!(!matches!(signed.submission().content(), Content::Genesis(..)));
+        assert!(!matches!(
+            signed.submission().content(),
+            Content::Genesis(..)
+        ));
         self.state.apply(&signed).unwrap();
         let index = self.size();
         self.push(entry.to_vec(), Some(document));
@@ -264,7 +273,9 @@ impl Log {
             size: TreeSize(size),
             root,
         };
-        checkpoint.sign(&self.head_key, &self.clock_key, time).unwrap()
+        checkpoint
+            .sign(&self.head_key, &self.clock_key, time)
+            .unwrap()
     }
 
     pub(crate) fn note(&self, time: u64) -> Vec<u8> {

@@ -78,7 +78,11 @@ impl TrustSummary {
                     name: deployer.name.to_string(),
                     keyid: deployer.key.id().to_string(),
                 },
-                actions: deployer.actions.iter().map(|action| action.as_str()).collect(),
+                actions: deployer
+                    .actions
+                    .iter()
+                    .map(|action| action.as_str())
+                    .collect(),
                 environments: deployer
                     .environments
                     .iter()
@@ -114,16 +118,23 @@ pub async fn discover(
     let signed = authenticate_genesis(submission).map_err(verify)?;
     let chain = PolicyChain::begin(&signed).map_err(verify)?;
     let trust = chain.identity().ok_or(cairn_proto::trust::KeysError)?;
-    let told = (said.origin.as_str(), said.log_key.as_str(), said.clock_key.as_str());
+    let told = (
+        said.origin.as_str(),
+        said.log_key.as_str(),
+        said.clock_key.as_str(),
+    );
     let keys = (trust.log_key().to_string(), trust.clock_key().to_string());
     if told != (trust.origin().as_str(), keys.0.as_str(), keys.1.as_str())
         || said.genesis.as_ref() != genesis.as_bytes()
     {
-        return Err(ClientError::Verify(cairn_proto::verify::VerifyError::WrongKeys));
+        return Err(ClientError::Verify(
+            cairn_proto::verify::VerifyError::WrongKeys,
+        ));
     }
     let checkpoint = SignedCheckpoint::parse(&entry.checkpoint)?.authenticate(&trust, now)?;
     let inclusion = cairn_grpc::hashes(&entry.inclusion, "inclusion")?;
-    Recorded::prove(&checkpoint, &entry.entry, Index(0), &inclusion).map_err(ClientError::Verify)?;
+    Recorded::prove(&checkpoint, &entry.entry, Index(0), &inclusion)
+        .map_err(ClientError::Verify)?;
     let (size, policy) = policy_in_force(connection, &trust, now).await?;
     Ok(TrustSummary {
         trust,

@@ -16,10 +16,7 @@ mod superseded;
 mod tests;
 
 use cairn_proto::{
-    limits::TREE_BYTES_MAX,
-    manifest::Manifest,
-    name::Environment,
-    statement::Action,
+    limits::TREE_BYTES_MAX, manifest::Manifest, name::Environment, statement::Action,
     verify::Current,
 };
 

@@ -126,7 +126,10 @@ impl Report {
     }
 
     /// A report of an error that says something of the ledger; any other is given back.
-    pub(super) fn of_error(environment: &Environment, error: ClientError) -> Result<Self, ClientError> {
+    pub(super) fn of_error(
+        environment: &Environment,
+        error: ClientError,
+    ) -> Result<Self, ClientError> {
         let Some(verdict) = error.verdict() else {
             return Err(error);
         };
@@ -233,7 +236,8 @@ impl Report {
         }
         if comparison.measured == 0 {
             self.hold(Verdict::Unverifiable);
-            self.notes.push("nothing that is recorded was measured".to_owned());
+            self.notes
+                .push("nothing that is recorded was measured".to_owned());
         }
         self.differences = comparison.differences;
     }
@@ -317,9 +321,22 @@ mod tests {
         assert_eq!(json["verdict"], "VERIFIED");
         assert_eq!(json["map"], "asserted");
         for member in [
-            "verdicts", "environment", "sequence", "index", "checkpoint", "age", "history",
-            "ignored", "signers", "differences", "files", "images", "notes", "evidence",
-            "changedSince", "acceptedUnmeasured",
+            "verdicts",
+            "environment",
+            "sequence",
+            "index",
+            "checkpoint",
+            "age",
+            "history",
+            "ignored",
+            "signers",
+            "differences",
+            "files",
+            "images",
+            "notes",
+            "evidence",
+            "changedSince",
+            "acceptedUnmeasured",
         ] {
             assert!(json.get(member).is_some(), "{member}");
         }

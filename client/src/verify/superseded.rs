@@ -110,7 +110,11 @@ pub(super) fn tell(report: &mut Report, older: &Proven, current: &Proven) {
         let note = format!("{what} since: {}", printable(&change.artifact));
         report.notes.push(note);
     }
-    if let Some(more) = changes.len().checked_sub(CHANGES_MAX).filter(|more| *more > 0) {
+    if let Some(more) = changes
+        .len()
+        .checked_sub(CHANGES_MAX)
+        .filter(|more| *more > 0)
+    {
         report.notes.push(format!("and {more} more changed since"));
     }
     report.changed_since = changes;

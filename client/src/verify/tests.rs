@@ -59,7 +59,10 @@ impl Case {
     }
 
     fn bundle(&self, size: u64) -> Vec<u8> {
-        self.log.bundle_at("prod/shop", size, TIME).encode().unwrap()
+        self.log
+            .bundle_at("prod/shop", size, TIME)
+            .encode()
+            .unwrap()
     }
 }
 
@@ -242,5 +245,8 @@ fn a_bundle_of_something_else_is_refused() {
     assert_eq!(report.reason.as_deref(), Some("WRONG_ORIGIN"));
     let mut damaged = case.bundle(6);
     damaged[40] ^= 1;
-    assert!(matches!(case.check(&damaged, TIME), Err(ClientError::Bundle(_))));
+    assert!(matches!(
+        case.check(&damaged, TIME),
+        Err(ClientError::Bundle(_))
+    ));
 }

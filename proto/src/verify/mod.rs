@@ -194,9 +194,12 @@ impl IncludedEntry {
             &evidence.inclusion,
             "the entry",
         )?;
-        let submission = Submission::decode(&evidence.entry, &evidence.manifest)?;
-        let Content::Release(release, _) = submission.content() else {
-            return Err(VerifyError::RowMismatch { what: "the kind" });
+        let other_kind = VerifyError::RowMismatch { what: "the kind" };
+        let Leaf::Entry(entry) = Leaf::decode(&evidence.entry)? else {
+            return Err(other_kind);
+        };
+        let Predicate::Release(release) = &entry.statement().predicate else {
+            return Err(other_kind);
         };
         same(release.ledger == *trust.genesis(), "the ledger")?;
         same(release.environment == *environment, "the environment")?;
@@ -204,7 +207,7 @@ impl IncludedEntry {
         same(release.action == row.action, "the action")?;
         Ok(Self {
             index: row.index,
-            submission,
+            submission: entry.with_document(&evidence.manifest)?,
         })
     }
 

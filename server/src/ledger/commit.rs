@@ -9,7 +9,7 @@
 
 use std::{
     sync::{Arc, mpsc as view_queue},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use cairn_proto::{
@@ -19,10 +19,10 @@ use cairn_proto::{
     merkle::Frontier,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Placed, PolicyBytes, Queued, Refusal, Shared,
+    Message, Placed, PolicyBytes, Queued, Refusal, Shared,
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},
@@ -42,6 +42,8 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 const VIEW_LAG_MAX: usize = 1_024;
 /// Rows that the view takes in one atomic batch.
 const VIEW_ROWS_MAX: usize = 16_384;
+/// How long rows may wait for a flush: what a kill makes the next start replay.
+const VIEW_FLUSH_SECONDS: Duration = Duration::from_secs(1);
 
 /// Unix milliseconds by this machine's clock.
 pub(super) fn now_ms() -> u64 {
@@ -93,15 +95,23 @@ impl Committer {
     /// Runs until the last handle is gone; then waits for the view.
     pub(super) fn run(
         mut self,
-        mut queue: mpsc::Receiver<Queued>,
+        mut queue: mpsc::Receiver<Message>,
         view: Arc<View>,
         failed: &watch::Sender<Option<Failure>>,
     ) {
         let (to_view, updates) = view_queue::sync_channel(VIEW_LAG_MAX);
         let shared = self.shared.clone();
         let writer = std::thread::spawn(move || write_view(&view, &updates, &shared));
+        let mut closing = None;
         while let Some(first) = queue.blocking_recv() {
-            let batch = gather(first, &mut queue);
+            let batch = gather(first, &mut queue, &mut closing);
+            if closing.is_some() {
+                // What is queued already is still committed; nothing more gets in.
+                queue.close();
+            }
+            if batch.is_empty() {
+                continue;
+            }
             match self.commit(batch) {
                 Ok(Some(committed)) => {
                     // The writer ends only after this end of the channel is dropped.
@@ -118,6 +128,9 @@ impl Committer {
         }
         drop(to_view);
         let _ = writer.join();
+        if let Some(closed) = closing {
+            let _ = closed.send(());
+        }
     }
 
     fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
@@ -273,13 +286,24 @@ fn weight(candidate: &Candidate) -> usize {
 }
 
 /// Takes what is waiting: the batch is whatever queued during the commit before.
-fn gather(first: Queued, queue: &mut mpsc::Receiver<Queued>) -> Vec<Queued> {
-    let mut bytes = weight(&first.candidate);
-    let mut batch = vec![first];
-    while batch.len() < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX {
-        let Ok(next) = queue.try_recv() else { break };
-        bytes += weight(&next.candidate);
-        batch.push(next);
+fn gather(
+    first: Message,
+    queue: &mut mpsc::Receiver<Message>,
+    closing: &mut Option<oneshot::Sender<()>>,
+) -> Vec<Queued> {
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    let mut next = Some(first);
+    while let Some(message) = next {
+        match message {
+            Message::Close(done) => *closing = Some(done),
+            Message::Append(queued) => {
+                bytes += weight(&queued.candidate);
+                batch.push(*queued);
+            }
+        }
+        let full = batch.len() >= BATCH_ENTRIES_MAX || bytes >= BATCH_BYTES_MAX;
+        next = if full { None } else { queue.try_recv().ok() };
     }
     batch
 }
@@ -303,6 +327,7 @@ pub(super) fn place_documents(position: u64, record: &Record) -> Vec<(DocumentId
 /// Writes committed rows to the view, as many batches at once as are waiting.
 fn write_view(view: &View, updates: &view_queue::Receiver<Committed>, shared: &Shared) {
     let mut damaged = false;
+    let mut flushed = Instant::now();
     while let Ok(mut group) = updates.recv() {
         while group.update.len() < VIEW_ROWS_MAX {
             let Ok(next) = updates.try_recv() else { break };
@@ -314,7 +339,17 @@ fn write_view(view: &View, updates: &view_queue::Receiver<Committed>, shared: &S
         if damaged {
             continue;
         }
-        match view.write(group.update) {
+        let due = flushed.elapsed() >= VIEW_FLUSH_SECONDS;
+        let written = view.write(group.update);
+        let written = if due {
+            written.and_then(|()| view.flush())
+        } else {
+            written
+        };
+        if due {
+            flushed = Instant::now();
+        }
+        match written {
             Ok(()) => shared.documents.forget(&group.documents),
             Err(error) => {
                 tracing::warn!(%error, "the view is not written any more until a restart");

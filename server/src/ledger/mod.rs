@@ -133,6 +133,15 @@ impl Refusal {
     }
 }
 
+/// What the sequencer's thread is told.
+#[derive(Debug)]
+enum Message {
+    /// Sequence this.
+    Append(Box<Queued>),
+    /// End in good order, and say so.
+    Close(oneshot::Sender<()>),
+}
+
 /// A candidate on its way to the sequencer, and who waits for it.
 #[derive(Debug)]
 struct Queued {
@@ -202,7 +211,7 @@ fn writing<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Queued>,
+    queue: mpsc::Sender<Message>,
     failed: watch::Receiver<Option<Failure>>,
 }
 
@@ -247,16 +256,28 @@ impl Ledger {
         }
     }
 
+    /// Ends the sequencer: what is queued is committed, the view is written and flushed, and
+    /// every later append is refused. The data directory stays locked while handles exist.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(done)).await.is_ok() {
+            // An error means that the thread is gone already.
+            let _ = closed.await;
+        }
+    }
+
     async fn enqueue(&self, candidate: Candidate) -> Result<Placed, Refusal> {
         if self.shared.is_halted() {
             return Err(Refusal::NotSigning);
         }
         let (answer, placed) = oneshot::channel();
-        let queued = Queued { candidate, answer };
-        self.queue.try_send(queued).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
-        })?;
+        let queued = Box::new(Queued { candidate, answer });
+        self.queue
+            .try_send(Message::Append(queued))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
+            })?;
         placed.await.map_err(|_| Refusal::ShuttingDown)?
     }
 }
