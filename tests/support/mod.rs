@@ -158,11 +158,36 @@ impl Server {
         LedgerClient::new(channel).max_decoding_message_size(64 << 20)
     }
 
+    /// Waits for the end that a fault of the store brings about, and says what it was.
+    pub(crate) async fn failure(self) -> ServeError {
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
+        ended.unwrap().unwrap().unwrap_err()
+    }
+
+    /// Stops and leaves the data directory to whoever comes to delete it.
+    pub(crate) async fn abandon(mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        let _ = self.task.await.unwrap();
+    }
+
     /// Stops and waits until the data directory is free again.
     pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.await.unwrap().unwrap();
         drop(self.ledger);
+    }
+}
+
+/// Copies a directory with everything below it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -156,23 +156,28 @@ async fn bundle(
         kind: TileKind::Documents,
         ..tile
     };
-    let mut entries = kept(mirror, &tile).await?;
-    if entries.is_none() {
-        entries = Some(source.tile(&tile).await?);
-        keep(mirror, &tile, entries.as_deref())?;
+    if let Some(entries) = kept(mirror, &tile).await?
+        && let Some(documents) = kept(mirror, &beside).await?
+        && let Some(bundle) = decoded(tile, entries, documents).await
+    {
+        return Ok(bundle);
     }
-    let mut documents = kept(mirror, &beside).await?;
-    if documents.is_none() {
-        documents = source.documents(&beside).await?;
-        keep(mirror, &beside, documents.as_deref())?;
+    let entries = source.tile(&tile).await?;
+    keep(mirror, &tile, &entries)?;
+    let documents = source.documents(&beside).await?;
+    if let Some(documents) = &documents {
+        keep(mirror, &beside, documents)?;
     }
-    let (entries, documents) = (entries.unwrap_or_default(), documents.unwrap_or_default());
-    let decode = move || decode(&tile, &entries, &documents);
-    let malformed = || ClientError::Lacks {
+    let bundle = decoded(tile, entries, documents.unwrap_or_default()).await;
+    bundle.ok_or_else(|| ClientError::Lacks {
         what: tile.to_string(),
-    };
-    let decoded = tokio::task::spawn_blocking(decode).await;
-    decoded.ok().flatten().ok_or_else(malformed)
+    })
+}
+
+/// Decodes on a thread of its own.
+async fn decoded(tile: Tile, entries: Vec<u8>, documents: Vec<u8>) -> Option<Bundle> {
+    let decode = move || decode(&tile, &entries, &documents);
+    tokio::task::spawn_blocking(decode).await.ok().flatten()
 }
 
 /// Only whole tiles never change, so only they are read from the copy.
@@ -190,11 +195,11 @@ async fn kept(mirror: Option<&Mirror>, tile: &Tile) -> Result<Option<Vec<u8>>, C
     }
 }
 
-fn keep(mirror: Option<&Mirror>, tile: &Tile, bytes: Option<&[u8]>) -> Result<(), ClientError> {
-    if let (Some(mirror), Some(bytes)) = (mirror, bytes) {
-        mirror.keep_tile(tile, bytes)?;
+fn keep(mirror: Option<&Mirror>, tile: &Tile, bytes: &[u8]) -> Result<(), ClientError> {
+    match mirror {
+        Some(mirror) => Ok(mirror.keep_tile(tile, bytes)?),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn decode(tile: &Tile, entries: &[u8], documents: &[u8]) -> Option<Bundle> {

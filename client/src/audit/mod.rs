@@ -94,9 +94,14 @@ pub async fn audit(job: &Audit<'_>) -> Result<Report, ClientError> {
         not_behind(held, &checkpoint)?;
     }
     let mut outcome = run(job, &checkpoint, job.mirror.as_deref()).await;
-    let doubtful = outcome
-        .as_ref()
-        .map_or(true, |found| !found.alarms.is_empty());
+    let doubtful = match &outcome {
+        Ok(found) => !found.alarms.is_empty(),
+        // What a copy can be the cause of; a broken connection is not among it.
+        Err(error) => matches!(
+            error,
+            ClientError::Verify(_) | ClientError::WrongGenesis { .. }
+        ),
+    };
     if let Some(mirror) = &job.mirror
         && doubtful
         && Mirror::discard(mirror)?

@@ -257,6 +257,10 @@ fn a_copy_is_read_again_and_a_damaged_one_is_replaced() {
     fs::write(&kept, &bytes).unwrap();
     assert!(case.run(&log, Some(&mirror)).unwrap().ok);
     assert_ne!(fs::read(&kept).unwrap(), bytes);
+    let last = format!("tile/entries/001.p/{}", log.size() - 256);
+    fs::remove_file(case.path("served").join(&last)).unwrap();
+    assert!(case.run(&log, Some(&mirror)).is_err());
+    assert!(kept.exists());
     fs::remove_dir_all(case.path("served")).unwrap();
     fs::rename(&mirror, case.path("served")).unwrap();
     assert!(case.run(&log, None).unwrap().ok);

@@ -12,16 +12,14 @@ mod restore;
 
 use cairn_grpc::v1;
 use cairn_proto::{
-    checkpoint::TrustedCheckpoint,
     entry::{Content, Submission},
-    hash::{DocumentId, Index, LeafHash, RootHash, Sequence, Sha256, TreeSize},
+    hash::{DocumentId, Index, LeafHash, RootHash, Sequence, TreeSize},
     limits::MANIFEST_BYTES_MAX,
     manifest::Manifest,
     name::Environment,
-    row::DigestRow,
     rules::PolicyChain,
     statement::Release,
-    verify::{Current, Recorded, TrustedMap, VerifyError},
+    verify::{Current, VerifyError},
 };
 
 pub(crate) use content::Want;

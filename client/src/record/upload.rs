@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use cairn_grpc::v1;
-use cairn_proto::name::Environment;
+use cairn_proto::{name::Environment, reason::Reason};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -82,7 +82,7 @@ impl Ledger {
                     sent.bytes += bytes;
                     return Ok(sent);
                 }
-                Err(error) if error.may_pass() && tries < TRIES => tries += 1,
+                Err(error) if may_continue(&error) && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -162,6 +162,12 @@ impl Ledger {
             Err(_) => Err(self.connection().unreachable("the upload was abandoned")),
         }
     }
+}
+
+/// Whether another look at what the server keeps, and another try, may help: it did not
+/// answer, or somebody else sends the same content.
+fn may_continue(error: &ClientError) -> bool {
+    error.may_pass() || error.reason() == Some(Reason::ContentOffset)
 }
 
 /// Where to continue; from the start if the server claims to keep all of it and still

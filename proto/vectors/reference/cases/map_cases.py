@@ -164,6 +164,11 @@ def wrong_side():
     title = "refused: absence, the tested bit of the leaf reached differs"
     yield proof_case(title, small.root(), asked, None, proof, False)
     yield proof_case("presence in the same map", small.root(), one, row(1), proof)
+    forged = trie.inner_node(0, trie.leaf_node(two, row(2)), trie.leaf_node(one, row(1)))
+    proof = encode_proof([b"\x00" + trie.leaf_node(one, row(1))], b"\x01" + two + row(2))
+    asked = b"\x40" + bytes(31)
+    title = "refused: a leaf on the wrong side, though the hashes fold up"
+    yield proof_case(title, forged, asked, None, proof, False)
     empty = encode_proof([], b"\x00")
     yield proof_case("refused: presence in an empty map", trie.EMPTY, one, row(1), empty, False)
     steps = [b"\x00" + bytes(32)]

@@ -1,0 +1,13 @@
+//! The program as its users meet it: real processes, real sockets, real files.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod inputs;
+mod layout;
+mod offline;
+mod production;
+mod read;
+mod stage;
+mod transcript;
+mod trust;
+mod verdicts;

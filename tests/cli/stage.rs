@@ -1,0 +1,254 @@
+//! A folder with a home directory of its own, the program run in it, and a ledger that is
+//! killed when the test ends.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder in which commands are run.
+pub(crate) struct Stage {
+    folder: TempDir,
+    home: PathBuf,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        Self { folder, home }
+    }
+
+    /// One with a ledger.
+    pub(crate) fn with_ledger() -> (Self, Ledger) {
+        let stage = Self::new();
+        let ledger = stage.dev();
+        (stage, ledger)
+    }
+
+    /// One with a ledger and a release of two files.
+    pub(crate) fn with_release() -> (Self, Ledger) {
+        let (stage, ledger) = Self::with_ledger();
+        stage.write("app/web.yaml", "spec:\n  replicas: 3\n");
+        stage.write("app/conf/site.txt", "hello\n");
+        stage.run("record prod/shop app").exits(0);
+        (stage, ledger)
+    }
+
+    /// The same program, for somebody else: with another home directory.
+    pub(crate) fn command_of(&self, home: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+        command
+            .current_dir(self.folder.path())
+            .env("CAIRN_HOME", self.path(home))
+            .env_remove("CAIRN_CONTEXT")
+            .env_remove("CAIRN_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        self.command_of("home")
+    }
+
+    /// Runs a command line without quotes.
+    pub(crate) fn run(&self, line: &str) -> Ran {
+        self.run_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub(crate) fn run_words(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command().args(words), &words.join(" "))
+    }
+
+    /// Runs a command line with something on standard input.
+    pub(crate) fn feed(&self, line: &str, input: &[u8]) -> Ran {
+        let mut command = self.command();
+        command.args(line.split_whitespace()).stdin(Stdio::piped());
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        Ran::ended(&child.wait_with_output().unwrap(), line)
+    }
+
+    pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.text(path);
+        assert!(text.contains(from), "{path} has {from}");
+        self.write(path, text.replacen(from, to, 1));
+    }
+
+    /// Starts `cairn dev` here.
+    pub(crate) fn dev(&self) -> Ledger {
+        self.dev_in("data")
+    }
+
+    pub(crate) fn dev_in(&self, data: &str) -> Ledger {
+        let mut command = self.command();
+        command.args(["dev", "--data", data, "--listen", "127.0.0.1:0"]);
+        Ledger::start(&mut command)
+    }
+
+    /// Entries of the ledger in use.
+    pub(crate) fn size(&self) -> u64 {
+        let status = self.run("status --output json").json("cairn.status/v1");
+        status["size"].as_u64().unwrap()
+    }
+
+    /// Copies a directory, for a server that is later set back.
+    pub(crate) fn copy(&self, from: &str, to: &str) {
+        let mut folders = vec![PathBuf::new()];
+        while let Some(below) = folders.pop() {
+            fs::create_dir_all(self.path(to).join(&below)).unwrap();
+            for entry in fs::read_dir(self.path(from).join(&below)).unwrap() {
+                let entry = entry.unwrap();
+                let below = below.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(below);
+                } else {
+                    fs::copy(entry.path(), self.path(to).join(below)).unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// How a command ended.
+pub(crate) struct Ran {
+    pub(crate) line: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    pub(crate) fn of(command: &mut Command, line: &str) -> Self {
+        Self::ended(&command.output().unwrap(), line)
+    }
+
+    fn ended(output: &std::process::Output, line: &str) -> Self {
+        Self {
+            line: line.to_owned(),
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout.clone()).unwrap(),
+            err: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    /// Insists on an exit code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "cairn {}\nout: {}\nerr: {}",
+            self.line,
+            self.out,
+            self.err
+        );
+        self
+    }
+
+    /// Insists that the result, or the error, holds a text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        let said = self.out.contains(text) || self.err.contains(text);
+        assert!(said, "cairn {}: no {text:?}\nout: {}\nerr: {}", self.line, self.out, self.err);
+        self
+    }
+
+    /// Insists on an error with a code, and on the advice that goes with every error.
+    #[track_caller]
+    pub(crate) fn refuses(self, exit: i32, code: &str) -> Self {
+        let ran = self.exits(exit).says(&format!("[{code}]")).says("  fix       ");
+        assert_eq!(ran.err.matches("error: ").count(), 1, "said once: {}", ran.err);
+        ran
+    }
+
+    /// The one JSON document on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self, schema: &str) -> Value {
+        let wrong = |error| panic!("cairn {}: {error}\nout: {}\nerr: {}", self.line, self.out, self.err);
+        let value: Value = serde_json::from_str(&self.out).unwrap_or_else(wrong);
+        assert_eq!(value["schema"], schema, "cairn {}", self.line);
+        value
+    }
+}
+
+/// A server in the background, killed by its id when dropped.
+pub(crate) struct Ledger {
+    child: Child,
+    /// Read from for as long as the server lives: it must not meet a broken pipe.
+    lines: BufReader<ChildStdout>,
+    pub(crate) url: String,
+}
+
+impl Ledger {
+    /// Starts a server and waits until it says where it answers.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if lines.read_line(&mut line).unwrap() == 0 {
+                let output = child.wait_with_output().unwrap();
+                panic!("it ended: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            let mut words = line.split_whitespace();
+            if words.next() == Some("Ledger") {
+                let url = words.next().unwrap().to_owned();
+                return Self { child, lines, url };
+            }
+        }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Stops it.
+    pub(crate) fn stop(self) {}
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // Nothing to do if it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a test of something slow is to run; says so if not.
+pub(crate) fn is_long_run(what: &str) -> bool {
+    let long = std::env::var_os("CAIRN_LONG").is_some();
+    if !long {
+        eprintln!("SKIPPED {what}: set CAIRN_LONG=1 to run it");
+    }
+    long
+}
