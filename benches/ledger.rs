@@ -123,8 +123,15 @@ async fn streamed(server: &Server, round: &[v1::AppendRequest]) -> f64 {
         .collect();
     let total = requests.len();
     let start = Instant::now();
-    let answers = client.append_stream(tokio_stream::iter(requests)).await.unwrap();
-    let done = answers.into_inner().map(|answer| answer.unwrap()).count().await;
+    let answers = client
+        .append_stream(tokio_stream::iter(requests))
+        .await
+        .unwrap();
+    let done = answers
+        .into_inner()
+        .map(|answer| answer.unwrap())
+        .count()
+        .await;
     assert_eq!(done, total);
     done as f64 / start.elapsed().as_secs_f64()
 }
@@ -187,28 +194,52 @@ async fn run() {
         rates[rates.len() / 2]
     };
     let [unary, streamed] = &mut rates;
-    table.push(Line { name: "unary append, 64 in flight", rate: median(unary), ceiling: Some(ceiling) });
-    table.push(Line { name: "streamed append", rate: median(streamed), ceiling: Some(ceiling) });
+    table.push(Line {
+        name: "unary append, 64 in flight",
+        rate: median(unary),
+        ceiling: Some(ceiling),
+    });
+    table.push(Line {
+        name: "streamed append",
+        rate: median(streamed),
+        ceiling: Some(ceiling),
+    });
     let (p50, p99) = latency(&server, &rounds[ROUNDS - 1][..300]).await;
-    table.push(Line { name: "lookup with all proofs, 64 in flight", rate: lookups(&server).await, ceiling: None });
+    table.push(Line {
+        name: "lookup with all proofs, 64 in flight",
+        rate: lookups(&server).await,
+        ceiling: None,
+    });
     server.stop().await;
     report(&table, p50, p99);
 }
 
 fn report(table: &[Line], p50: f64, p99: f64) {
-    println!("\n{:<44} {:>10} {:>10} {:>6}", "", "per second", "ceiling", "ratio");
+    println!(
+        "\n{:<44} {:>10} {:>10} {:>6}",
+        "", "per second", "ceiling", "ratio"
+    );
     let mut json = Vec::new();
     for row in table {
         let (ceiling, ratio) = match row.ceiling {
-            Some(ceiling) => (format!("{ceiling:.0}"), format!("{:.2}", row.rate / ceiling)),
+            Some(ceiling) => (
+                format!("{ceiling:.0}"),
+                format!("{:.2}", row.rate / ceiling),
+            ),
             None => ("-".into(), "-".into()),
         };
-        println!("{:<44} {:>10.0} {ceiling:>10} {ratio:>6}", row.name, row.rate);
+        println!(
+            "{:<44} {:>10.0} {ceiling:>10} {ratio:>6}",
+            row.name, row.rate
+        );
         json.push(serde_json::json!({
             "name": row.name, "perSecond": row.rate, "ceiling": row.ceiling,
         }));
     }
-    println!("{:<44} p50 {p50:.2} ms, p99 {p99:.2} ms", "append, one at a time");
+    println!(
+        "{:<44} p50 {p50:.2} ms, p99 {p99:.2} ms",
+        "append, one at a time"
+    );
     let json = serde_json::json!({"rows": json, "appendMs": {"p50": p50, "p99": p99}});
     let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
     std::fs::create_dir_all(target).unwrap();

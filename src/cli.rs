@@ -14,7 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Records what an environment is made of, and proves later that what runs is a recorded,
 /// never altered, current entry, signed by whom the policy allows.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "cairn",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -183,7 +188,10 @@ pub(crate) struct Words {
 }
 
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person types")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that a person types"
+)]
 pub(crate) struct Record {
     /// The environment, such as `prod/eu-1/shop`.
     pub(crate) environment: Environment,

@@ -98,7 +98,9 @@ fn exit_of(reason: Reason) -> u8 {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let mend = error.reason().map_or("See what the server says.", Reason::mend);
+        let mend = error
+            .reason()
+            .map_or("See what the server says.", Reason::mend);
         Self {
             exit: error.exit_code(),
             code: error.code().to_owned(),

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         .with_target(false)
         .init();
     let format = cli.global.output;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return Failure::usage(format!("no threads: {error}")).report(format),

@@ -58,7 +58,6 @@ impl Output {
             print(&serde_json::to_string(document).unwrap_or_default());
         }
     }
-
 }
 
 /// A count with its noun: `1 file`, `14 files`.

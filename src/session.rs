@@ -14,7 +14,11 @@ use cairn_client::{
 use cairn_proto::{key::Signer, reason::Reason};
 use zeroize::Zeroizing;
 
-use crate::{cli::Global, failure::Failure, output::{Output, complain}};
+use crate::{
+    cli::Global,
+    failure::Failure,
+    output::{Output, complain},
+};
 
 /// One run of the program.
 pub(crate) struct Session {

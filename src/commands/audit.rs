@@ -29,7 +29,11 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
     if args.fresh {
         match fs::remove_dir_all(&mirror) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(ClientError::File { path: mirror, error }.into());
+                return Err(ClientError::File {
+                    path: mirror,
+                    error,
+                }
+                .into());
             }
             _ => {}
         }
@@ -62,7 +66,10 @@ fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
     let sound = report.envelopes + report.map_records;
     output.fact(
         "Entries",
-        format_args!("{sound} of {} hashed, signed and allowed", report.checkpoint.size),
+        format_args!(
+            "{sound} of {} hashed, signed and allowed",
+            report.checkpoint.size
+        ),
     );
     let history = match (report.history, held) {
         (Some("linked"), Some(held)) => {

@@ -42,8 +42,11 @@ struct Keys {
 /// `cairn dev`.
 pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failure> {
     if !args.listen.ip().is_loopback() {
-        return Err(Failure::usage("dev lets everyone in, so it listens on loopback only")
-            .mended_by("Use an address such as 127.0.0.1:7443, or `cairn init` and `cairn serve`."));
+        return Err(
+            Failure::usage("dev lets everyone in, so it listens on loopback only").mended_by(
+                "Use an address such as 127.0.0.1:7443, or `cairn init` and `cairn serve`.",
+            ),
+        );
     }
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         Failure::usage(format!("cannot listen on {}: {error}", args.listen))
@@ -98,9 +101,16 @@ fn keys_in(data: &Path) -> Result<Keys, Failure> {
         }
     }
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(directory).map_err(|error| {
-        Failure::new(Reason::PathUnreadable, format!("{}: {error}", directory.display()))
-    })?;
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| {
+            Failure::new(
+                Reason::PathUnreadable,
+                format!("{}: {error}", directory.display()),
+            )
+        })?;
     let directory = directory.canonicalize().map_err(Failure::usage)?;
     let load = |name: &str| -> Result<(SecretKey, PathBuf), Failure> {
         let file = directory.join(name);

@@ -30,9 +30,15 @@ pub(crate) async fn export(session: &Session, args: &cli::Export) -> Result<u8, 
     let file = printable_bytes(args.file.as_os_str().as_encoded_bytes());
     output.fact(
         "Exported",
-        format_args!("{} as of checkpoint {} to {file}", exported.release, exported.size),
+        format_args!(
+            "{} as of checkpoint {} to {file}",
+            exported.release, exported.size
+        ),
     );
-    output.fact("Next", format_args!("cairn verify --bundle {file} --offline PATH"));
+    output.fact(
+        "Next",
+        format_args!("cairn verify --bundle {file} --offline PATH"),
+    );
     Ok(0)
 }
 

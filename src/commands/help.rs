@@ -40,7 +40,10 @@ pub(crate) fn help(args: &cli::Help) -> Result<u8, Failure> {
     }
     let mut command = &mut root;
     for word in &args.topic {
-        let names: Vec<_> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
+        let names: Vec<_> = command
+            .get_subcommands()
+            .map(|it| it.get_name().to_owned())
+            .collect();
         let at_root = word == first;
         command = command
             .find_subcommand_mut(word)
@@ -56,7 +59,12 @@ fn unknown(word: &str, commands: &[String], codes_too: bool) -> Failure {
     let codes: Vec<_> = codes.filter(|_| codes_too).collect();
     let known = commands.iter().map(String::as_str).chain(codes);
     let close = known
-        .map(|name| (distance(&name.to_ascii_lowercase(), &word.to_ascii_lowercase()), name))
+        .map(|name| {
+            (
+                distance(&name.to_ascii_lowercase(), &word.to_ascii_lowercase()),
+                name,
+            )
+        })
         .filter(|(letters, name)| *letters <= TYPOS_MAX.min(name.len() / 2))
         .min();
     let fix = match close {
@@ -86,9 +94,8 @@ fn distance(left: &str, right: &str) -> usize {
 }
 
 fn verdict_of(text: &str) -> Option<Verdict> {
-    let named = |verdict: &&Verdict| {
-        verdict.as_str() == text || verdict.exit_code().to_string() == text
-    };
+    let named =
+        |verdict: &&Verdict| verdict.as_str() == text || verdict.exit_code().to_string() == text;
     Verdict::PRECEDENCE.iter().find(named).copied()
 }
 
@@ -104,7 +111,10 @@ fn print_verdict(verdict: Verdict) {
         Verdict::Unverifiable => "Something could not be measured; it never counts as a match.",
         _ => "Nothing was proven either way.",
     };
-    print(format!("{verdict}\n  {meaning}\n  Exit code  {}", verdict.exit_code()));
+    print(format!(
+        "{verdict}\n  {meaning}\n  Exit code  {}",
+        verdict.exit_code()
+    ));
 }
 
 fn print_reason(reason: Reason) {
@@ -129,7 +139,10 @@ fn exits(reason: Reason) -> String {
     let told = told.exit_code();
     let judged = judged(reason);
     let proven = judged.map(|verdict| {
-        format!(", or {} ({verdict}) where a proof shows it", verdict.exit_code())
+        format!(
+            ", or {} ({verdict}) where a proof shows it",
+            verdict.exit_code()
+        )
     });
     // Exit code 1 is what is said of everything that has none of its own.
     format!("{}{}", own.max(told), proven.unwrap_or_default())
@@ -170,6 +183,9 @@ pub(crate) fn manual(directory: &Path) -> Result<u8, Failure> {
         let path = directory.to_owned();
         Failure::from(ClientError::File { path, error })
     })?;
-    print(format!("  Wrote     the manual pages to {}", directory.display()));
+    print(format!(
+        "  Wrote     the manual pages to {}",
+        directory.display()
+    ));
     Ok(0)
 }

@@ -92,7 +92,9 @@ fn admins(session: &Session, words: &[String]) -> Result<Vec<Admin>, Failure> {
         .map(|word| {
             let wrong = || Failure::usage(format!("--admin {word}: not NAME=KEY"));
             let (name, key) = word.split_once('=').ok_or_else(wrong)?;
-            let name = name.parse().map_err(|error| Failure::usage(format!("{word}: {error}")))?;
+            let name = name
+                .parse()
+                .map_err(|error| Failure::usage(format!("{word}: {error}")))?;
             Ok((name, session.signer(key)?))
         })
         .collect::<Result<Vec<Admin>, Failure>>()?;
@@ -128,7 +130,10 @@ fn deployer(word: &str) -> Result<Deployer, Failure> {
     let wrong = || Failure::usage(format!("--deployer {word}: not NAME=PUBLIC:PATTERN"));
     let (name, rest) = word.split_once('=').ok_or_else(wrong)?;
     let (key, patterns) = rest.rsplit_once(':').ok_or_else(wrong)?;
-    let bytes = STANDARD.decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = STANDARD
+        .decode(key)
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let key = PublicKey::parse(&bytes.ok_or_else(wrong)?)
         .map_err(|error| Failure::new(Reason::KeyWeak, error))?;
     let mut environments = patterns
@@ -146,7 +151,10 @@ fn deployer(word: &str) -> Result<Deployer, Failure> {
 
 fn rules(args: &cli::Init) -> Result<Vec<Rule>, Failure> {
     let mut rules: BTreeMap<Pattern, Rule> = BTreeMap::new();
-    let numbers = [("approvals", &args.approvals), ("max-staleness", &args.max_staleness)];
+    let numbers = [
+        ("approvals", &args.approvals),
+        ("max-staleness", &args.max_staleness),
+    ];
     for (flag, words) in numbers {
         for word in words {
             let wrong = || Failure::usage(format!("--{flag} {word}: not PATTERN=NUMBER"));
@@ -168,12 +176,21 @@ fn rules(args: &cli::Init) -> Result<Vec<Rule>, Failure> {
 
 fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     let path = path.to_owned();
-    move |error| Failure::new(Reason::PathUnreadable, format!("{}: {error}", path.display()))
+    move |error| {
+        Failure::new(
+            Reason::PathUnreadable,
+            format!("{}: {error}", path.display()),
+        )
+    }
 }
 
 fn make_directory(path: &Path) -> Result<(), Failure> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path).map_err(unwritable(path))
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(unwritable(path))
 }
 
 fn new_key(path: &Path) -> Result<PathBuf, Failure> {
@@ -186,9 +203,16 @@ fn new_key(path: &Path) -> Result<PathBuf, Failure> {
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
     let mut file = file.map_err(unwritable(path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unwritable(path))
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(unwritable(path))
 }
 
 fn configuration(

@@ -37,11 +37,8 @@ pub(crate) async fn log(session: &Session, args: &cli::Log) -> Result<u8, Failur
         "entries": entries.iter().map(logged_json).collect::<Vec<_>>(),
     }));
     columns(output, &entries.iter().map(logged_row).collect::<Vec<_>>());
-    if let (Some(environment), true, true) = (
-        &args.environment,
-        entries.is_empty(),
-        args.limit > 0,
-    ) {
+    if let (Some(environment), true, true) = (&args.environment, entries.is_empty(), args.limit > 0)
+    {
         complain(format!("nothing was ever released to {environment}"));
     }
     Ok(0)
@@ -76,18 +73,38 @@ fn logged_row(logged: &Logged) -> [String; 5] {
         format!("key {}", keys.join(", "))
     };
     match &logged.kind {
-        LoggedKind::Genesis => [index, "genesis".to_owned(), String::new(), keys, String::new()],
+        LoggedKind::Genesis => [
+            index,
+            "genesis".to_owned(),
+            String::new(),
+            keys,
+            String::new(),
+        ],
         LoggedKind::Policy(version) => {
             let what = format!("policy {version}");
             [index, what, String::new(), keys, String::new()]
         }
         LoggedKind::MapRecord(record) => {
             let covers = usize::try_from(record.covers).unwrap_or(usize::MAX);
-            let what = format!("sums up {}", count(covers, "entry").replace("entrys", "entries"));
-            [index, "map".to_owned(), millis_text(record.time), String::new(), what]
+            let what = format!(
+                "sums up {}",
+                count(covers, "entry").replace("entrys", "entries")
+            );
+            [
+                index,
+                "map".to_owned(),
+                millis_text(record.time),
+                String::new(),
+                what,
+            ]
         }
         LoggedKind::Release(release) => {
-            let what = format!("{}#{}  {}", release.environment, release.sequence, act(release));
+            let what = format!(
+                "{}#{}  {}",
+                release.environment,
+                release.sequence,
+                act(release)
+            );
             let reason = release.reason.as_deref().unwrap_or_default();
             let reason = shortened(reason, REASON_CHARS_MAX);
             [index, what, release.created_at.to_string(), keys, reason]
@@ -206,9 +223,8 @@ fn side_json(proven: &Proven) -> Value {
 }
 
 fn diff_text(output: Output, diff: &Diff) {
-    let name = |proven: &Proven| {
-        format!("{}#{}", proven.release.environment, proven.release.sequence)
-    };
+    let name =
+        |proven: &Proven| format!("{}#{}", proven.release.environment, proven.release.sequence);
     let differences = match diff.differences.len() {
         0 => "no differences".to_owned(),
         number => count(number, "difference"),
@@ -217,7 +233,14 @@ fn diff_text(output: Output, diff: &Diff) {
         "Diff",
         format_args!("{} to {}  {differences}", name(&diff.from), name(&diff.to)),
     );
-    columns(output, &diff.differences.iter().map(difference_row).collect::<Vec<_>>());
+    columns(
+        output,
+        &diff
+            .differences
+            .iter()
+            .map(difference_row)
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn difference_row(difference: &Difference) -> [String; 4] {
@@ -245,7 +268,9 @@ fn difference_row(difference: &Difference) -> [String; 4] {
 /// `cairn restore REF NAME --to DIR`
 pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
-    let restored = ledger.restore(&args.reference, &args.name, &args.to).await?;
+    let restored = ledger
+        .restore(&args.reference, &args.name, &args.to)
+        .await?;
     let path = printable(&restored.path.to_string_lossy());
     session.output.json(&json!({
         "schema": "cairn.restore/v1",

@@ -39,7 +39,10 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     if !capture.withheld.is_empty() {
         let names = capture.withheld.iter().map(ToString::to_string);
         let names = names.take(8).collect::<Vec<_>>().join(", ");
-        complain(format!("  withheld  {} ({names})", count(capture.withheld.len(), "file")));
+        complain(format!(
+            "  withheld  {} ({names})",
+            count(capture.withheld.len(), "file")
+        ));
     }
     let terms = terms(&args.words, &signers, args.again)?;
     let outcome = ledger
@@ -49,7 +52,11 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     let outcome = outcome?;
     let read = match capture.images {
         0 => count(capture.files, "file"),
-        images => format!("{}, {}", count(capture.files, "file"), count(images, "image")),
+        images => format!(
+            "{}, {}",
+            count(capture.files, "file"),
+            count(images, "image")
+        ),
     };
     output.fact("Read", read);
     let paths = args.paths.iter().map(|path| path.to_string_lossy());
@@ -64,7 +71,9 @@ pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
     let terms = terms(&args.words, &signers, false)?;
-    let outcome = ledger.rollback(&args.environment, &args.reference, &terms).await?;
+    let outcome = ledger
+        .rollback(&args.environment, &args.reference, &terms)
+        .await?;
     tell(session, &ledger, &outcome, None).await?;
     Ok(0)
 }
@@ -85,7 +94,9 @@ fn terms<'a>(
     again: bool,
 ) -> Result<Terms<'a>, Failure> {
     let annotations = words.annotations.iter().map(|text| {
-        let pair = text.split_once('=').filter(|(name, _)| is_annotation_name(name));
+        let pair = text
+            .split_once('=')
+            .filter(|(name, _)| is_annotation_name(name));
         let pair = pair.map(|(name, text)| (name.to_owned(), text.to_owned()));
         pair.ok_or_else(|| Failure::usage(format!("--annotate {text}: not NAME=TEXT")))
     });
@@ -106,8 +117,11 @@ fn terms<'a>(
 }
 
 fn comparison(args: &cli::Record) -> Comparison {
-    let ignore: BTreeSet<String> =
-        args.ignore_mode.iter().map(|name| format!("{name}#/mode")).collect();
+    let ignore: BTreeSet<String> = args
+        .ignore_mode
+        .iter()
+        .map(|name| format!("{name}#/mode"))
+        .collect();
     Comparison {
         ignore: ignore.into_iter().collect(),
         unmeasured: if args.accept_unmeasured {
@@ -144,7 +158,8 @@ async fn captured(
         Err(error) if known.is_none() && needs_key(&error) => {
             same_key(ledger, args, None).await?;
             let tags = tags(keys.create(&args.environment)?);
-            let made = "made a key for withheld values; `cairn secret-key export` gives it to hosts";
+            let made =
+                "made a key for withheld values; `cairn secret-key export` gives it to hosts";
             complain(format!("  note      {made}"));
             (capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
         }
@@ -166,7 +181,9 @@ async fn same_key(
         return Ok(());
     }
     let looked = ledger.lookup(&args.environment).await?;
-    let Current::Release(release) = &looked.current else { return Ok(()) };
+    let Current::Release(release) = &looked.current else {
+        return Ok(());
+    };
     let artifacts = release.manifest().artifacts().iter();
     let used = artifacts.filter_map(|artifact| match &artifact.bytes {
         Bytes::Withheld(withheld) => Some(withheld.key_id),
@@ -244,11 +261,21 @@ fn people(output: Output, outcome: &Outcome, signers: &[String], next: Option<&s
         output.fact("Unchanged", name);
         return;
     }
-    output.fact("Recorded", format!("{name}  at index {}{by}", receipt.index));
-    let current = if receipt.current { "included and current" } else { "included" };
+    output.fact(
+        "Recorded",
+        format!("{name}  at index {}{by}", receipt.index),
+    );
+    let current = if receipt.current {
+        "included and current"
+    } else {
+        "included"
+    };
     let elapsed = receipt.elapsed.as_millis().max(1);
     let size = receipt.checkpoint_size;
-    output.fact("Proved", format!("{current} under checkpoint {size}, durable in {elapsed} ms"));
+    output.fact(
+        "Proved",
+        format!("{current} under checkpoint {size}, durable in {elapsed} ms"),
+    );
     if let Some(next) = next {
         output.fact("Next", next);
     }
@@ -262,9 +289,11 @@ async fn signers_of(ledger: &Ledger, receipt: &Receipt) -> Result<Vec<String>, F
         looked => looked?,
     };
     match &looked.current {
-        Current::Release(release) if release.release().sequence == receipt.sequence => {
-            Ok(release.signers().iter().map(|(name, _)| name.clone()).collect())
-        }
+        Current::Release(release) if release.release().sequence == receipt.sequence => Ok(release
+            .signers()
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect()),
         _ => Ok(Vec::new()),
     }
 }

@@ -38,21 +38,27 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         anchor: config.anchor.clone(),
         limits: config.limits(),
     };
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        Failure::usage(format!("cannot listen on {}: {error}", config.listen))
-    })?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Failure::usage(format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(Failure::usage)?;
     let server_keys = keys.clone();
     let open = move || start::open(&place, server_keys, accept_head);
-    let opened = tokio::task::spawn_blocking(open).await.map_err(Failure::usage)?;
+    let opened = tokio::task::spawn_blocking(open)
+        .await
+        .map_err(Failure::usage)?;
     let (ledger, recovery) = opened?;
     let output = session.output;
     for (frame, damage) in &recovery.cuts {
-        complain(format!("  note      a torn end was cut off: {frame}: {damage}"));
+        complain(format!(
+            "  note      a torn end was cut off: {frame}: {damage}"
+        ));
     }
     if recovery.records_rewritten > 0 {
         let records = recovery.records_rewritten;
-        complain(format!("  note      {records} unanchored records were written again"));
+        complain(format!(
+            "  note      {records} unanchored records were written again"
+        ));
     }
     if config.anchor.is_none() {
         complain(
@@ -60,7 +66,10 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
              directory would look sound. Keep it elsewhere: `anchor` in the configuration.",
         );
     }
-    output.line(format!("  Ledger     http://{address}   {}", ledger.trust().origin()));
+    output.line(format!(
+        "  Ledger     http://{address}   {}",
+        ledger.trust().origin()
+    ));
     output.json(&ServeJson {
         schema: "cairn.serve/v1",
         url: format!("http://{address}"),

@@ -67,7 +67,10 @@ fn release_text(output: Output, proven: &Proven) {
         (true, _) => "current".to_owned(),
         (false, _) => format!("superseded by {}#{}", release.environment, proven.newest),
     };
-    let age = proven.age.map(|age| format!(", age {age} s")).unwrap_or_default();
+    let age = proven
+        .age
+        .map(|age| format!(", age {age} s"))
+        .unwrap_or_default();
     output.fact(
         "Release",
         format_args!(
@@ -81,17 +84,28 @@ fn release_text(output: Output, proven: &Proven) {
     for (name, keyid) in &proven.signers {
         output.fact("Signed by", format_args!("{name} ({keyid})"));
     }
-    output.fact("Made", format_args!("{} by the signer's clock", release.created_at));
+    output.fact(
+        "Made",
+        format_args!("{} by the signer's clock", release.created_at),
+    );
     if let Some(reason) = &release.reason {
         output.fact("Reason", printable(reason));
     }
     if let Some(source) = &release.source {
         let run = source.run.as_deref().map(|run| format!(", run {run}"));
-        let text = format!("{} {}{}", source.tool, source.version, run.unwrap_or_default());
+        let text = format!(
+            "{} {}{}",
+            source.tool,
+            source.version,
+            run.unwrap_or_default()
+        );
         output.fact("Source", printable(&text));
     }
     for (name, text) in &release.annotations {
-        output.fact("Annotated", format_args!("{} = {}", printable(name), printable(text)));
+        output.fact(
+            "Annotated",
+            format_args!("{} = {}", printable(name), printable(text)),
+        );
     }
     output.fact("Manifest", manifest_id(proven));
     output.fact("Artifacts", proven.manifest.artifacts().len());
@@ -111,7 +125,10 @@ fn artifact_row(artifact: &Artifact) -> [String; 5] {
     [
         format!("  {}", artifact.kind.as_str()),
         printable(artifact.name.as_str()),
-        artifact.mode.map(|mode| mode.to_string()).unwrap_or_default(),
+        artifact
+            .mode
+            .map(|mode| mode.to_string())
+            .unwrap_or_default(),
         size,
         digest,
     ]
@@ -133,8 +150,14 @@ pub(super) fn digest(output: Output, found: &Found) -> u8 {
     }));
     let Some(row) = &found.row else {
         let verdict = Verdict::Unrecorded;
-        output.line(format!("  {verdict}  sha256:{}  was never released", found.sha256));
-        output.line(format!("              proven under checkpoint {}", found.size));
+        output.line(format!(
+            "  {verdict}  sha256:{}  was never released",
+            found.sha256
+        ));
+        output.line(format!(
+            "              proven under checkpoint {}",
+            found.size
+        ));
         return verdict.exit_code();
     };
     output.fact("Digest", format_args!("sha256:{}", found.sha256));
@@ -146,7 +169,10 @@ pub(super) fn digest(output: Output, found: &Found) -> u8 {
     }
     let entries = usize::try_from(row.count).unwrap_or(usize::MAX);
     let entries = count(entries, "release");
-    let text = format!("{entries} brought or dropped it, as of checkpoint {}", found.size);
+    let text = format!(
+        "{entries} brought or dropped it, as of checkpoint {}",
+        found.size
+    );
     output.fact("In all", text);
     0
 }

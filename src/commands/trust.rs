@@ -48,8 +48,9 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
         confirm(session, &summary)?;
     }
     trust::save(&session.home, &args.name, &summary.trust).map_err(|error| match error {
-        error @ HomeError::Taken { .. } => Failure::from(error)
-            .mended_by("Give this ledger a name of its own with --name NAME."),
+        error @ HomeError::Taken { .. } => {
+            Failure::from(error).mended_by("Give this ledger a name of its own with --name NAME.")
+        }
         error => error.into(),
     })?;
     Contexts::activate(&session.home, &args.name, context)?;
@@ -128,7 +129,9 @@ fn describe(summary: &TrustSummary) {
 }
 
 fn rule_text(rule: &Rule) -> String {
-    let approvals = rule.approvals.map(|number| format!("{} must sign", count(number, "deployer")));
+    let approvals = rule
+        .approvals
+        .map(|number| format!("{} must sign", count(number, "deployer")));
     let staleness = rule
         .max_staleness
         .map(|seconds| format!("a proof is stale after {seconds} s"));
@@ -153,7 +156,11 @@ fn confirm(session: &Session, summary: &TrustSummary) -> Result<(), Failure> {
 
 fn groups(trust: &Trust) -> Vec<String> {
     let hex = trust.genesis().to_string();
-    let fours: Vec<_> = hex.as_bytes().chunks(4).map(String::from_utf8_lossy).collect();
+    let fours: Vec<_> = hex
+        .as_bytes()
+        .chunks(4)
+        .map(String::from_utf8_lossy)
+        .collect();
     fours.chunks(GROUPS).map(|line| line.join(" ")).collect()
 }
 

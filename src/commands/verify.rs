@@ -42,7 +42,11 @@ pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, 
 /// The paths as they were typed, to be typed again.
 fn words_of(args: &cli::Verify) -> String {
     let skipped = usize::from(args.bundle.is_none());
-    let paths = args.words.iter().skip(skipped).map(|word| word.to_string_lossy());
+    let paths = args
+        .words
+        .iter()
+        .skip(skipped)
+        .map(|word| word.to_string_lossy());
     paths.collect::<Vec<_>>().join(" ")
 }
 
@@ -53,7 +57,11 @@ async fn against_ledger(
 ) -> Result<Report, Failure> {
     let (environment, paths) = match args.words.split_first() {
         Some((environment, paths)) if !paths.is_empty() => (environment, paths),
-        _ => return Err(Failure::usage("verify takes an environment and at least one path")),
+        _ => {
+            return Err(Failure::usage(
+                "verify takes an environment and at least one path",
+            ));
+        }
     };
     let environment = parse_environment(environment)?;
     let inputs: Vec<Input> = paths.iter().map(|path| Input::parse(path)).collect();
@@ -77,7 +85,9 @@ fn against_bundle(
     let context = session.context()?;
     let name = context.trust.parse().map_err(Failure::usage)?;
     let trust = trust::load(&session.home, &name)?;
-    let of = Bundle::decode(&bytes).map_err(cairn_client::error::ClientError::from)?.environment;
+    let of = Bundle::decode(&bytes)
+        .map_err(cairn_client::error::ClientError::from)?
+        .environment;
     let mut words = args.words.as_slice();
     let mut expected = args.environment.clone();
     // `verify --bundle FILE ENV PATH` means the same as `--environment ENV`.
@@ -106,7 +116,10 @@ fn against_bundle(
 
 fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(Reason::PathUnreadable, format!("{}: {error}", file.display()))
+        Failure::new(
+            Reason::PathUnreadable,
+            format!("{}: {error}", file.display()),
+        )
     };
     let mut bytes = Vec::new();
     let bound = BUNDLE_BYTES_MAX as u64 + 1;
@@ -117,7 +130,8 @@ fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn parse_environment(text: &OsStr) -> Result<Environment, Failure> {
     let text = text.to_string_lossy();
-    text.parse().map_err(|error| Failure::usage(format!("`{text}`: {error}")))
+    text.parse()
+        .map_err(|error| Failure::usage(format!("`{text}`: {error}")))
 }
 
 fn tags(
@@ -139,7 +153,11 @@ fn people(output: Output, report: &Report, paths: &str) {
         None => report.environment.clone(),
     };
     output.line(format!("  {}  {name}  {}", report.verdict, headline(report)).trim_end());
-    let others = report.verdicts.iter().skip(1).map(|verdict| verdict.as_str());
+    let others = report
+        .verdicts
+        .iter()
+        .skip(1)
+        .map(|verdict| verdict.as_str());
     let others = others.collect::<Vec<_>>().join(", ");
     if !others.is_empty() {
         output.line(format!("    also {others}"));
@@ -149,7 +167,9 @@ fn people(output: Output, report: &Report, paths: &str) {
     }
     if report.differences.len() > SHOWN_MAX {
         let more = report.differences.len() - SHOWN_MAX;
-        output.line(format!("    and {more} more (--output json lists them all)"));
+        output.line(format!(
+            "    and {more} more (--output json lists them all)"
+        ));
     }
     for note in &report.notes {
         output.line(format!("    {}", printable(note)));
@@ -171,7 +191,9 @@ fn as_of(output: Output, report: &Report) {
     if report.verdict != Verdict::Verified && report.verdict != Verdict::Unrecorded {
         return;
     }
-    let Some(checkpoint) = &report.checkpoint else { return };
+    let Some(checkpoint) = &report.checkpoint else {
+        return;
+    };
     let age = match report.age {
         Some(age) => format!("{age} s"),
         None => "unknown".to_owned(),
@@ -198,10 +220,18 @@ fn headline(report: &Report) -> String {
         Verdict::Verified | Verdict::Stale => {
             let mut parts = Vec::new();
             if files.total > 0 || images.total == 0 {
-                parts.push(format!("{} of {}", files.matched, count(files.total, "file")));
+                parts.push(format!(
+                    "{} of {}",
+                    files.matched,
+                    count(files.total, "file")
+                ));
             }
             if images.total > 0 {
-                parts.push(format!("{} of {}", images.matched, count(images.total, "image")));
+                parts.push(format!(
+                    "{} of {}",
+                    images.matched,
+                    count(images.total, "image")
+                ));
             }
             parts.join(", ")
         }
@@ -214,7 +244,9 @@ fn headline(report: &Report) -> String {
                 }
             }
             let added = report.differences.iter();
-            let added = added.filter(|difference| difference.kind == DifferenceKind::Added).count();
+            let added = added
+                .filter(|difference| difference.kind == DifferenceKind::Added)
+                .count();
             let differs = match parts.as_slice() {
                 [] => String::new(),
                 [one] if one.starts_with("1 ") => format!("{one} differs"),
@@ -248,9 +280,8 @@ fn line_of(difference: &Difference) -> String {
         },
         DifferenceKind::Added if path.is_empty() => "is not recorded".to_owned(),
         _ => {
-            let side = |word: &str, value: Option<String>| {
-                value.map(|value| format!("{word} {value}"))
-            };
+            let side =
+                |word: &str, value: Option<String>| value.map(|value| format!("{word} {value}"));
             let sides = [side("recorded", recorded), side("found", found)];
             sides.into_iter().flatten().collect::<Vec<_>>().join("  ")
         }
@@ -268,8 +299,12 @@ fn advise(output: Output, report: &Report, name: &str, paths: &str) {
         .find(|difference| difference.kind != DifferenceKind::Unverifiable);
     if let Some(difference) = fixable {
         let artifact = printable(&difference.artifact);
-        output.line(format!("  Put it back  cairn restore {name} {artifact} --to {paths}"));
+        output.line(format!(
+            "  Put it back  cairn restore {name} {artifact} --to {paths}"
+        ));
     }
     let environment = &report.environment;
-    output.line(format!("  Accept it    cairn record {environment} {paths} --reason \"...\""));
+    output.line(format!(
+        "  Accept it    cairn record {environment} {paths} --reason \"...\""
+    ));
 }

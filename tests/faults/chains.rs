@@ -42,7 +42,11 @@ pub(crate) struct Chain {
 
 /// The bytes of a content, always the same for a number.
 fn content(number: u64) -> Vec<u8> {
-    let size = if number < LARGE { (1 << 20) + 4_321 } else { 20 + number * 40 };
+    let size = if number < LARGE {
+        (1 << 20) + 4_321
+    } else {
+        20 + number * 40
+    };
     let mut bytes = format!("content {number}\n").into_bytes();
     bytes.resize(usize::try_from(size).unwrap(), b'.');
     bytes
@@ -69,7 +73,12 @@ impl Chain {
         // One in three names a content; one in sixty a large one.
         let content = (self.random.below(3) == 0).then(|| content(self.random.below(CONTENTS)));
         artifacts.extend(content.iter().map(|bytes| stored("web.yaml", bytes)));
-        let mut draft = Draft::new(*trust.genesis(), &self.environment, sequence, &manifest(artifacts));
+        let mut draft = Draft::new(
+            *trust.genesis(),
+            &self.environment,
+            sequence,
+            &manifest(artifacts),
+        );
         if let Some(last) = self.done.last() {
             draft = draft.after(last.leaf);
         }

@@ -47,7 +47,10 @@ async fn small() -> Small {
             last: true,
         };
         client.put_content(stream::iter([part])).await.unwrap();
-        let files = manifest(vec![external("a", &number.to_string().into_bytes()), stored("web.yaml", bytes)]);
+        let files = manifest(vec![
+            external("a", &number.to_string().into_bytes()),
+            stored("web.yaml", bytes),
+        ]);
         let mut draft = Draft::new(genesis, "staging", number, &files);
         draft.release.previous = last;
         let request = draft.sign(&[DEV]);
@@ -74,15 +77,24 @@ impl Small {
     }
 
     fn targets(&self) -> Vec<Target> {
-        [("journal/00000000.seg", 23), ("packs/00000000.seg", 23), ("anchor", 41), ("format", 5)]
-            .into_iter()
-            .map(|(name, step)| {
-                let bytes = fs::read(self.good().join(name)).unwrap();
-                let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-                let bytes = bytes.len().min(used + 100);
-                Target { name, bytes, step: if long() { 1 } else { step } }
-            })
-            .collect()
+        [
+            ("journal/00000000.seg", 23),
+            ("packs/00000000.seg", 23),
+            ("anchor", 41),
+            ("format", 5),
+        ]
+        .into_iter()
+        .map(|(name, step)| {
+            let bytes = fs::read(self.good().join(name)).unwrap();
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+            let bytes = bytes.len().min(used + 100);
+            Target {
+                name,
+                bytes,
+                step: if long() { 1 } else { step },
+            }
+        })
+        .collect()
     }
 }
 
@@ -104,7 +116,11 @@ async fn survey(small: Arc<Small>, data: PathBuf) -> Outcome {
         Ok((ledger, _)) => ledger,
         Err(error) => {
             let known = [Reason::StoreDamaged, Reason::StoreAnchor, Reason::Internal];
-            assert!(known.contains(&error.reason()), "{}: {error}", error.reason());
+            assert!(
+                known.contains(&error.reason()),
+                "{}: {error}",
+                error.reason()
+            );
             return Outcome::Refused(error.to_string());
         }
     };
@@ -153,7 +169,10 @@ async fn contents(server: &Server) -> Outcome {
 
 /// Flips one byte in a copy of the store, of which only what is small is copied.
 fn damaged(small: &Small, target: &str, at: usize, number: usize) -> PathBuf {
-    let (good, data) = (small.good(), small.directory.path().join(number.to_string()));
+    let (good, data) = (
+        small.good(),
+        small.directory.path().join(number.to_string()),
+    );
     for folder in ["journal", "packs", "large", "staging"] {
         fs::create_dir_all(data.join(folder)).unwrap();
     }
@@ -161,7 +180,12 @@ fn damaged(small: &Small, target: &str, at: usize, number: usize) -> PathBuf {
     if number.is_multiple_of(2) {
         copy(&good.join("view"), &data.join("view"));
     }
-    for name in ["format", "anchor", "journal/00000000.seg", "packs/00000000.seg"] {
+    for name in [
+        "format",
+        "anchor",
+        "journal/00000000.seg",
+        "packs/00000000.seg",
+    ] {
         let mut bytes = fs::read(good.join(name)).unwrap();
         if name == target {
             bytes[at] ^= 0x10;
@@ -171,9 +195,16 @@ fn damaged(small: &Small, target: &str, at: usize, number: usize) -> PathBuf {
     data
 }
 
-async fn one(small: Arc<Small>, target: &'static str, at: usize, number: usize) -> (usize, Outcome) {
+async fn one(
+    small: Arc<Small>,
+    target: &'static str,
+    at: usize,
+    number: usize,
+) -> (usize, Outcome) {
     let copied = small.clone();
-    let data = spawn_blocking(move || damaged(&copied, target, at, number)).await.unwrap();
+    let data = spawn_blocking(move || damaged(&copied, target, at, number))
+        .await
+        .unwrap();
     let surveyed = timeout(PATIENCE, survey(small, data.clone())).await;
     let outcome = surveyed.unwrap_or_else(|_| panic!("{target} at {at}: no end in {PATIENCE:?}"));
     remove(&data);
@@ -219,15 +250,26 @@ async fn each_flipped_byte_is_refused_by_name_healed_or_harmless() {
                 }
             };
             let healed = ["anchor"].contains(&target.name);
-            assert!(!healed, "one good slot of the anchor is enough: at {at}: {what}");
+            assert!(
+                !healed,
+                "one good slot of the anchor is enough: at {at}: {what}"
+            );
         }
         println!(
             "{}: {} flips: {} refused, {} found when read, {} healed or harmless",
-            target.name, places.len(), tally[0], tally[1], tally[2]
+            target.name,
+            places.len(),
+            tally[0],
+            tally[1],
+            tally[2]
         );
         assert_eq!(outcomes.len(), places.len());
         if target.name != "anchor" {
-            assert!(tally[0] + tally[1] > 0, "no flip of {} was noticed", target.name);
+            assert!(
+                tally[0] + tally[1] > 0,
+                "no flip of {} was noticed",
+                target.name
+            );
         }
     }
 }

@@ -37,7 +37,10 @@ pub(crate) struct Known {
 impl Known {
     fn saw(&self, head: AuthenticCheckpoint) {
         let mut newest = self.newest.lock().unwrap();
-        if newest.as_ref().is_none_or(|newest| newest.size() < head.size()) {
+        if newest
+            .as_ref()
+            .is_none_or(|newest| newest.size() < head.size())
+        {
             *newest = Some(head);
         }
     }
@@ -85,7 +88,11 @@ impl Fleet {
         for crew in std::mem::take(&mut self.crews) {
             let (client, known) = (served.client().await, self.known.clone());
             working.push(tokio::spawn(async move {
-                if crew.len() == 1 { one_by_one(client, known, crew).await } else { streamed(client, known, crew).await }
+                if crew.len() == 1 {
+                    one_by_one(client, known, crew).await
+                } else {
+                    streamed(client, known, crew).await
+                }
             }));
         }
         tokio::task::block_in_place(|| end(served));
@@ -104,25 +111,37 @@ impl Fleet {
             let head = prove::extended(&mut client, &self.known.trust, &newest).await;
             self.known.saw(head);
         }
-        let chains: Vec<Vec<Acknowledged>> = self.chains().map(|chain| chain.done.clone()).collect();
+        let chains: Vec<Vec<Acknowledged>> =
+            self.chains().map(|chain| chain.done.clone()).collect();
         let mut asked: Vec<Acknowledged> = Vec::new();
         for chain in &chains {
-            let Some((last, older)) = chain.split_last() else { continue };
+            let Some((last, older)) = chain.split_last() else {
+                continue;
+            };
             asked.push(last.clone());
-            let chosen = older.iter().filter(|_| self.random.below(older.len() as u64) < sample);
+            let chosen = older
+                .iter()
+                .filter(|_| self.random.below(older.len() as u64) < sample);
             asked.extend(chosen.cloned());
             currently(&mut client, &self.known.trust, last).await;
         }
-        let answers = stream::iter(asked).map(|acknowledged| {
-            still_there(client.clone(), self.known.clone(), acknowledged)
-        });
-        answers.buffer_unordered(QUESTIONS).collect::<Vec<()>>().await;
+        let answers = stream::iter(asked)
+            .map(|acknowledged| still_there(client.clone(), self.known.clone(), acknowledged));
+        answers
+            .buffer_unordered(QUESTIONS)
+            .collect::<Vec<()>>()
+            .await;
     }
 }
 
 /// Follows the notes: each of them was published, so each must stay a prefix.
 async fn watch(mut client: Client, known: Arc<Known>) {
-    let Ok(notes) = client.watch_checkpoints(v1::WatchCheckpointsRequest {}).await else { return };
+    let Ok(notes) = client
+        .watch_checkpoints(v1::WatchCheckpointsRequest {})
+        .await
+    else {
+        return;
+    };
     let mut notes = notes.into_inner();
     while let Ok(Some(note)) = notes.message().await {
         known.saw(prove::authentic(&known.trust, &note.checkpoint));
@@ -138,10 +157,15 @@ fn broke(status: &Status) {
 /// Sends the content that a release names. All clients here are one owner, so another one
 /// may have sent a part, or an earlier server may have kept one: go on where that ends.
 async fn upload(client: &mut Client, sent: &Sent) -> Result<(), Status> {
-    let Some(bytes) = &sent.content else { return Ok(()) };
+    let Some(bytes) = &sent.content else {
+        return Ok(());
+    };
     let id = ContentId::of(bytes);
     let put = client.put_content(stream::iter(parts(id, bytes, 0))).await;
-    if !put.as_ref().is_err_and(|status| refused(status).code == "CONTENT_OFFSET") {
+    if !put
+        .as_ref()
+        .is_err_and(|status| refused(status).code == "CONTENT_OFFSET")
+    {
         return put.map(drop);
     }
     let request = v1::StatContentRequest {
@@ -149,7 +173,9 @@ async fn upload(client: &mut Client, sent: &Sent) -> Result<(), Status> {
         environment: "load/stat".to_owned(),
     };
     let missing = client.stat_content(request).await?.into_inner().missing;
-    let Some(missing) = missing.first() else { return Ok(()) };
+    let Some(missing) = missing.first() else {
+        return Ok(());
+    };
     let rest = parts(id, bytes, usize::try_from(missing.staged_bytes).unwrap());
     match client.put_content(stream::iter(rest)).await {
         // Somebody was faster.
@@ -162,7 +188,11 @@ fn parts(id: ContentId, bytes: &[u8], offset: usize) -> Vec<v1::PutContentReques
     let pieces = bytes[offset..].chunks(256 << 10);
     let last = pieces.len().saturating_sub(1);
     let part = |(number, data): (usize, &[u8])| v1::PutContentRequest {
-        content_id: if number == 0 { id.0.to_vec().into() } else { bytes::Bytes::new() },
+        content_id: if number == 0 {
+            id.0.to_vec().into()
+        } else {
+            bytes::Bytes::new()
+        },
         offset: offset as u64,
         data: data.to_vec().into(),
         last: number == last,
@@ -193,7 +223,10 @@ async fn one_by_one(mut client: Client, known: Arc<Known>, mut crew: Vec<Chain>)
 async fn streamed(mut client: Client, known: Arc<Known>, mut crew: Vec<Chain>) -> Vec<Chain> {
     let (sender, requests) = mpsc::unbounded_channel();
     let mut uploads = client.clone();
-    let mut answers = match client.append_stream(UnboundedReceiverStream::new(requests)).await {
+    let mut answers = match client
+        .append_stream(UnboundedReceiverStream::new(requests))
+        .await
+    {
         Ok(answers) => answers.into_inner(),
         Err(status) => {
             broke(&status);
@@ -241,7 +274,11 @@ async fn streamed(mut client: Client, known: Arc<Known>, mut crew: Vec<Chain>) -
 async fn currently(client: &mut Client, trust: &Trust, last: &Acknowledged) {
     match prove::lookup(client, trust, &last.environment).await {
         Current::Release(current) => {
-            assert!(current.release().sequence.0 >= last.sequence, "{} went back", last.environment);
+            assert!(
+                current.release().sequence.0 >= last.sequence,
+                "{} went back",
+                last.environment
+            );
             if current.release().sequence.0 == last.sequence {
                 assert_eq!(current.index().0, last.index);
             }
@@ -263,16 +300,30 @@ async fn still_there(mut client: Client, known: Arc<Known>, acknowledged: Acknow
     let what = format!("{environment}#{sequence} at {index}");
     let request = v1::GetEntryRequest { index, size: 0 };
     let entry = client.get_entry(request).await;
-    let entry = entry.unwrap_or_else(|status| panic!("{what}: {status}")).into_inner();
-    assert_eq!(entry.entry, sent.request.envelope, "{what} is another entry");
-    assert_eq!(entry.document, sent.request.document, "{what} has another document");
+    let entry = entry
+        .unwrap_or_else(|status| panic!("{what}: {status}"))
+        .into_inner();
+    assert_eq!(
+        entry.entry, sent.request.envelope,
+        "{what} is another entry"
+    );
+    assert_eq!(
+        entry.document, sent.request.document,
+        "{what} has another document"
+    );
     let head = prove::authentic(&known.trust, &entry.checkpoint);
     let inclusion = prove::proof(&entry.inclusion);
     Recorded::prove(&head, &entry.entry, Index(index), &inclusion).unwrap();
 
     let again = client.append(sent.request.clone()).await;
-    let again = again.unwrap_or_else(|status| panic!("{what} again: {status}")).into_inner();
-    assert_eq!((again.index, again.repeated_call), (index, true), "{what} again");
+    let again = again
+        .unwrap_or_else(|status| panic!("{what} again: {status}"))
+        .into_inner();
+    assert_eq!(
+        (again.index, again.repeated_call),
+        (index, true),
+        "{what} again"
+    );
     prove::receipt(&known.trust, &sent.request, &environment, &again);
 
     if let Some(bytes) = sent.content {

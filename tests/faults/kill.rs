@@ -12,6 +12,7 @@ use std::{
 use cairn_client::{
     audit::{Audit, audit},
     connect::{Endpoint, ReadApi},
+    home::Home,
 };
 
 use crate::{
@@ -40,7 +41,11 @@ fn harm_the_view(store: &Path, random: &mut Random) -> &'static str {
     let mut folders = vec![view];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let list = if entry.file_type().unwrap().is_dir() { &mut folders } else { &mut files };
+            let list = if entry.file_type().unwrap().is_dir() {
+                &mut folders
+            } else {
+                &mut files
+            };
             list.push(entry.path());
         }
     }
@@ -79,16 +84,16 @@ async fn audit_by_all(dev: &Dev, served: &Served, test: &str) {
     let mut browser = Browser::open(served.address, Version::One).await;
     let audited = audit_by(&mut browser, &trust).await;
     let source = ReadApi::of(&Endpoint::new(served.url())).unwrap();
-    let home = dev.home.join("auditor");
-    let report = audit(&Audit {
+    let home = Home::at(dev.home.join("auditor"));
+    let job = Audit {
         source: &source,
         trust: &trust,
-        home: &cairn_client::home::Home::at(home),
+        home: &home,
         mirror: None,
         now: prove::now(),
         progress: &(),
-    });
-    let report = report.await.unwrap();
+    };
+    let report = audit(&job).await.unwrap();
     assert!(report.ok, "{:?}", report.alarms);
     assert_eq!(report.entries, audited.head.size().0);
     if let Some(python) = Python::find(test) {

@@ -30,15 +30,26 @@ async fn an_old_copy_does_not_start_beside_an_anchor_that_knows_more() {
     let key = keys::load_file(&admin, &keys::NoPassphrase).unwrap();
     let public = base64(key.public_key().as_bytes());
     let mut init = cairn(&below("home"));
-    init.args(["init", "--origin", "test.example/old-copy", "--listen", "127.0.0.1:0"]);
+    init.args([
+        "init",
+        "--origin",
+        "test.example/old-copy",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     init.arg("--data").arg(&data).arg("--anchor").arg(&anchor);
-    init.arg("--admin").arg(format!("admin={}", admin.display()));
+    init.arg("--admin")
+        .arg(format!("admin={}", admin.display()));
     init.arg("--deployer").arg(format!("dev={public}:**"));
     let made = finish(init, PATIENCE);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let config = data.join("server.toml");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("anonymous_write = []", "anonymous_write = [\"**\"]")).unwrap();
+    fs::write(
+        &config,
+        text.replace("anonymous_write = []", "anonymous_write = [\"**\"]"),
+    )
+    .unwrap();
     let start = || {
         let mut serve = cairn(&below("home"));
         serve.arg("serve").arg("--config").arg(&config);
@@ -58,13 +69,21 @@ async fn an_old_copy_does_not_start_beside_an_anchor_that_knows_more() {
 
     let refused = start().unwrap_err();
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-    assert!(refused.stderr.contains("[STORE_ANCHOR]"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("[STORE_ANCHOR]"),
+        "{}",
+        refused.stderr
+    );
     // Nobody's word counts while the anchor can be read.
     let mut insist = cairn(&below("home"));
     insist.arg("serve").arg("--config").arg(&config);
     insist.args(["--accept-head", &format!("6:{}", "00".repeat(32))]);
     let refused = finish(insist, PATIENCE);
-    assert!(refused.stderr.contains("[STORE_ANCHOR]"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("[STORE_ANCHOR]"),
+        "{}",
+        refused.stderr
+    );
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -78,7 +97,12 @@ fn put_back(old: &Path, data: &Path) {
 }
 
 async fn genesis_of(served: &Served) -> cairn_proto::hash::LeafHash {
-    let answer = served.client().await.get_ledger(v1::GetLedgerRequest {}).await.unwrap();
+    let answer = served
+        .client()
+        .await
+        .get_ledger(v1::GetLedgerRequest {})
+        .await
+        .unwrap();
     cairn_proto::hash::LeafHash::from_slice(&answer.into_inner().genesis).unwrap()
 }
 
@@ -132,7 +156,12 @@ fn held(dev: &Dev) -> Vec<u8> {
 }
 
 async fn size(served: &Served) -> u64 {
-    let answer = served.client().await.get_ledger(v1::GetLedgerRequest {}).await.unwrap();
+    let answer = served
+        .client()
+        .await
+        .get_ledger(v1::GetLedgerRequest {})
+        .await
+        .unwrap();
     prove::size_of(&answer.into_inner().checkpoint)
 }
 
@@ -172,7 +201,11 @@ async fn a_lookup_by_a_client_that_saw_more_ends_the_signing() {
     let directory = tempfile::tempdir().unwrap();
     let (dev, chain, served, before) = restored(directory.path()).await;
     let error = look(&dev).await.unwrap_err();
-    assert_eq!((error.code(), error.exit_code()), ("ROLLED_BACK", 14), "{error}");
+    assert_eq!(
+        (error.code(), error.exit_code()),
+        ("ROLLED_BACK", 14),
+        "{error}"
+    );
     assert_eq!(held(&dev), before, "what was seen stays");
     assert_signs_nothing(&served, chain.next()).await;
     // What it shows is still true, and still shown.
@@ -188,7 +221,14 @@ async fn an_append_by_a_client_that_saw_more_is_not_signed() {
     let (dev, chain, served, before) = restored(directory.path()).await;
     let home = dev.home();
     let store = cairn_client::held::HeldStore::new(&home, &dev.trust());
-    let note = store.load().unwrap().unwrap().checkpoint().head().bytes().to_vec();
+    let note = store
+        .load()
+        .unwrap()
+        .unwrap()
+        .checkpoint()
+        .head()
+        .bytes()
+        .to_vec();
     let knowing = v1::AppendRequest {
         trusted_checkpoint: note.into(),
         ..chain.next()

@@ -30,8 +30,17 @@ fn a_record_is_verified_at_once_fifty_times() {
         assert_eq!(recorded.code, Some(0), "{}", recorded.stderr);
         assert_eq!(receipt["sequence"], time);
         let (verified, report) = run(&dev, &["verify", "staging", path]);
-        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
-        assert_eq!((&report["verdict"], &report["sequence"]), (&"VERIFIED".into(), &time.into()));
+        assert_eq!(
+            verified.code,
+            Some(0),
+            "{}{}",
+            verified.stdout,
+            verified.stderr
+        );
+        assert_eq!(
+            (&report["verdict"], &report["sequence"]),
+            (&"VERIFIED".into(), &time.into())
+        );
         assert_eq!(report["index"], receipt["index"]);
     }
     let (audited, report) = run(&dev, &["audit"]);

@@ -23,9 +23,15 @@ const SUBMISSIONS: u64 = 10;
 const TRIES: usize = 1_500;
 
 /// Sends one submission until it is acknowledged, over connections that may break.
-async fn insist(address: SocketAddr, environment: String, request: v1::AppendRequest) -> v1::AppendResponse {
+async fn insist(
+    address: SocketAddr,
+    environment: String,
+    request: v1::AppendRequest,
+) -> v1::AppendResponse {
     let url = format!("http://{address}");
-    let channel = Channel::from_shared(url).unwrap().connect_timeout(Duration::from_secs(5));
+    let channel = Channel::from_shared(url)
+        .unwrap()
+        .connect_timeout(Duration::from_secs(5));
     let mut client = Client::new(channel.connect_lazy());
     for _ in 0..TRIES {
         match client.append(request.clone()).await {
@@ -64,9 +70,9 @@ async fn a_retry_storm_over_two_kills_leaves_one_entry_each() {
     dev.listen = served.address.to_string();
     let (trust, address) = (dev.trust(), served.address);
     let submissions = submissions(&dev, &trust);
-    let storm = (0..clients).flat_map(|_| submissions.clone()).map(|(environment, request)| {
-        tokio::spawn(insist(address, environment, request))
-    });
+    let storm = (0..clients)
+        .flat_map(|_| submissions.clone())
+        .map(|(environment, request)| tokio::spawn(insist(address, environment, request)));
     let storm: Vec<_> = storm.collect();
     for pause in [5, 60] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -78,7 +84,10 @@ async fn a_retry_storm_over_two_kills_leaves_one_entry_each() {
         let mine = receipts.iter().skip(number).step_by(submissions.len());
         let receipts: Vec<_> = mine.map(|receipt| receipt.as_ref().unwrap()).collect();
         assert_eq!(receipts.len(), clients);
-        let fresh = receipts.iter().filter(|receipt| !receipt.repeated_call).count();
+        let fresh = receipts
+            .iter()
+            .filter(|receipt| !receipt.repeated_call)
+            .count();
         assert!(fresh <= 1, "{environment} was new {fresh} times");
         for receipt in receipts {
             prove::receipt(&trust, request, environment, receipt);

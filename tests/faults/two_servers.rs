@@ -27,7 +27,11 @@ fn assert_locked_by(dev: &Dev, holder: u32) {
     let ended = dev.try_start().unwrap_err();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("[STORE_LOCKED]"), "{}", ended.stderr);
-    assert!(ended.stderr.contains(&format!("process {holder}")), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(&format!("process {holder}")),
+        "{}",
+        ended.stderr
+    );
 }
 
 /// Goal: whoever is refused learns who holds the data, and changes nothing. Method: a second
@@ -39,7 +43,14 @@ fn a_second_process_is_told_who_holds_the_data() {
     let first = dev.start();
     let contexts = fs::read(dev.home().contexts_file()).unwrap();
     assert_locked_by(&dev, first.pid());
-    let refused = start::open(&Place { data: dev.store(), ..place(&dev.store()) }, server_keys(), None);
+    let refused = start::open(
+        &Place {
+            data: dev.store(),
+            ..place(&dev.store())
+        },
+        server_keys(),
+        None,
+    );
     assert_eq!(refused.unwrap_err().reason(), Reason::StoreLocked);
     first.freeze();
     assert_locked_by(&dev, first.pid());
@@ -58,8 +69,10 @@ fn of_six_processes_that_start_at_once_one_serves() {
     let dev = Dev::below(directory.path());
     assert_eq!(dev.start().stop().code, Some(0));
     let starting: Vec<_> = (0..6).map(|_| dev.spawn()).collect();
-    let (serving, ended): (Vec<_>, Vec<_>) =
-        starting.into_iter().map(Served::wait).partition(Result::is_ok);
+    let (serving, ended): (Vec<_>, Vec<_>) = starting
+        .into_iter()
+        .map(Served::wait)
+        .partition(Result::is_ok);
     assert_eq!(serving.len(), 1);
     for ended in ended.into_iter().map(Result::unwrap_err) {
         assert!(ended.stderr.contains("[STORE_LOCKED]"), "{}", ended.stderr);
@@ -89,7 +102,10 @@ async fn a_writer_that_is_frozen_and_thawed_loses_nothing() {
             };
             let thawed = runtime.block_on(size());
             std::thread::sleep(Duration::from_millis(500));
-            assert!(runtime.block_on(size()) > thawed, "the clients did not go on");
+            assert!(
+                runtime.block_on(size()) > thawed,
+                "the clients did not go on"
+            );
             served.kill();
         })
         .await;
@@ -101,11 +117,18 @@ async fn a_writer_that_is_frozen_and_thawed_loses_nothing() {
 
 fn append(server: &Server, sequence: u64) -> cairn_grpc::v1::AppendRequest {
     let files = manifest(vec![external("a", sequence.to_string().as_bytes())]);
-    let draft = Draft::new(*server.ledger.trust().genesis(), "staging", sequence, &files);
+    let draft = Draft::new(
+        *server.ledger.trust().genesis(),
+        "staging",
+        sequence,
+        &files,
+    );
     if sequence == 1 {
         return draft.sign(&[DEV]);
     }
-    draft.after(leaf(&append(server, sequence - 1))).sign(&[DEV])
+    draft
+        .after(leaf(&append(server, sequence - 1)))
+        .sign(&[DEV])
 }
 
 /// Goal: two copies of the data, each with its own lock, do not both sign. Method: both use
@@ -118,7 +141,12 @@ async fn of_two_copies_with_one_anchor_only_one_signs() {
         ..place(&directory.path().join(name))
     };
     let server = Server::at(anchored("one"), Access::open()).await;
-    server.client().await.append(append(&server, 1)).await.unwrap();
+    server
+        .client()
+        .await
+        .append(append(&server, 1))
+        .await
+        .unwrap();
     server.stop().await;
     copy(&directory.path().join("one"), &directory.path().join("two"));
 
@@ -126,12 +154,22 @@ async fn of_two_copies_with_one_anchor_only_one_signs() {
     let two = Server::at(anchored("two"), Access::open()).await;
     let request = append(&one, 2);
     // The second to open wrote the anchor last.
-    one.client().await.append(request.clone()).await.unwrap_err();
+    one.client()
+        .await
+        .append(request.clone())
+        .await
+        .unwrap_err();
     let mut signed = Browser::open(two.address, Version::One).await;
     let failure = one.failure().await;
     assert!(matches!(failure, ServeError::Ledger(_)), "{failure}");
     let before = prove::size_of(&signed.get("/checkpoint").await.unwrap().body);
-    let receipt = two.client().await.append(request.clone()).await.unwrap().into_inner();
+    let receipt = two
+        .client()
+        .await
+        .append(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     prove::receipt(two.ledger.trust(), &request, "staging", &receipt);
     assert!(prove::size_of(&receipt.checkpoint) > before);
     assert_eq!(audit(&two).await.releases("staging"), 2);

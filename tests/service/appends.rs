@@ -13,7 +13,10 @@ use crate::support::{DEV, Draft, Server, external, leaf, manifest, stored};
 const NOW: u64 = 4_000_000_000;
 
 fn proof(hashes: &[bytes::Bytes]) -> Vec<NodeHash> {
-    hashes.iter().map(|hash| NodeHash::from_slice(hash).unwrap()).collect()
+    hashes
+        .iter()
+        .map(|hash| NodeHash::from_slice(hash).unwrap())
+        .collect()
 }
 
 /// Verifies a `Lookup` answer as a client that sees the ledger for the first time.
@@ -22,7 +25,13 @@ fn verify(server: &Server, environment: &str, answer: v1::LookupResponse) -> Cur
     let trust = server.ledger.trust();
     let signed = SignedCheckpoint::parse(&answer.checkpoint).unwrap();
     let trusted = signed.authenticate(trust, NOW).unwrap().trust_first();
-    current(trust, &trusted, &environment.parse().unwrap(), &answer.evidence).unwrap()
+    current(
+        trust,
+        &trusted,
+        &environment.parse().unwrap(),
+        &answer.evidence,
+    )
+    .unwrap()
 }
 
 async fn lookup(server: &Server, environment: &str) -> Current {
@@ -41,7 +50,13 @@ async fn an_appended_release_is_proven_recorded_and_current_at_once_and_after_a_
     let ledger = *server.ledger.trust().genesis();
     let first = Draft::new(ledger, "staging", 1, &manifest(vec![external("a", b"1")]));
     let request = first.sign(&[DEV]);
-    let receipt = server.client().await.append(request.clone()).await.unwrap().into_inner();
+    let receipt = server
+        .client()
+        .await
+        .append(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(receipt.index, 2);
     let note = SignedCheckpoint::parse(&receipt.checkpoint).unwrap();
     let head = note.authenticate(server.ledger.trust(), NOW).unwrap();
@@ -64,11 +79,23 @@ async fn an_appended_release_is_proven_recorded_and_current_at_once_and_after_a_
             }
             Current::Absent { .. } => panic!("the release is gone"),
         }
-        assert!(matches!(lookup(&server, "elsewhere").await, Current::Absent { .. }));
+        assert!(matches!(
+            lookup(&server, "elsewhere").await,
+            Current::Absent { .. }
+        ));
         // The same leaf again: the same index, and no new entry.
-        let again = server.client().await.append(request.clone()).await.unwrap().into_inner();
+        let again = server
+            .client()
+            .await
+            .append(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         assert!(again.repeated_call);
-        assert_eq!((again.index, &again.checkpoint[..]), (2, &again.checkpoint[..]));
+        assert_eq!(
+            (again.index, &again.checkpoint[..]),
+            (2, &again.checkpoint[..])
+        );
         server.stop().await;
     }
 }
@@ -82,7 +109,9 @@ async fn a_chain_of_release_rollback_and_retirement_is_followed_step_by_step() {
     let one = manifest(vec![external("a", b"1")]);
     let two = manifest(vec![external("a", b"2")]);
     let first = Draft::new(ledger, "staging", 1, &one).sign(&[DEV]);
-    let second = Draft::new(ledger, "staging", 2, &two).after(leaf(&first)).sign(&[DEV]);
+    let second = Draft::new(ledger, "staging", 2, &two)
+        .after(leaf(&first))
+        .sign(&[DEV]);
     let mut back = Draft::new(ledger, "staging", 3, &one).after(leaf(&second));
     back.release.action = Action::Rollback;
     back.release.rollback_to = Some(cairn_proto::hash::Sequence(1));
@@ -107,10 +136,26 @@ async fn a_chain_of_release_rollback_and_retirement_is_followed_step_by_step() {
         page_size: 3,
         page_token: String::new(),
     };
-    let page = client.list_entries(list.clone()).await.unwrap().into_inner();
+    let page = client
+        .list_entries(list.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(page.entries.len(), 3);
-    let rest = v1::ListEntriesRequest { page_token: page.next_page_token, ..list };
-    assert_eq!(client.list_entries(rest).await.unwrap().into_inner().entries.len(), 1);
+    let rest = v1::ListEntriesRequest {
+        page_token: page.next_page_token,
+        ..list
+    };
+    assert_eq!(
+        client
+            .list_entries(rest)
+            .await
+            .unwrap()
+            .into_inner()
+            .entries
+            .len(),
+        1
+    );
     server.stop().await;
 }
 
@@ -122,7 +167,12 @@ async fn staged_content_becomes_readable_only_through_a_release_that_names_it() 
     let ledger = *server.ledger.trust().genesis();
     let bytes = b"replicas: 3\n";
     let id = ContentId::of(bytes);
-    let release = Draft::new(ledger, "staging", 1, &manifest(vec![stored("web.yaml", bytes)]));
+    let release = Draft::new(
+        ledger,
+        "staging",
+        1,
+        &manifest(vec![stored("web.yaml", bytes)]),
+    );
     let refused = client.append(release.sign(&[DEV])).await.unwrap_err();
     assert_eq!(cairn_grpc::refused(&refused).code, "CONTENT_MISSING");
     let part = v1::PutContentRequest {
@@ -131,7 +181,10 @@ async fn staged_content_becomes_readable_only_through_a_release_that_names_it() 
         data: bytes.to_vec().into(),
         last: true,
     };
-    client.put_content(tokio_stream::iter([part])).await.unwrap();
+    client
+        .put_content(tokio_stream::iter([part]))
+        .await
+        .unwrap();
     let get = v1::GetContentRequest {
         content_id: id.0.to_vec().into(),
         environment: "staging".into(),
@@ -143,6 +196,9 @@ async fn staged_content_becomes_readable_only_through_a_release_that_names_it() 
     client.append(release.sign(&[DEV])).await.unwrap();
     let mut parts = client.get_content(get).await.unwrap().into_inner();
     let part = parts.message().await.unwrap().unwrap();
-    assert_eq!((&part.data[..], part.size), (&bytes[..], bytes.len() as u64));
+    assert_eq!(
+        (&part.data[..], part.size),
+        (&bytes[..], bytes.len() as u64)
+    );
     server.stop().await;
 }

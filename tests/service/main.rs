@@ -5,4 +5,5 @@
 mod support;
 
 mod appends;
+mod client;
 mod refusals;

@@ -83,7 +83,11 @@ pub(crate) async fn replay(browser: &mut Browser, trust: &Trust) -> Result<Audit
 }
 
 fn wrong_unless(right: bool, what: impl FnOnce() -> String) -> Result<(), Fault> {
-    if right { Ok(()) } else { Err(Fault::Wrong(what())) }
+    if right {
+        Ok(())
+    } else {
+        Err(Fault::Wrong(what()))
+    }
 }
 
 async fn fetch(browser: &mut Browser, path: &str) -> Result<Bytes, Fault> {
@@ -114,7 +118,9 @@ impl Audited {
             self.tree.push(LeafHash::of(leaf));
             self.leaves.push(Bytes::copy_from_slice(leaf));
         }
-        wrong_unless(documents.is_empty(), || format!("{beside} has documents of no entry"))
+        wrong_unless(documents.is_empty(), || {
+            format!("{beside} has documents of no entry")
+        })
     }
 
     fn leaf(&mut self, leaf: &[u8], document: Option<Vec<u8>>) -> Result<(), String> {
@@ -146,9 +152,13 @@ impl Audited {
     /// What holds of the whole.
     fn close(&self, trust: &Trust) -> Result<(), Fault> {
         let same = self.tree.root() == *self.head.root() && self.tree.size() == self.head.size();
-        wrong_unless(same, || "the entries do not hash to the signed root".to_owned())?;
+        wrong_unless(same, || {
+            "the entries do not hash to the signed root".to_owned()
+        })?;
         let genesis = self.tree.leaf(Index(0));
-        wrong_unless(genesis == Some(*trust.genesis()), || "another genesis".to_owned())?;
+        wrong_unless(genesis == Some(*trust.genesis()), || {
+            "another genesis".to_owned()
+        })?;
         let last = self.leaves.last().map(|leaf| Leaf::decode(leaf));
         let ends = matches!(last, Some(Ok(Leaf::MapRecord(_))));
         wrong_unless(ends, || "the last leaf is no map record".to_owned())

@@ -42,13 +42,18 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl Browser {
     pub(crate) async fn open(address: SocketAddr, version: Version) -> Self {
-        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap().unwrap();
+        let stream = timeout(PATIENCE, TcpStream::connect(address))
+            .await
+            .unwrap()
+            .unwrap();
         stream.set_nodelay(true).unwrap();
         let io = TokioIo::new(stream);
         let sender = match version {
@@ -91,13 +96,17 @@ impl Browser {
         let failed = |error: hyper::Error| format!("{path}: {error:?}");
         let mut request = Request::builder().method(method);
         request = match &self.sender {
-            Sender::One(_) => request.uri(path).header(header::HOST, self.address.to_string()),
+            Sender::One(_) => request
+                .uri(path)
+                .header(header::HOST, self.address.to_string()),
             Sender::Two(_) => request.uri(format!("http://{}{path}", self.address)),
         };
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
         }
-        let request = request.body(Empty::new()).map_err(|error| format!("{path}: {error}"))?;
+        let request = request
+            .body(Empty::new())
+            .map_err(|error| format!("{path}: {error}"))?;
         let answer = match &mut self.sender {
             Sender::One(sender) => {
                 sender.ready().await.map_err(failed)?;

@@ -53,7 +53,10 @@ fn deployer(name: &str, seed: u8, patterns: &[&str]) -> Deployer {
         name: name.parse().unwrap(),
         key: key(seed).public_key(),
         actions: vec![Action::Release, Action::Retire, Action::Rollback],
-        environments: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+        environments: patterns
+            .iter()
+            .map(|pattern| pattern.parse().unwrap())
+            .collect(),
     }
 }
 
@@ -123,7 +126,9 @@ impl Server {
     }
 
     pub(crate) async fn at(place: Place, access: Access) -> Self {
-        let ledger = tokio::task::spawn_blocking(move || ledger_at(&place)).await.unwrap();
+        let ledger = tokio::task::spawn_blocking(move || ledger_at(&place))
+            .await
+            .unwrap();
         Self::of(ledger, access).await
     }
 
@@ -193,18 +198,24 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// A file artifact whose bytes are content of the ledger.
 pub(crate) fn stored(name: &str, bytes: &[u8]) -> Artifact {
-    artifact(name, Bytes::Stored {
-        digests: Digests::of(bytes),
-        size: bytes.len() as u64,
-    })
+    artifact(
+        name,
+        Bytes::Stored {
+            digests: Digests::of(bytes),
+            size: bytes.len() as u64,
+        },
+    )
 }
 
 /// A file artifact of which only the digests are recorded.
 pub(crate) fn external(name: &str, bytes: &[u8]) -> Artifact {
-    artifact(name, Bytes::External {
-        digests: Digests::of(bytes),
-        size: bytes.len() as u64,
-    })
+    artifact(
+        name,
+        Bytes::External {
+            digests: Digests::of(bytes),
+            size: bytes.len() as u64,
+        },
+    )
 }
 
 fn artifact(name: &str, bytes: Bytes) -> Artifact {
@@ -231,7 +242,12 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(ledger: LeafHash, environment: &str, sequence: u64, manifest: &Manifest) -> Self {
+    pub(crate) fn new(
+        ledger: LeafHash,
+        environment: &str,
+        sequence: u64,
+        manifest: &Manifest,
+    ) -> Self {
         Self {
             release: Release {
                 ledger,

@@ -73,7 +73,8 @@ impl Dev {
 
     /// Starts it and waits until it serves.
     pub(crate) fn start(&self) -> Served {
-        self.try_start().unwrap_or_else(|ended| panic!("it did not start: {}", ended.stderr))
+        self.try_start()
+            .unwrap_or_else(|ended| panic!("it did not start: {}", ended.stderr))
     }
 
     /// The same; what it said where it ended instead.
@@ -90,7 +91,10 @@ impl Dev {
 /// The program, with a home of its own and nothing of the caller's.
 pub(crate) fn cairn(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-    command.env("CAIRN_HOME", home).env_remove("CAIRN_CONTEXT").env_remove("CAIRN_LOG");
+    command
+        .env("CAIRN_HOME", home)
+        .env_remove("CAIRN_CONTEXT")
+        .env_remove("CAIRN_LOG");
     command.stdin(Stdio::null());
     command
 }
@@ -134,7 +138,9 @@ pub(crate) struct Starting {
 impl Starting {
     pub(crate) fn of(mut command: Command) -> Self {
         let stderr = tempfile::tempfile().unwrap();
-        command.stdout(Stdio::piped()).stderr(stderr.try_clone().unwrap());
+        command
+            .stdout(Stdio::piped())
+            .stderr(stderr.try_clone().unwrap());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -187,7 +193,9 @@ impl Served {
     pub(crate) fn wait(starting: Starting) -> Result<Self, Ended> {
         let until = Instant::now() + START;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let Ok(line) = starting.lines.recv_timeout(left) else { break };
+            let Ok(line) = starting.lines.recv_timeout(left) else {
+                break;
+            };
             let mut words = line.split_whitespace();
             if words.next() == Some("Ledger") {
                 let url = words.find_map(|word| word.strip_prefix("http://")).unwrap();
@@ -198,7 +206,10 @@ impl Served {
                 });
             }
         }
-        assert!(Instant::now() < until, "it neither served nor ended in {START:?}");
+        assert!(
+            Instant::now() < until,
+            "it neither served nor ended in {START:?}"
+        );
         Err(starting.ended())
     }
 
@@ -278,7 +289,9 @@ pub(crate) fn finish(mut command: Command, patience: Duration) -> Ended {
     let stdout = tempfile::tempfile().unwrap();
     let stderr = tempfile::tempfile().unwrap();
     command.stdin(Stdio::null());
-    command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    command
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap());
     let mut child = Guarded(command.spawn().unwrap());
     let code = wait_for(&mut child.0, patience);
     let code = code.unwrap_or_else(|| panic!("{command:?} took more than {patience:?}"));

@@ -19,11 +19,17 @@ pub(crate) type Client = v1::ledger_client::LedgerClient<Channel>;
 
 /// Unix seconds.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 pub(crate) fn proof(hashes: &[Bytes]) -> Vec<NodeHash> {
-    hashes.iter().map(|hash| NodeHash::from_slice(hash).unwrap()).collect()
+    hashes
+        .iter()
+        .map(|hash| NodeHash::from_slice(hash).unwrap())
+        .collect()
 }
 
 /// A note that the pinned log signed.
@@ -65,7 +71,8 @@ pub(crate) fn environment_row(
     let trusted = head.clone().trust_first();
     let map = map(&trusted, proven);
     let name: Environment = environment.parse().unwrap();
-    map.environment(&name, &proven.row, &proven.row_proof).unwrap()
+    map.environment(&name, &proven.row, &proven.row_proof)
+        .unwrap()
 }
 
 /// The map under a checkpoint, as a `CurrentProof` proves it.
@@ -83,7 +90,13 @@ pub(crate) async fn lookup(client: &mut Client, trust: &Trust, environment: &str
     let answer = client.lookup(request).await.unwrap().into_inner();
     let answer = LookupAnswer::try_from(answer).unwrap();
     let head = authentic(trust, &answer.checkpoint).trust_first();
-    current(trust, &head, &environment.parse().unwrap(), &answer.evidence).unwrap()
+    current(
+        trust,
+        &head,
+        &environment.parse().unwrap(),
+        &answer.evidence,
+    )
+    .unwrap()
 }
 
 /// The server's newest head, proven to extend an older one.
@@ -96,10 +109,15 @@ pub(crate) async fn extended(
         from: older.size().0,
         to: 0,
     };
-    let answer = client.get_consistency_proof(request).await.unwrap().into_inner();
+    let answer = client
+        .get_consistency_proof(request)
+        .await
+        .unwrap()
+        .into_inner();
     let newest = authentic(trust, &answer.checkpoint);
     assert!(newest.size() >= older.size());
     let held = older.clone().trust_first();
-    held.advance(newest.clone(), &proof(&answer.hashes)).unwrap();
+    held.advance(newest.clone(), &proof(&answer.hashes))
+        .unwrap();
     newest
 }

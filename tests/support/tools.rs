@@ -25,7 +25,9 @@ impl Random {
 
     /// From `CAIRN_SEED`, or from the clock; printed, so that a failure can be tried again.
     pub(crate) fn seeded(test: &str) -> Self {
-        let given = std::env::var("CAIRN_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given = std::env::var("CAIRN_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let clock = || {
             let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             u64::from(since.unwrap().subsec_nanos()) ^ (u64::from(std::process::id()) << 32)
@@ -63,7 +65,10 @@ impl Python {
     pub(crate) fn find(test: &str) -> Option<Self> {
         for program in ["python3.11", "python3"] {
             let check = Command::new(program)
-                .args(["-c", "import sys, blake3, cryptography; assert sys.version_info >= (3, 11)"])
+                .args([
+                    "-c",
+                    "import sys, blake3, cryptography; assert sys.version_info >= (3, 11)",
+                ])
                 .output();
             if check.is_ok_and(|check| check.status.success()) {
                 return Some(Self { program });
@@ -86,7 +91,12 @@ impl Python {
     ) -> serde_json::Value {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/vectors/cairn_reference.py");
         let mut command = Command::new(self.program);
-        command.arg(script).arg("audit").arg(url).arg("--trust").arg(trust);
+        command
+            .arg(script)
+            .arg("audit")
+            .arg(url)
+            .arg("--trust")
+            .arg(trust);
         if let Some(levels) = levels {
             command.arg("--expect-levels").arg(levels.to_string());
         }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use cairn_proto::{
     entry::{Content, Entry, Leaf, Submission},
-    hash::ContentId,
+    hash::{ContentId, LeafHash},
     manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
     name::Environment,
     row::{Row, RowName},
@@ -19,8 +19,15 @@ use cairn_proto::{
     tree::Tree,
 };
 
-use super::{Ledger, Placed, Refusal, reading, sequence::Candidate};
+use super::{Ledger, Placed, QUEUE_MAX, Refusal, reading, sequence::Candidate};
 use crate::{access::Caller, content::ContentStore as _};
+
+/// What leads to an entry that may stand already, without an index of payloads.
+struct Trace {
+    leaf: LeafHash,
+    /// Where and at which sequence, if it is a release.
+    release: Option<(Environment, u64)>,
+}
 
 /// An entry decoded far enough to know what it is for.
 #[derive(Debug)]
@@ -45,6 +52,17 @@ impl Received {
             _ => None,
         }
     }
+
+    fn trace(&self) -> Trace {
+        let release = match &self.entry.statement().predicate {
+            Predicate::Release(release) => Some((release.environment.clone(), release.sequence.0)),
+            _ => None,
+        };
+        Trace {
+            leaf: *self.entry.leaf(),
+            release,
+        }
+    }
 }
 
 impl Ledger {
@@ -55,9 +73,23 @@ impl Ledger {
         document: Bytes,
         caller: &Caller,
     ) -> Result<Placed, Refusal> {
-        if let Some(placed) = self.standing(&received) {
+        let trace = received.trace();
+        if let Some(placed) = self.standing(&trace) {
             return Ok(placed);
         }
+        match self.admit(received, document, caller).await {
+            // Another call may have appended the very same entry since it was looked for.
+            Err(Refusal::Rule(error)) => self.standing(&trace).ok_or(Refusal::Rule(error)),
+            admitted => admitted,
+        }
+    }
+
+    async fn admit(
+        &self,
+        received: Received,
+        document: Bytes,
+        caller: &Caller,
+    ) -> Result<Placed, Refusal> {
         let document = self.complete(&received, document)?;
         let submission = received
             .entry
@@ -76,15 +108,20 @@ impl Ledger {
         .await
     }
 
-    /// A retry of a release that stands is answered at once, whatever the policy says by now.
-    fn standing(&self, received: &Received) -> Option<Placed> {
-        let Predicate::Release(release) = &received.entry.statement().predicate else {
-            return None;
+    /// A retry of an entry that stands is answered at once, whatever the policy says by now.
+    fn standing(&self, trace: &Trace) -> Option<Placed> {
+        let index = match &trace.release {
+            Some((environment, sequence)) => self.release(environment, *sequence)?,
+            None => {
+                let head = self.head();
+                let mut steps = head.chain.steps();
+                steps.find(|step| step.leaf == trace.leaf)?.index
+            }
         };
-        let head = self.head();
-        let index = self.release(&release.environment, release.sequence.0)?;
         let leaf = reading(&self.shared.tree).leaf(index)?;
-        (leaf == *received.entry.leaf() && index.0 < head.size().0).then_some(Placed {
+        // Read last: a head that was published since holds the entry as well.
+        let head = self.head();
+        (leaf == trace.leaf).then_some(Placed {
             index,
             repeated: true,
             head,
@@ -124,8 +161,9 @@ impl Ledger {
             Some(Row::Environment(row)) => (row.sequence.0, Some(row.leaf)),
             _ => (0, None),
         };
-        // A larger sequence may follow one that is being committed right now.
-        if release.sequence.0 <= last {
+        // A larger sequence may follow those that are being committed right now, of which
+        // there are no more than wait.
+        if release.sequence.0 <= last || release.sequence.0 - last > QUEUE_MAX as u64 {
             return Err(RuleError::WrongSequence {
                 environment: release.environment.clone(),
                 found: release.sequence,
@@ -279,7 +317,8 @@ impl Ledger {
     }
 }
 
-fn stored(manifest: &Manifest) -> impl Iterator<Item = ContentId> + '_ {
+/// The content that a manifest names as stored.
+pub(crate) fn stored(manifest: &Manifest) -> impl Iterator<Item = ContentId> + '_ {
     manifest
         .artifacts()
         .iter()

@@ -41,7 +41,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::view::ViewError;
-pub(crate) use admit::Received;
+pub(crate) use admit::{Received, stored};
 pub use commit::Failure;
 pub use head::ServerKeys;
 pub use open::{Genesis, LedgerError};

@@ -17,7 +17,7 @@ use super::{Answers, environment, malformed, status};
 use crate::{
     access::Caller,
     content::{ContentError, ContentStore as _, Part},
-    ledger::{Ledger, Refusal},
+    ledger::{Ledger, Refusal, stored},
 };
 
 /// Seconds without a part after which an upload is given up; what came is kept.
@@ -120,12 +120,8 @@ fn missing(
     let staging = content.staging();
     let newest = ledger.releases(environment, &ledger.head());
     let named: HashSet<ContentId> = match ledger.manifest_of(environment, newest) {
-        Ok(manifest) if caller.may_write(environment) => manifest
-            .artifacts()
-            .iter()
-            .filter_map(|artifact| artifact.bytes.digests())
-            .map(|digests| digests.blake3)
-            .collect(),
+        // Only what was stored: admission lets nothing else be named again.
+        Ok(manifest) if caller.may_write(environment) => stored(&manifest).collect(),
         _ => HashSet::new(),
     };
     let mut answer = v1::StatContentResponse::default();

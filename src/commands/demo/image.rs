@@ -35,7 +35,10 @@ pub(super) fn write_layout(directory: &Path, tag: &str) -> io::Result<()> {
         fs::write(blobs.join(Sha256::of(blob).to_string()), blob)?;
     }
     fs::write(directory.join("index.json"), index)?;
-    fs::write(directory.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}")
+    fs::write(
+        directory.join("oci-layout"),
+        "{\"imageLayoutVersion\":\"1.0.0\"}",
+    )
 }
 
 fn bytes(value: &Value) -> Vec<u8> {

@@ -25,7 +25,10 @@ pub(crate) async fn demo(session: &Session, args: &cli::Demo) -> Result<u8, Fail
 }
 
 fn play(output: Output, keep: bool) -> Result<(), Failure> {
-    let folder = tempfile::Builder::new().prefix("cairn-demo-").tempdir().map_err(broken)?;
+    let folder = tempfile::Builder::new()
+        .prefix("cairn-demo-")
+        .tempdir()
+        .map_err(broken)?;
     let stage = Stage {
         output,
         program: std::env::current_exe().map_err(broken)?,
@@ -40,7 +43,10 @@ fn play(output: Output, keep: bool) -> Result<(), Failure> {
 }
 
 fn broken(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Reason::Internal, format!("the demo cannot run here: {error}"))
+    Failure::new(
+        Reason::Internal,
+        format!("the demo cannot run here: {error}"),
+    )
 }
 
 struct Stage {
@@ -90,7 +96,10 @@ impl Stage {
         self.say("One file that proves it all, without a network.");
         self.run("export staging -o staging.bundle", 0)?;
         drop(server);
-        self.run("verify --bundle staging.bundle --environment staging --offline ./shop", 0)?;
+        self.run(
+            "verify --bundle staging.bundle --environment staging --offline ./shop",
+            0,
+        )?;
 
         self.say("An auditor reads everything and checks it with the same rules.");
         let server = self.serve()?;
@@ -124,7 +133,11 @@ impl Stage {
     /// Starts the server and waits until it says that it accepts connections.
     fn serve(&self) -> Result<Server, Failure> {
         self.output.line("$ cairn dev");
-        let child = self.start().stdout(Stdio::piped()).spawn().map_err(broken)?;
+        let child = self
+            .start()
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(broken)?;
         let mut server = Server(child);
         let stdout = server.0.stdout.take().ok_or_else(|| broken("no output"))?;
         let mut lines = BufReader::new(stdout);
@@ -155,11 +168,14 @@ impl Stage {
         if code == expected {
             return Ok(());
         }
-        Err(broken(format!("`cairn {typed}` ended with {code}, not {expected}")))
+        Err(broken(format!(
+            "`cairn {typed}` ended with {code}, not {expected}"
+        )))
     }
 
     fn edit(&self, name: &str, from: &str, to: &str) -> Result<(), Failure> {
-        self.output.line(format!("$ sed -i 's/{from}/{to}/' shop/{name}"));
+        self.output
+            .line(format!("$ sed -i 's/{from}/{to}/' shop/{name}"));
         shop::edit(&self.folder.join("shop").join(name), from, to).map_err(broken)
     }
 
@@ -172,20 +188,30 @@ impl Stage {
         let mut places = bytes.windows(needle.len()).enumerate();
         let mut entries = places.by_ref().filter(|(_, window)| window == needle);
         // The first entry is the genesis, the second the first release.
-        let at = entries.nth(1).map(|(at, _)| at + 200).ok_or_else(|| broken("no entry"))?;
+        let at = entries
+            .nth(1)
+            .map(|(at, _)| at + 200)
+            .ok_or_else(|| broken("no entry"))?;
         if let Some(byte) = bytes.get_mut(at) {
             *byte ^= 1;
         }
         fs::write(&segment, bytes).map_err(broken)?;
         let name = segment.strip_prefix(&self.folder).unwrap_or(&segment);
-        self.output.line(format!("  flipped a bit at offset {at} of {}", name.display()));
+        self.output.line(format!(
+            "  flipped a bit at offset {at} of {}",
+            name.display()
+        ));
         // What is derived is gone too: the server must go back to the journal.
         fs::remove_dir_all(self.folder.join(".cairn-dev/data/view")).map_err(broken)
     }
 
     fn refused(&self) -> Result<(), Failure> {
         self.output.line("$ cairn dev");
-        let child = self.start().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = self
+            .start()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut server = Server(child.map_err(broken)?);
         let mut said = String::new();
         let mut stdout = server.0.stdout.take().ok_or_else(|| broken("no output"))?;
@@ -199,7 +225,8 @@ impl Stage {
             stderr.read_to_string(&mut said).map_err(broken)?;
         }
         let folder = format!("{}/", self.folder.display());
-        said.lines().for_each(|line| self.output.line(line.replace(&folder, "")));
+        said.lines()
+            .for_each(|line| self.output.line(line.replace(&folder, "")));
         let code = server.0.wait().map_err(broken)?.code().unwrap_or(-1);
         self.output.line(format!("  exit {code}"));
         if said.contains(Reason::StoreDamaged.code()) {
@@ -214,7 +241,10 @@ fn first_file(directory: &Path) -> std::io::Result<PathBuf> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
     files.sort();
-    files.into_iter().next().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    files
+        .into_iter()
+        .next()
+        .ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
 /// Splits words at spaces; double quotes keep a word together.

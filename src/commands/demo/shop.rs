@@ -1,10 +1,6 @@
 //! The input tree: a small shop, the files of `examples/shop`.
 
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-};
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::image::write_layout;
 

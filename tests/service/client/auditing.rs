@@ -2,7 +2,7 @@
 
 use cairn_client::audit::{Audit, audit};
 
-use crate::{desk::Desk, support::Server};
+use crate::{client::desk::Desk, support::Server};
 
 /// Goal: an honest server's log is audited without an alarm, from the network and again
 /// from the copy; growth is linked.
@@ -17,7 +17,7 @@ async fn an_honest_server_is_audited_without_an_alarm() {
     }
     let back = "staging#2".parse().unwrap();
     let terms = desk.terms();
-    let environment = crate::desk::environment();
+    let environment = super::desk::environment();
     desk.ledger
         .rollback(&environment, &back, &terms)
         .await

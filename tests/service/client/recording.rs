@@ -8,7 +8,7 @@ use cairn_client::{
 use cairn_proto::{hash::Sequence, key::Signer, reason::Reason, statement::Action};
 
 use crate::{
-    desk::{Desk, environment},
+    client::desk::{Desk, environment},
     support::{STRANGER, Server, key},
 };
 

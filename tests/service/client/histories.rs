@@ -2,7 +2,7 @@
 
 use cairn_client::verdict::Verdict;
 
-use crate::{desk::Desk, support::Server};
+use crate::{client::desk::Desk, support::Server};
 
 /// Goal: a second history under the ledger's own keys is TAMPERED, with evidence that holds
 /// both notes, and what was held stays. Method: a second server with the same keys.

@@ -1,9 +1,5 @@
 //! The client against a real server over a real socket: record, verify, read, audit, and
 //! what it says of servers that show less, or another history.
-#![allow(clippy::unwrap_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod auditing;
 mod desk;

@@ -8,7 +8,7 @@ use cairn_client::{
 use cairn_proto::hash::{LeafHash, Sha256};
 
 use crate::{
-    desk::{Desk, environment},
+    client::desk::{Desk, environment},
     support::Server,
 };
 

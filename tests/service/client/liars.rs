@@ -16,7 +16,7 @@ use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 
 use crate::{
-    desk::{Desk, environment, tags},
+    client::desk::{Desk, environment, tags},
     support::Server,
 };
 

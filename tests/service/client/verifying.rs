@@ -8,7 +8,7 @@ use cairn_client::{
 };
 
 use crate::{
-    desk::{Desk, environment, tags},
+    client::desk::{Desk, environment, tags},
     support::Server,
 };
 
