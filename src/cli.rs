@@ -231,6 +231,10 @@ pub(crate) struct Verify {
     /// With --bundle: the environment that the bundle must be for.
     #[arg(long, value_name = "ENV", requires = "bundle")]
     pub(crate) environment: Option<Environment>,
+    /// With --bundle: the trust file, as `cairn trust show --output json` prints it, instead
+    /// of the context's.
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub(crate) trust: Option<PathBuf>,
     /// With --bundle: open no connection at all.
     #[arg(long, requires = "bundle")]
     pub(crate) offline: bool,

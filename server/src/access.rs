@@ -84,9 +84,14 @@ impl Access {
         })
     }
 
+    /// Whether everyone may read tiles, entries and documents.
+    pub fn log_is_public(&self) -> bool {
+        !self.reads_need_token
+    }
+
     /// Whether the caller may read tiles, entries and documents.
     pub fn reads_log(&self, caller: &Caller) -> bool {
-        !self.reads_need_token || &*caller.owner != "anonymous"
+        self.log_is_public() || &*caller.owner != "anonymous"
     }
 }
 

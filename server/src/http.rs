@@ -27,9 +27,23 @@ use crate::{
 const TEXT: &str = "text/plain; charset=utf-8";
 const BINARY: &str = "application/octet-stream";
 /// A tile or a document never changes.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
+const FOR_EVER: Keep = Keep {
+    public: "public, max-age=31536000, immutable",
+    private: "private, max-age=31536000, immutable",
+};
 /// A checkpoint is old after seconds.
-const BRIEFLY: &str = "public, max-age=1";
+const BRIEFLY: Keep = Keep {
+    public: "public, max-age=1",
+    private: "private, max-age=1",
+};
+
+/// How long an answer may be kept: by anyone, or, of a log that is read with a token, by the
+/// one who asked alone. `public` would have a shared cache hand it to everybody.
+#[derive(Clone, Copy)]
+struct Keep {
+    public: &'static str,
+    private: &'static str,
+}
 
 #[derive(Clone)]
 struct Reads {
@@ -59,6 +73,16 @@ impl Reads {
             ))),
         }
     }
+
+    fn found(&self, kind: &'static str, keep: Keep, body: impl Into<Body>) -> Response {
+        let keep = if self.access.log_is_public() {
+            keep.public
+        } else {
+            keep.private
+        };
+        let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)];
+        (headers, body.into()).into_response()
+    }
 }
 
 fn refuse(reason: Reason, message: &str) -> Response {
@@ -73,20 +97,15 @@ fn refuse(reason: Reason, message: &str) -> Response {
 }
 
 fn refused(refusal: &Refusal) -> Response {
-    if matches!(refusal.reason(), Reason::Internal | Reason::StoreDamaged) {
+    if refusal.is_own_fault() {
         tracing::error!(%refusal, "a read failed");
     }
-    refuse(refusal.reason(), &refusal.to_string())
-}
-
-fn found(kind: &'static str, keep: &'static str, body: impl Into<Body>) -> Response {
-    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)];
-    (headers, body.into()).into_response()
+    refuse(refusal.reason(), &refusal.told())
 }
 
 async fn checkpoint(State(reads): State<Reads>, headers: HeaderMap) -> Response {
     match reads.admit(&headers) {
-        Ok(()) => found(TEXT, BRIEFLY, reads.ledger.head().note.clone()),
+        Ok(()) => reads.found(TEXT, BRIEFLY, reads.ledger.head().note.clone()),
         Err(refusal) => *refusal,
     }
 }
@@ -117,7 +136,7 @@ async fn tile(
         _ => blocking(move || ledger.tile(&tile)).await,
     };
     match bytes {
-        Ok(bytes) => found(BINARY, FOR_EVER, bytes),
+        Ok(bytes) => reads.found(BINARY, FOR_EVER, bytes),
         Err(refusal) => refused(&refusal),
     }
 }
@@ -151,7 +170,7 @@ async fn documents(
             Some((part, records))
         }
     });
-    found(BINARY, FOR_EVER, Body::from_stream(parts))
+    reads.found(BINARY, FOR_EVER, Body::from_stream(parts))
 }
 
 async fn document(
@@ -163,14 +182,11 @@ async fn document(
         return *refusal;
     }
     let Ok(id) = id.parse::<DocumentId>() else {
-        return refuse(
-            Reason::InvalidRequest,
-            "a document is named by 64 hex digits",
-        );
+        return refuse(Reason::NotFound, "no such document");
     };
     let ledger = reads.ledger.clone();
     match blocking(move || ledger.document(&id)).await {
-        Ok(bytes) => found(BINARY, FOR_EVER, bytes),
+        Ok(bytes) => reads.found(BINARY, FOR_EVER, bytes),
         Err(refusal) => refused(&refusal),
     }
 }

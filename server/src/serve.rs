@@ -13,7 +13,11 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::Semaphore, time};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time,
+};
 use tonic::service::Routes;
 
 use crate::{
@@ -42,6 +46,10 @@ const RENEW_SECONDS: Duration = Duration::from_secs(10);
 /// Age at which uploads that no entry names are dropped, and how often that is looked at.
 const STAGED_AGE_MAX: Duration = Duration::from_hours(24);
 const EXPIRE_SECONDS: Duration = Duration::from_mins(10);
+/// What an HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often a connection that has sent only a part of that is looked at again.
+const PREFACE_LOOKS: Duration = Duration::from_millis(50);
 /// Time for calls under way to end once the server is asked to stop.
 const DRAIN_SECONDS: Duration = Duration::from_secs(10);
 
@@ -136,6 +144,8 @@ impl Accepting<'_> {
     async fn run(self, stop: impl Future<Output = ()>) {
         let builder = connections();
         let graceful = GracefulShutdown::new();
+        // Dropped when the server stops: who has not said a word yet is not waited for.
+        let (running, stopping) = watch::channel(());
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -158,15 +168,23 @@ impl Accepting<'_> {
             // A receipt is small and should leave at once.
             let _ = stream.set_nodelay(true);
             let service = TowerToHyperService::new(self.router.clone());
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection.into_owned());
+            let (builder, watcher) = (builder.clone(), graceful.watcher());
+            let mut stopping = stopping.clone();
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%peer, %error, "a connection ended");
+                let spoke = tokio::select! {
+                    spoke = speaks(&stream) => spoke,
+                    _ = stopping.changed() => false,
+                };
+                if spoke {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    if let Err(error) = watcher.watch(connection.into_owned()).await {
+                        tracing::debug!(%peer, %error, "a connection ended");
+                    }
                 }
                 drop(place);
             });
         }
+        drop(running);
         if time::timeout(DRAIN_SECONDS, graceful.shutdown())
             .await
             .is_err()
@@ -174,6 +192,23 @@ impl Accepting<'_> {
             tracing::warn!("some calls did not end in time and were cut");
         }
     }
+}
+
+/// Whether a peer shows in time which protocol it speaks. hyper has no limit on that: its own
+/// begin only once it knows.
+async fn speaks(stream: &TcpStream) -> bool {
+    let shown = async {
+        let mut buffer = [0; PREFACE.len()];
+        loop {
+            let count = stream.peek(&mut buffer).await.unwrap_or(0);
+            let seen = buffer.get(..count).unwrap_or_default();
+            if seen.is_empty() || seen.len() == PREFACE.len() || !PREFACE.starts_with(seen) {
+                return;
+            }
+            time::sleep(PREFACE_LOOKS).await;
+        }
+    };
+    time::timeout(IDLE_SECONDS, shown).await.is_ok()
 }
 
 async fn upkeep(ledger: Ledger, keys: ServerKeys) {

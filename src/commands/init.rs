@@ -223,9 +223,10 @@ fn configuration(
 ) -> Result<String, Failure> {
     let data = place.data.canonicalize().map_err(unwritable(&place.data))?;
     let quoted = |path: &Path| serde_json::to_string(&path.to_string_lossy()).unwrap_or_default();
+    let origin = serde_json::to_string(args.origin.as_str()).unwrap_or_default();
     let mut text = format!(
-        "origin = \"{}\"\ndata = {}\nlisten = \"{}\"\nlog_key = {}\nclock_key = {}\n",
-        args.origin,
+        "origin = {}\ndata = {}\nlisten = \"{}\"\nlog_key = {}\nclock_key = {}\n",
+        origin,
         quoted(&data),
         args.listen,
         quoted(log_key),

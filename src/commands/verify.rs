@@ -14,6 +14,7 @@ use cairn_client::{
 };
 use cairn_proto::{
     bundle::Bundle, hash::LeafHash, limits::BUNDLE_BYTES_MAX, name::Environment, reason::Reason,
+    trust::Trust,
 };
 
 use crate::{
@@ -82,9 +83,7 @@ fn against_bundle(
     bars: &Bars,
 ) -> Result<Report, Failure> {
     let bytes = read_bounded(file)?;
-    let context = session.context()?;
-    let name = context.trust.parse().map_err(Failure::usage)?;
-    let trust = trust::load(&session.home, &name)?;
+    let trust = pinned(session, args.trust.as_deref())?;
     let of = Bundle::decode(&bytes)
         .map_err(cairn_client::error::ClientError::from)?
         .environment;
@@ -111,7 +110,24 @@ fn against_bundle(
         tags: tags.as_ref(),
         progress: bars,
     };
-    Ok(verify_bundle(&bytes, &check, &subject)?)
+    let mut report = verify_bundle(&bytes, &check, &subject)?;
+    if expected.is_none() {
+        // Whoever made the bundle chose it, and another environment may ask for less.
+        let note = "the environment is the bundle's own word: --environment says which it must be";
+        report.notes.push(note.to_owned());
+    }
+    Ok(report)
+}
+
+/// The trust file that was named, or the context's.
+fn pinned(session: &Session, file: Option<&Path>) -> Result<Trust, Failure> {
+    if let Some(file) = file {
+        let wrong = |why| Failure::usage(format!("{}: {why}", file.display()));
+        return trust::parse(&read_bounded(file)?).map_err(wrong);
+    }
+    let context = session.context()?;
+    let name = context.trust.parse().map_err(Failure::usage)?;
+    Ok(trust::load(&session.home, &name)?)
 }
 
 fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -31,7 +31,11 @@ pub(crate) fn write_layout(directory: &Path, layer: &[u8]) {
         fs::write(blobs.join(Sha256::of(blob).to_string()), blob).unwrap();
     }
     fs::write(directory.join("index.json"), index.to_string()).unwrap();
-    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(
+        directory.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )
+    .unwrap();
 }
 
 fn digest(blob: &[u8]) -> String {

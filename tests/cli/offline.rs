@@ -19,12 +19,22 @@ fn bundled() -> Stage {
 fn a_bundle_verifies_with_no_ledger_to_ask() {
     let stage = bundled();
     let line = "verify --bundle shop.bundle --environment prod/shop --offline app";
-    stage.run(line).exits(0).says("VERIFIED  prod/shop#1  2 of 2 files");
-    let report = stage.run(&format!("{line} --output json")).exits(0).json("cairn.verify/v1");
+    stage
+        .run(line)
+        .exits(0)
+        .says("VERIFIED  prod/shop#1  2 of 2 files");
+    let report = stage
+        .run(&format!("{line} --output json"))
+        .exits(0)
+        .json("cairn.verify/v1");
     assert_eq!(report["verdicts"], json!(["VERIFIED"]));
     assert_eq!(report["sequence"], 1);
     stage.edit("app/web.yaml", "3", "30");
-    stage.run("verify --bundle shop.bundle --offline app").exits(10).says("DRIFT").says("web.yaml");
+    stage
+        .run("verify --bundle shop.bundle --offline app")
+        .exits(10)
+        .says("DRIFT")
+        .says("web.yaml");
 }
 
 /// Goal: a bundle of one environment does not vouch for another.
@@ -34,7 +44,8 @@ fn a_bundle_of_another_environment_is_refused() {
     let line = "verify --bundle shop.bundle --environment prod/other --offline app";
     let ran = stage.run(line);
     assert_ne!(ran.code, Some(0));
-    ran.refuses(2, "USAGE").says("the bundle is of prod/shop, not of prod/other");
+    ran.refuses(2, "USAGE")
+        .says("the bundle is of prod/shop, not of prod/other");
 }
 
 /// Goal: an older bundle does not undo a newer one. Method: take in both, newest first.
@@ -46,9 +57,17 @@ fn an_older_bundle_is_stale_after_a_newer_one() {
     stage.edit("app/web.yaml", "3", "5");
     stage.run("record prod/shop app").exits(0);
     stage.run("export prod/shop -o new.bundle").exits(0);
-    stage.run("verify --bundle new.bundle --offline app").exits(0);
-    stage.run("verify --bundle old.bundle --offline old").exits(14).says("STALE");
-    stage.run("verify --bundle old.bundle --offline app").exits(10).says("also STALE");
+    stage
+        .run("verify --bundle new.bundle --offline app")
+        .exits(0);
+    stage
+        .run("verify --bundle old.bundle --offline old")
+        .exits(14)
+        .says("STALE");
+    stage
+        .run("verify --bundle old.bundle --offline app")
+        .exits(10)
+        .says("also STALE");
 }
 
 /// Goal: damage is noticed wherever it is. Method: flip a bit at many places, and cut.
@@ -56,7 +75,11 @@ fn an_older_bundle_is_stale_after_a_newer_one() {
 fn a_damaged_bundle_never_verifies() {
     let stage = bundled();
     let bytes = fs::read(stage.path("shop.bundle")).unwrap();
-    let step = if std::env::var_os("CAIRN_LONG").is_some() { 7 } else { bytes.len() / 20 };
+    let step = if std::env::var_os("CAIRN_LONG").is_some() {
+        7
+    } else {
+        bytes.len() / 20
+    };
     for at in (0..bytes.len()).step_by(step.max(1)) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 4;
@@ -67,7 +90,11 @@ fn a_damaged_bundle_never_verifies() {
     }
     for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         stage.write("damaged.bundle", &bytes[..length]);
-        stage.run("verify --bundle damaged.bundle --offline app").refuses(1, "BUNDLE_SYNTAX");
+        stage
+            .run("verify --bundle damaged.bundle --offline app")
+            .refuses(1, "BUNDLE_SYNTAX");
     }
-    stage.run("verify --bundle none.bundle --offline app").refuses(1, "PATH_UNREADABLE");
+    stage
+        .run("verify --bundle none.bundle --offline app")
+        .refuses(1, "PATH_UNREADABLE");
 }

@@ -174,22 +174,39 @@ impl Ran {
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         let said = self.out.contains(text) || self.err.contains(text);
-        assert!(said, "cairn {}: no {text:?}\nout: {}\nerr: {}", self.line, self.out, self.err);
+        assert!(
+            said,
+            "cairn {}: no {text:?}\nout: {}\nerr: {}",
+            self.line, self.out, self.err
+        );
         self
     }
 
     /// Insists on an error with a code, and on the advice that goes with every error.
     #[track_caller]
     pub(crate) fn refuses(self, exit: i32, code: &str) -> Self {
-        let ran = self.exits(exit).says(&format!("[{code}]")).says("  fix       ");
-        assert_eq!(ran.err.matches("error: ").count(), 1, "said once: {}", ran.err);
+        let ran = self
+            .exits(exit)
+            .says(&format!("[{code}]"))
+            .says("  fix       ");
+        assert_eq!(
+            ran.err.matches("error: ").count(),
+            1,
+            "said once: {}",
+            ran.err
+        );
         ran
     }
 
     /// The one JSON document on standard output.
     #[track_caller]
     pub(crate) fn json(&self, schema: &str) -> Value {
-        let wrong = |error| panic!("cairn {}: {error}\nout: {}\nerr: {}", self.line, self.out, self.err);
+        let wrong = |error| {
+            panic!(
+                "cairn {}: {error}\nout: {}\nerr: {}",
+                self.line, self.out, self.err
+            )
+        };
         let value: Value = serde_json::from_str(&self.out).unwrap_or_else(wrong);
         assert_eq!(value["schema"], schema, "cairn {}", self.line);
         value

@@ -71,6 +71,32 @@ struct Target {
     step: usize,
 }
 
+impl Target {
+    /// Which of the three it is; anything that may not be fails the test.
+    fn judge(&self, at: usize, outcome: &Outcome) -> usize {
+        let where_ = format!("{} at {at}", self.name);
+        if let Outcome::Refused(what) | Outcome::Unserved(what) = outcome {
+            assert!(self.name != "anchor", "{where_}: one good slot is enough: {what}");
+        }
+        match outcome {
+            Outcome::Refused(what) => {
+                assert!(what.contains(self.name), "{where_}: {what}");
+                let frame = what.contains("frame ") && what.contains("at offset ");
+                assert!(frame || self.name == "format", "{where_}: {what}");
+                0
+            }
+            Outcome::Unserved(what) => {
+                // A stream of documents ends early instead.
+                let cut = what.starts_with("/documents/") && what.contains("UnexpectedEof");
+                assert!(what.contains("STORE_DAMAGED") || cut, "{where_}: {what}");
+                assert!(!what.contains(".seg"), "{where_} names a file to a stranger: {what}");
+                1
+            }
+            Outcome::Whole => 2,
+        }
+    }
+}
+
 impl Small {
     fn good(&self) -> PathBuf {
         self.directory.path().join("good")
@@ -159,8 +185,8 @@ async fn contents(server: &Server) -> Outcome {
         match read {
             Ok(part) => assert_eq!(part.unwrap().data, bytes, "a wrong answer"),
             Err(status) => {
-                assert_eq!(refused(&status).code, "STORE_DAMAGED", "{status}");
-                return Outcome::Unserved(status.message().to_owned());
+                let refused = refused(&status);
+                return Outcome::Unserved(format!("{} [{}]", refused.message, refused.code));
             }
         }
     }
@@ -233,27 +259,7 @@ async fn each_flipped_byte_is_refused_by_name_healed_or_harmless() {
         let outcomes: Vec<_> = stream::iter(flips).buffer_unordered(4).collect().await;
         let mut tally = [0; 3];
         for (at, outcome) in &outcomes {
-            let what = match outcome {
-                Outcome::Refused(what) => {
-                    tally[0] += 1;
-                    let named = what.contains(target.name) || what.contains("anchor");
-                    assert!(named, "{} at {at}: {what}", target.name);
-                    what
-                }
-                Outcome::Unserved(what) => {
-                    tally[1] += 1;
-                    what
-                }
-                Outcome::Whole => {
-                    tally[2] += 1;
-                    continue;
-                }
-            };
-            let healed = ["anchor"].contains(&target.name);
-            assert!(
-                !healed,
-                "one good slot of the anchor is enough: at {at}: {what}"
-            );
+            tally[target.judge(*at, outcome)] += 1;
         }
         println!(
             "{}: {} flips: {} refused, {} found when read, {} healed or harmless",

@@ -12,7 +12,7 @@ use cairn_grpc::v1;
 use cairn_proto::{
     checkpoint::TrustedCheckpoint,
     entry::{Entry, Leaf, MapRecord},
-    hash::{Index, KeyId, LeafHash, Version},
+    hash::{Index, KeyId, LeafHash, Sequence, Version},
     name::Environment,
     statement::{Predicate, Release, Subject},
     verify::{Current, Recorded, VerifyError},
@@ -184,7 +184,9 @@ impl<'a> Pages<'a> {
 /// The chain of an environment's releases, newest first, from a proven current one.
 pub(crate) struct Chain<'a> {
     pages: Pages<'a>,
-    expected: Option<LeafHash>,
+    environment: Environment,
+    /// The next older release: its leaf hash, and its place in the chain.
+    expected: Option<(LeafHash, Sequence)>,
 }
 
 impl<'a> Chain<'a> {
@@ -194,18 +196,19 @@ impl<'a> Chain<'a> {
         looked: &Looked,
     ) -> Result<Self, ClientError> {
         let expected = match &looked.current {
-            Current::Release(release) => Some(*release.leaf()),
+            Current::Release(release) => Some((*release.leaf(), release.release().sequence)),
             Current::Absent { .. } => None,
         };
         Ok(Self {
             pages: Pages::new(ledger, Some(environment))?,
+            environment: environment.clone(),
             expected,
         })
     }
 
     /// The next older release, the current one first.
     pub(crate) async fn next(&mut self) -> Result<Option<Logged>, ClientError> {
-        let Some(expected) = self.expected else {
+        let Some((expected, sequence)) = self.expected else {
             return Ok(None);
         };
         // Entries that are no part of the chain (recorded since the lookup, or breaking a
@@ -219,7 +222,14 @@ impl<'a> Chain<'a> {
                     what: "the kind",
                 }));
             };
-            self.expected = release.previous;
+            // `previous` is its signer's word: it may name another environment's entry.
+            if release.environment != self.environment || release.sequence != sequence {
+                return Err(ClientError::Verify(VerifyError::RowMismatch {
+                    what: "the environment or the sequence",
+                }));
+            }
+            let older = Sequence(sequence.0.saturating_sub(1));
+            self.expected = release.previous.map(|leaf| (leaf, older));
             return Ok(Some(logged));
         }
         Err(ClientError::Lacks {

@@ -189,7 +189,14 @@ impl Upload {
                 self.discard(disk, state)?;
                 return Err(ContentError::Mismatch { id: self.id, found });
             }
-            *state = open.complete(&self.path)?;
+            match open.complete(&self.path) {
+                Ok(complete) => *state = complete,
+                Err(error) => {
+                    // After a failed sync another one proves nothing: all is sent again.
+                    self.discard(disk, state)?;
+                    return Err(error.into());
+                }
+            }
         }
         Ok(())
     }

@@ -112,6 +112,10 @@ impl Committer {
             if batch.is_empty() {
                 continue;
             }
+            if self.shared.is_halted() {
+                refuse(batch, &Refusal::NotSigning);
+                continue;
+            }
             match self.commit(batch) {
                 Ok(Some(committed)) => {
                     // The writer ends only after this end of the channel is dropped.

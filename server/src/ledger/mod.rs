@@ -131,6 +131,22 @@ impl Refusal {
             Self::SelfCheck => Reason::Internal,
         }
     }
+
+    /// Whether the fault is this server's, or its disk's.
+    pub(crate) fn is_own_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_) | Self::Content(ContentError::Store(_)) | Self::SelfCheck
+        )
+    }
+
+    /// What a caller is told. Files and offsets of this machine are for its log alone.
+    pub(crate) fn told(&self) -> String {
+        if self.is_own_fault() {
+            return self.reason().meaning().to_owned();
+        }
+        self.to_string()
+    }
 }
 
 /// What the sequencer's thread is told.

@@ -99,6 +99,11 @@ impl Ledger {
         Ok((entry, document))
     }
 
+    /// One leaf alone.
+    pub(crate) fn leaf(&self, index: Index) -> Result<Bytes, Refusal> {
+        self.shared.entry(index)
+    }
+
     /// A document by its id.
     pub(crate) fn document(&self, id: &DocumentId) -> Result<Bytes, Refusal> {
         self.shared.document(id)

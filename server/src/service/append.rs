@@ -23,6 +23,8 @@ pub(super) async fn append(
     if !request.trusted_checkpoint.is_empty() {
         ledger.meet_note(&request.trusted_checkpoint);
     }
+    // Before anything is decoded: whoever may append nowhere is not worth the work.
+    may_write(caller, None)?;
     let received = Received::decode(request.envelope).map_err(refuse)?;
     let environment = received.environment().cloned();
     may_write(caller, environment.as_ref())?;

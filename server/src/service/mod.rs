@@ -66,11 +66,10 @@ fn unknown_token() -> Status {
 }
 
 fn status(refusal: &Refusal) -> Status {
-    let reason = refusal.reason();
-    if matches!(reason, Reason::Internal | Reason::StoreDamaged) {
+    if refusal.is_own_fault() {
         tracing::error!(%refusal, "a call failed");
     }
-    refusing(reason, refusal.to_string())
+    refusing(refusal.reason(), refusal.told())
 }
 
 fn malformed(field: FieldError) -> Status {

@@ -71,7 +71,7 @@ pub(super) fn list(
     let last = below.saturating_sub(u64::from(count));
     let entries = (last..below).rev().map(|number| {
         let index = place(ledger, of.as_ref(), number)?;
-        let (entry, _) = ledger.entry(index)?;
+        let entry = ledger.leaf(index)?;
         Ok(v1::ListedEntry {
             index: index.0,
             entry,
