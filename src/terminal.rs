@@ -25,10 +25,10 @@ pub(crate) fn read_hidden(prompt: &str) -> io::Result<Zeroizing<String>> {
     let before = termios::tcgetattr(&stdin)?;
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    write!(io::stderr(), "{prompt} ")?;
+    // Before the prompt: what is typed as soon as it shows is neither seen nor thrown away.
     termios::tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
     let mut line = Zeroizing::new(String::new());
-    let read = stdin.lock().read_line(&mut line);
+    let read = write!(io::stderr(), "{prompt} ").and_then(|()| stdin.lock().read_line(&mut line));
     // The terminal gets its echo back whatever was read.
     termios::tcsetattr(&stdin, OptionalActions::Flush, &before)?;
     writeln!(io::stderr())?;

@@ -27,30 +27,36 @@ pub(crate) fn help(args: &cli::Help) -> Result<u8, Failure> {
         print(root.render_help().ansi().to_string());
         return Ok(0);
     };
-    let code = first.to_ascii_uppercase().replace('-', "_");
-    let (reason, verdict) = (code.parse::<Reason>().ok(), verdict_of(&code));
-    if args.topic.len() == 1 && (reason.is_some() || verdict.is_some()) {
-        if let Some(verdict) = verdict {
-            print_verdict(verdict);
-        }
-        if let Some(reason) = reason {
-            print_reason(reason);
-        }
+    // `secret-key` is the command; `SECRET_KEY` is the code.
+    let is_command = root.find_subcommand(first).is_some();
+    if args.topic.len() == 1 && !is_command && explain(first) {
         return Ok(0);
     }
     let mut command = &mut root;
-    for word in &args.topic {
+    for (depth, word) in args.topic.iter().enumerate() {
         let names: Vec<_> = command
             .get_subcommands()
             .map(|it| it.get_name().to_owned())
             .collect();
-        let at_root = word == first;
         command = command
             .find_subcommand_mut(word)
-            .ok_or_else(|| unknown(word, &names, at_root))?;
+            .ok_or_else(|| unknown(word, &names, depth == 0))?;
     }
     print(command.render_long_help().ansi().to_string());
     Ok(0)
+}
+
+/// Prints what a code or a verdict means; `false` if it is neither.
+fn explain(topic: &str) -> bool {
+    let code = topic.to_ascii_uppercase().replace('-', "_");
+    let (reason, verdict) = (code.parse::<Reason>().ok(), verdict_of(&code));
+    if let Some(verdict) = verdict {
+        print_verdict(verdict);
+    }
+    if let Some(reason) = reason {
+        print_reason(reason);
+    }
+    reason.is_some() || verdict.is_some()
 }
 
 fn unknown(word: &str, commands: &[String], codes_too: bool) -> Failure {
@@ -135,17 +141,23 @@ fn exits(reason: Reason) -> String {
         message: String::new(),
         retry_after: None,
     });
-    let own = Failure::new(reason, "").exit;
-    let told = told.exit_code();
-    let judged = judged(reason);
-    let proven = judged.map(|verdict| {
-        format!(
-            ", or {} ({verdict}) where a proof shows it",
+    let told = told.exit_code().max(Failure::new(reason, "").exit);
+    match judged(reason) {
+        None => told.to_string(),
+        Some(verdict) if is_proven(reason) => format!("{} ({verdict})", verdict.exit_code()),
+        Some(verdict) => format!(
+            "{told}, or {} ({verdict}) where a proof shows it",
             verdict.exit_code()
-        )
-    });
-    // Exit code 1 is what is said of everything that has none of its own.
-    format!("{}{}", own.max(told), proven.unwrap_or_default())
+        ),
+    }
+}
+
+/// What is only ever said of a ledger, with a proof in hand.
+fn is_proven(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Forked | Reason::MapRecordWrong | Reason::Stale | Reason::RolledBack
+    )
 }
 
 /// What verification calls it.

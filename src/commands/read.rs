@@ -29,17 +29,28 @@ const KEYID_DIGITS: usize = 8;
 /// `cairn log [ENV]`
 pub(crate) async fn log(session: &Session, args: &cli::Log) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
-    let entries = ledger.log(args.environment.as_ref(), args.limit).await?;
+    let environment = args.environment.as_ref();
+    // One more than is printed tells whether there are more.
+    let wanted = args.limit.saturating_add(1);
+    let mut entries = ledger.log(environment, wanted).await?;
+    let more = entries.len() > args.limit;
+    let none = entries.is_empty();
+    entries.truncate(args.limit);
     let output = session.output;
     output.json(&json!({
         "schema": "cairn.log/v1",
-        "environment": args.environment.as_ref().map(ToString::to_string),
+        "environment": environment.map(ToString::to_string),
         "entries": entries.iter().map(logged_json).collect::<Vec<_>>(),
+        "more": more,
     }));
     columns(output, &entries.iter().map(logged_row).collect::<Vec<_>>());
-    if let (Some(environment), true, true) = (&args.environment, entries.is_empty(), args.limit > 0)
-    {
-        complain(format!("nothing was ever released to {environment}"));
+    match environment {
+        _ if output.is_json() => {}
+        Some(environment) if none => {
+            complain(format!("nothing was ever released to {environment}"));
+        }
+        _ if more => complain("  older entries are left out: -n NUMBER shows more"),
+        _ => {}
     }
     Ok(0)
 }

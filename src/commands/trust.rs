@@ -39,20 +39,18 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
     let endpoint = Endpoint::of(&session.home, &context)?;
     let connection = Connection::open(&endpoint)?;
     let summary = discover(&connection, args.genesis.as_ref(), clock::now()).await?;
-    let known = matches!(
-        trust::load(&session.home, &args.name),
-        Ok(known) if known == summary.trust
-    );
-    if args.genesis.is_none() && !known {
+    let pinned = pinned(session, &args.name)?;
+    if let Some(pinned) = &pinned
+        && *pinned != summary.trust
+    {
+        // Said before anybody is asked anything.
+        return Err(taken(&args.name));
+    }
+    if args.genesis.is_none() && pinned.is_none() {
         describe(&summary);
         confirm(session, &summary)?;
     }
-    trust::save(&session.home, &args.name, &summary.trust).map_err(|error| match error {
-        error @ HomeError::Taken { .. } => {
-            Failure::from(error).mended_by("Give this ledger a name of its own with --name NAME.")
-        }
-        error => error.into(),
-    })?;
+    trust::save(&session.home, &args.name, &summary.trust)?;
     Contexts::activate(&session.home, &args.name, context)?;
     session.output.json(&trust_json(&summary.trust));
     let output = session.output;
@@ -61,6 +59,21 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
     let text = format!("\"{}\" is active, at {}", args.name, args.url);
     output.fact("Context", text);
     Ok(0)
+}
+
+/// What a name stands for already.
+fn pinned(session: &Session, name: &Label) -> Result<Option<Trust>, Failure> {
+    match trust::load(&session.home, name) {
+        Ok(trust) => Ok(Some(trust)),
+        Err(HomeError::NothingTrusted) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn taken(name: &Label) -> Failure {
+    let name = name.to_string();
+    Failure::from(HomeError::Taken { name })
+        .mended_by("Give this ledger a name of its own with --name NAME.")
 }
 
 /// Paths count from here, wherever the context is used later.
@@ -104,7 +117,7 @@ fn describe(summary: &TrustSummary) {
     say("Size", format!("{size} entries"));
     let admins = summary.admins();
     let text = format!(
-        "{}, {} of {} change it",
+        "version {}; {} of {} must sign another",
         summary.policy.version,
         summary.policy.threshold,
         count(admins.len(), "admin")

@@ -326,9 +326,10 @@ fn inputs_are_named_by_their_last_part_or_as_they_are_told() {
         .run("verify staging a/conf other=a/conf")
         .exits(10)
         .says("other");
+    // No name that could be recorded, so it is a path.
     stage
         .run("record staging ../up=a/conf")
-        .refuses(1, "PATH_NAME");
+        .refuses(1, "PATH_UNREADABLE");
 }
 
 /// Goal: a directory of many files is one tree, whose files are still told apart.

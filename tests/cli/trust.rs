@@ -1,6 +1,10 @@
 //! How a ledger comes to be trusted, and keeps its name.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -47,6 +51,84 @@ fn a_ledger_of_the_named_genesis_is_trusted_and_used() {
         .says("--key");
 }
 
+/// A command line on a terminal of its own, with an answer typed at each question; `None`
+/// where no terminal can be had.
+fn on_a_terminal(stage: &Stage, line: &str, answers: &[&str]) -> Option<Ran> {
+    let program = env!("CARGO_BIN_EXE_cairn");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &format!("'{program}' {line}"), "/dev/null"])
+        .current_dir(stage.path(""))
+        .env("CAIRN_HOME", stage.path("newcomer"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("SKIPPED what is asked on a terminal: there is no `script` here");
+        return None;
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let (mut out, mut byte) = (Vec::new(), [0]);
+    for answer in answers {
+        // A question ends with `: ` (a passphrase) or with `[y/N]`.
+        let begin = out.len();
+        while !(out[begin..].ends_with(b": ") || out[begin..].ends_with(b"[y/N]")) {
+            let read = stdout.read(&mut byte).unwrap();
+            let said = String::from_utf8_lossy(&out);
+            assert_eq!(read, 1, "it ended before it asked for {answer:?}: {said}");
+            out.extend(byte);
+        }
+        stdin.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    }
+    stdout.read_to_end(&mut out).unwrap();
+    Some(Ran {
+        line: line.to_owned(),
+        code: child.wait().unwrap().code(),
+        out: String::from_utf8(out).unwrap(),
+        err: String::new(),
+    })
+}
+
+/// Goal: a person decides, having seen what it is. Method: a terminal, a no, then a yes.
+#[test]
+fn a_person_on_a_terminal_decides_whether_a_ledger_is_trusted() {
+    let (stage, ledger) = Stage::with_release();
+    let line = format!("trust add {}", ledger.url);
+    let Some(no) = on_a_terminal(&stage, &line, &["n"]) else {
+        return;
+    };
+    no.exits(2).says("[TRUST_MISSING]");
+    newcomer(&stage, &["status"]).refuses(2, "TRUST_MISSING");
+    let yes = on_a_terminal(&stage, &line, &["y"]).unwrap();
+    yes.exits(0)
+        .says("Deployer  dev")
+        .says("\"default\" is active");
+    newcomer(&stage, &["verify", "prod/shop", "app"]).exits(0);
+    let unasked = on_a_terminal(&stage, &format!("{line} --name b --no-input"), &[]).unwrap();
+    unasked.exits(2).says("nobody can be asked");
+}
+
+/// Goal: an encrypted key opens with its passphrase and no other, which is never shown.
+#[test]
+fn an_encrypted_key_asks_for_its_passphrase_and_shows_none_of_it() {
+    let stage = Stage::new();
+    let line = "key new locked.pem --passphrase";
+    let Some(differ) = on_a_terminal(&stage, line, &["one", "two"]) else {
+        return;
+    };
+    differ.exits(2).says("not the same");
+    assert!(!stage.path("locked.pem").exists());
+    let made = on_a_terminal(&stage, line, &["open sesame", "open sesame"]).unwrap();
+    let made = made.exits(0).says("Made      locked.pem");
+    assert!(!made.out.contains("sesame"), "{}", made.out);
+    let shown = on_a_terminal(&stage, "key show locked.pem", &["open sesame"]).unwrap();
+    shown.exits(0).says("keyid");
+    let wrong = on_a_terminal(&stage, "key show locked.pem", &["open barley"]).unwrap();
+    wrong.exits(1).says("[KEY_FILE]");
+    let nobody = stage.run("key show locked.pem --no-input");
+    nobody.refuses(1, "KEY_FILE").says("is encrypted");
+}
+
 /// Goal: another ledger than the one that was named is not trusted.
 #[test]
 fn a_ledger_of_another_genesis_is_refused_and_nothing_is_pinned() {
@@ -70,7 +152,8 @@ fn without_a_person_or_a_genesis_nothing_is_trusted() {
         .says("--genesis HASH")
         .says("Admin     dev (")
         .says("Deployer  dev (");
-    ran.says(&hash[..4]).says("1 of 1 admin change it");
+    ran.says(&hash[..4])
+        .says("version 1; 1 of 1 admin must sign another");
     assert_eq!(newcomer(&stage, &["log"]).code, Some(2));
     ledger.stop();
     let gone = newcomer(&stage, &["trust", "add", "http://127.0.0.1:9"]);
@@ -97,7 +180,9 @@ fn a_name_that_stands_for_another_ledger_is_refused() {
         before
     );
     newcomer(&stage, &["verify", "prod/shop", "app"]).exits(0);
-    newcomer(&stage, &[&add[..], &["--name", "second"]].concat()).exits(0);
+    let add = [&add[..], &["--name", "second", "--output", "json"]].concat();
+    let added = newcomer(&stage, &add).exits(0).json("cairn.trust/v1");
+    assert_eq!(added["genesis"], other);
     newcomer(&stage, &["verify", "prod/shop", "app"]).exits(11);
     newcomer(
         &stage,

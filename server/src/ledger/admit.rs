@@ -110,14 +110,13 @@ impl Ledger {
 
     /// A retry of an entry that stands is answered at once, whatever the policy says by now.
     fn standing(&self, trace: &Trace) -> Option<Placed> {
-        let index = match &trace.release {
-            Some((environment, sequence)) => self.release(environment, *sequence)?,
-            None => {
-                let head = self.head();
-                // The genesis entry is the server's own: nobody who sends it tries again.
-                let mut later = head.chain.steps().skip(1);
-                later.find(|step| step.leaf == trace.leaf)?.index
-            }
+        let index = if let Some((environment, sequence)) = &trace.release {
+            self.release(environment, *sequence)?
+        } else {
+            let head = self.head();
+            // The genesis entry is the server's own: nobody who sends it tries again.
+            let mut later = head.chain.steps().skip(1);
+            later.find(|step| step.leaf == trace.leaf)?.index
         };
         let leaf = reading(&self.shared.tree).leaf(index)?;
         // Read last: a head that was published since holds the entry as well.
@@ -193,8 +192,7 @@ impl Ledger {
             .artifacts()
             .iter()
             .any(|artifact| artifact.kind == ArtifactKind::Tree);
-        let known = self.nameable(release);
-        let wanted: Vec<(ContentId, String)> = manifest
+        let mut wanted: Vec<(ContentId, String)> = manifest
             .artifacts()
             .iter()
             .filter_map(|artifact| match &artifact.bytes {
@@ -203,8 +201,12 @@ impl Ledger {
                 }
                 _ => None,
             })
-            .filter(|(id, _)| !known.contains(id))
             .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let known = self.nameable(release);
+        wanted.retain(|(id, _)| !known.contents.contains(id));
         if wanted.is_empty() && !has_trees {
             return Ok(());
         }
@@ -214,17 +216,18 @@ impl Ledger {
         done.map_err(|_| Refusal::ShuttingDown)?
     }
 
-    /// Content that this environment's current release, or the one that is rolled back to,
-    /// names already: whoever may release here may name it again.
-    fn nameable(&self, release: &Release) -> HashSet<ContentId> {
+    /// What this environment's current release, or the one that is rolled back to, names
+    /// already: whoever may release here may name it again.
+    fn nameable(&self, release: &Release) -> Nameable {
         let current = self.releases(&release.environment, &self.head());
         let targets = release.rollback_to.map(|target| target.0);
-        targets
-            .into_iter()
-            .chain([current])
-            .filter_map(|sequence| self.manifest_of(&release.environment, sequence).ok())
-            .flat_map(|manifest| stored(&manifest).collect::<Vec<_>>())
-            .collect()
+        let mut nameable = Nameable::default();
+        for sequence in targets.into_iter().chain([current]) {
+            if let Ok(manifest) = self.manifest_of(&release.environment, sequence) {
+                nameable.add(&manifest);
+            }
+        }
+        nameable
     }
 
     /// The manifest of a release.
@@ -246,14 +249,14 @@ impl Ledger {
         caller: &Caller,
         wanted: &[(ContentId, String)],
         manifest: &Manifest,
-        known: &HashSet<ContentId>,
+        known: &Nameable,
     ) -> Result<(), Refusal> {
         self.promote(caller, wanted)?;
         for artifact in manifest.artifacts() {
             let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else {
                 continue;
             };
-            if artifact.kind != ArtifactKind::Tree || known.contains(&digests.blake3) {
+            if artifact.kind != ArtifactKind::Tree || known.trees.contains(&digests.blake3) {
                 continue;
             }
             let listing = self.read_all(&digests.blake3)?;
@@ -318,13 +321,34 @@ impl Ledger {
     }
 }
 
+/// Content that may be named without being sent again.
+#[derive(Debug, Default)]
+struct Nameable {
+    contents: HashSet<ContentId>,
+    /// Those of them that are listings of trees, whose own contents were looked at when they
+    /// were recorded. A listing that was recorded as a plain file was never looked into: it
+    /// may name anybody's content.
+    trees: HashSet<ContentId>,
+}
+
+impl Nameable {
+    fn add(&mut self, manifest: &Manifest) {
+        for artifact in manifest.artifacts() {
+            if let ArtifactBytes::Stored { digests, .. } = &artifact.bytes {
+                self.contents.insert(digests.blake3);
+                if artifact.kind == ArtifactKind::Tree {
+                    self.trees.insert(digests.blake3);
+                }
+            }
+        }
+    }
+}
+
 /// The content that a manifest names as stored.
 pub(crate) fn stored(manifest: &Manifest) -> impl Iterator<Item = ContentId> + '_ {
-    manifest
-        .artifacts()
-        .iter()
-        .filter_map(|artifact| match &artifact.bytes {
-            ArtifactBytes::Stored { digests, .. } => Some(digests.blake3),
-            _ => None,
-        })
+    let artifacts = manifest.artifacts().iter();
+    artifacts.filter_map(|artifact| match &artifact.bytes {
+        ArtifactBytes::Stored { digests, .. } => Some(digests.blake3),
+        _ => None,
+    })
 }
