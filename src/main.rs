@@ -16,6 +16,8 @@ use crate::{cli::Cli, failure::Failure};
 
 /// Exit code of a run that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
+/// How long a command may take to clean up after Ctrl-C.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -33,9 +35,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::usage(format!("no threads: {error}")).report(format),
     };
+    // `dev` and `serve` end in good order by themselves; all else ends here and now.
+    let serves = matches!(cli.command, cli::Command::Dev(_) | cli::Command::Serve(_));
+    if !serves {
+        runtime.spawn(end_when_interrupted());
+    }
     let ended = runtime.block_on(async {
-        // `dev` and `serve` end in good order by themselves; all else ends here and now.
-        let serves = matches!(cli.command, cli::Command::Dev(_) | cli::Command::Serve(_));
         let running = commands::run(cli.command, &cli.global);
         tokio::select! {
             ended = running => ended,
@@ -47,5 +52,14 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => failure.report(format),
+    }
+}
+
+/// A command that reads files or waits for a passphrase does not yield, so that nothing but
+/// another thread can end it. One that does yield has the time to clean up after itself.
+async fn end_when_interrupted() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        tokio::time::sleep(GRACE).await;
+        std::process::exit(EXIT_INTERRUPTED.into());
     }
 }

@@ -120,6 +120,8 @@ pub async fn serve(
         () = accepting.run(stop) => Ok(()),
     };
     upkeep.abort();
+    // It holds the ledger, and the ledger the lock, until it is really gone.
+    let _ = upkeep.await;
     if ended.is_ok() {
         ledger.close().await;
     }

@@ -9,10 +9,13 @@ use std::{
         net::UnixListener,
     },
     path::Path,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::json;
 
 use crate::stage::{Ran, Stage, is_long_run};
@@ -379,4 +382,30 @@ fn a_huge_sparse_file_is_recorded_and_verified() {
     file.set_len(5 << 30).unwrap();
     record(&stage, "app").exits(0).says("Recorded  staging#1");
     stage.run("verify staging app").exits(0).says("1 of 1 file");
+}
+
+/// Goal: Ctrl-C ends a command at once, whatever it is busy with, and records nothing.
+/// Method: a file that takes long to read.
+#[test]
+fn an_interrupted_command_ends_at_once_with_exit_130() {
+    let (stage, _ledger) = Stage::with_release();
+    stage.write("big/disk.img", "");
+    let file = File::create(stage.path("big/disk.img")).unwrap();
+    file.set_len(64 << 30).unwrap();
+    let before = stage.size();
+    for line in [
+        "record prod/shop big",
+        "verify prod/shop web.yaml=big/disk.img",
+    ] {
+        let mut command = stage.command();
+        let mut child = command.args(line.split_whitespace()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        let started = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(130), "cairn {line}");
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(5), "cairn {line}: {took:?}");
+    }
+    assert_eq!(stage.size(), before);
 }

@@ -76,7 +76,10 @@ impl Target {
     fn judge(&self, at: usize, outcome: &Outcome) -> usize {
         let where_ = format!("{} at {at}", self.name);
         if let Outcome::Refused(what) | Outcome::Unserved(what) = outcome {
-            assert!(self.name != "anchor", "{where_}: one good slot is enough: {what}");
+            assert!(
+                self.name != "anchor",
+                "{where_}: one good slot is enough: {what}"
+            );
         }
         match outcome {
             Outcome::Refused(what) => {
@@ -89,7 +92,10 @@ impl Target {
                 // A stream of documents ends early instead.
                 let cut = what.starts_with("/documents/") && what.contains("UnexpectedEof");
                 assert!(what.contains("STORE_DAMAGED") || cut, "{where_}: {what}");
-                assert!(!what.contains(".seg"), "{where_} names a file to a stranger: {what}");
+                assert!(
+                    !what.contains(".seg"),
+                    "{where_} names a file to a stranger: {what}"
+                );
                 1
             }
             Outcome::Whole => 2,

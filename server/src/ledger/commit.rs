@@ -132,6 +132,8 @@ impl Committer {
         }
         drop(to_view);
         let _ = writer.join();
+        // The store, and with it the lock, goes before anybody is told.
+        drop(self);
         if let Some(closed) = closing {
             let _ = closed.send(());
         }
