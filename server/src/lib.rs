@@ -9,6 +9,7 @@ pub mod anchor;
 pub mod config;
 pub mod content;
 pub mod disk;
+mod gate;
 mod http;
 pub mod journal;
 pub mod ledger;

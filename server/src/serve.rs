@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, middleware};
 use cairn_grpc::{FILE_DESCRIPTOR_SET, v1::ledger_server::LedgerServer};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -22,6 +22,7 @@ use tonic::service::Routes;
 
 use crate::{
     access::Access,
+    gate::{self, Gate},
     http,
     ledger::{Failure, Ledger, ServerKeys},
     service::LedgerService,
@@ -80,7 +81,8 @@ fn router(ledger: &Ledger, access: &Access) -> Result<Router, ServeError> {
     let grpc = grpc.into_axum_router().reset_fallback();
     Ok(grpc
         .merge(http::routes(ledger.clone(), access.clone()))
-        .fallback(http::nothing_here))
+        .fallback(http::nothing_here)
+        .layer(middleware::from_fn_with_state(Gate::new(), gate::pass)))
 }
 
 fn connections() -> auto::Builder<TokioExecutor> {

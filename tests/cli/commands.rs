@@ -89,7 +89,7 @@ fn status_shows_the_ledger_in_use() {
     assert_eq!(status["root"].as_str().unwrap().len(), 64);
     assert_eq!((&status["size"], &status["held"]), (&4.into(), &4.into()));
     assert!(status["age"].is_u64() && status["serverVersion"].is_string());
-    ledger.stop();
+    drop(ledger);
     stage
         .run("status")
         .refuses(3, "UNREACHABLE")
@@ -146,11 +146,11 @@ fn a_key_is_new_private_and_shown_by_its_public_half() {
         .run("key new deploy.pem --output json")
         .exits(0)
         .json("cairn.key/v1");
-    let mode = fs::metadata(stage.path("deploy.pem"))
+    let bits = fs::metadata(stage.path("deploy.pem"))
         .unwrap()
         .permissions()
         .mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(bits & 0o7777, 0o600);
     let shown = stage
         .run("key show deploy.pem --output json")
         .exits(0)

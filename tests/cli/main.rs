@@ -3,6 +3,7 @@
 
 mod commands;
 mod inputs;
+mod large;
 mod layout;
 mod offline;
 mod production;

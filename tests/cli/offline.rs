@@ -10,7 +10,7 @@ use crate::stage::Stage;
 fn bundled() -> Stage {
     let (stage, ledger) = Stage::with_release();
     stage.run("export prod/shop -o shop.bundle").exits(0);
-    ledger.stop();
+    drop(ledger);
     stage
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -222,31 +222,33 @@ impl Ledger {
     pub(crate) fn start(command: &mut Command) -> Self {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
+        let mut ledger = Self {
+            lines: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            url: String::new(),
+        };
         loop {
-            line.clear();
-            if lines.read_line(&mut line).unwrap() == 0 {
-                let output = child.wait_with_output().unwrap();
-                panic!("it ended: {}", String::from_utf8_lossy(&output.stderr));
-            }
+            let line = ledger.line();
             let mut words = line.split_whitespace();
             if words.next() == Some("Ledger") {
-                let url = words.next().unwrap().to_owned();
-                return Self { child, lines, url };
+                words.next().unwrap().clone_into(&mut ledger.url);
+                return ledger;
+            }
+            if line.is_empty() {
+                let mut said = String::new();
+                let mut stderr = ledger.child.stderr.take().unwrap();
+                stderr.read_to_string(&mut said).unwrap();
+                panic!("it ended: {said}");
             }
         }
     }
 
-    /// The next line that it prints.
+    /// The next line that it prints; empty when it ended.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line
     }
-
-    /// Stops it.
-    pub(crate) fn stop(self) {}
 }
 
 impl Drop for Ledger {

@@ -155,7 +155,7 @@ fn without_a_person_or_a_genesis_nothing_is_trusted() {
     ran.says(&hash[..4])
         .says("version 1; 1 of 1 admin must sign another");
     assert_eq!(newcomer(&stage, &["log"]).code, Some(2));
-    ledger.stop();
+    drop(ledger);
     let gone = newcomer(&stage, &["trust", "add", "http://127.0.0.1:9"]);
     gone.refuses(3, "UNREACHABLE");
     newcomer(&stage, &["trust", "add", "http://ledger.example:80"]).refuses(2, "USAGE");
@@ -236,13 +236,13 @@ fn a_second_dev_is_another_ledger_and_the_context_follows_it() {
         stage.run("trust show --output json").json("cairn.trust/v1")["origin"].clone()
     };
     let before = origin(&stage);
-    first.stop();
+    drop(first);
     let mut second = stage.dev_in("second");
     let said: String = (0..3).map(|_| second.line()).collect();
     assert!(said.contains("another ledger"), "{said}");
     assert_ne!(origin(&stage), before);
     stage.run("verify prod/shop app").exits(11);
-    second.stop();
+    drop(second);
     // The first one again: its data is still there, and so is what was recorded.
     let mut first = stage.dev();
     assert_eq!(origin(&stage), before);
@@ -256,7 +256,7 @@ fn a_second_dev_is_another_ledger_and_the_context_follows_it() {
 fn a_deleted_dev_is_another_ledger() {
     let (stage, first) = Stage::with_release();
     let before = genesis(&stage);
-    first.stop();
+    drop(first);
     fs::remove_dir_all(stage.path("data")).unwrap();
     let _again = stage.dev();
     assert_ne!(genesis(&stage), before);

@@ -174,7 +174,7 @@ fn the_first_of_several_verdicts_decides_and_all_are_said() {
 #[test]
 fn a_ledger_that_does_not_answer_is_unreachable_with_exit_3() {
     let (stage, ledger) = Stage::with_release();
-    ledger.stop();
+    drop(ledger);
     for line in [
         "verify prod/shop app",
         "record prod/shop app",
@@ -190,12 +190,12 @@ fn a_ledger_that_does_not_answer_is_unreachable_with_exit_3() {
 #[test]
 fn a_server_set_back_to_an_older_copy_is_stale_with_exit_14() {
     let (stage, ledger) = Stage::with_release();
-    ledger.stop();
+    drop(ledger);
     stage.copy("data", "older");
     let ledger = stage.dev();
     stage.edit("app/web.yaml", "3", "5");
     stage.run("record prod/shop app").exits(0);
-    ledger.stop();
+    drop(ledger);
     let _older = stage.dev_in("older");
     let report = verified(&stage, "verify prod/shop app", 14);
     assert!(
@@ -214,12 +214,12 @@ fn a_server_set_back_to_an_older_copy_is_stale_with_exit_14() {
 #[test]
 fn a_second_history_is_tampering_with_exit_13_and_evidence() {
     let (stage, ledger) = Stage::with_release();
-    ledger.stop();
+    drop(ledger);
     stage.copy("data", "forked");
     let ledger = stage.dev();
     stage.edit("app/web.yaml", "3", "5");
     stage.run("record prod/shop app").exits(0);
-    ledger.stop();
+    drop(ledger);
     let mut other = stage.command_of("other");
     other.args(["dev", "--data", "forked", "--listen", "127.0.0.1:0"]);
     let forked = crate::stage::Ledger::start(&mut other);

@@ -4,6 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
+mod access;
 mod appends;
 mod client;
+mod fill;
+mod frames;
+mod http;
+mod queries;
 mod refusals;
+mod retry_storm;
+mod stream;
+mod uploads;
+mod watch;

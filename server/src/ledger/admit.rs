@@ -16,7 +16,6 @@ use cairn_proto::{
     row::{Row, RowName},
     rules::{RuleError, authenticate_genesis},
     statement::{Predicate, Release},
-    tree::Tree,
 };
 
 use super::{Ledger, Placed, QUEUE_MAX, Refusal, reading, sequence::Candidate};
@@ -251,7 +250,8 @@ impl Ledger {
         manifest: &Manifest,
         known: &Nameable,
     ) -> Result<(), Refusal> {
-        self.promote(caller, wanted)?;
+        let (ids, names): (Vec<_>, Vec<_>) = wanted.iter().cloned().unzip();
+        self.promote(caller, &ids, &names.join(", "))?;
         for artifact in manifest.artifacts() {
             let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else {
                 continue;
@@ -259,66 +259,40 @@ impl Ledger {
             if artifact.kind != ArtifactKind::Tree || known.trees.contains(&digests.blake3) {
                 continue;
             }
-            let listing = self.read_all(&digests.blake3)?;
-            let tree = Tree::decode(&listing).map_err(|error| Refusal::Listing {
-                artifact: artifact.name.to_string(),
-                error,
-            })?;
-            let contents: Vec<_> = tree
-                .entries()
-                .iter()
-                .filter_map(|entry| match &entry.bytes {
-                    cairn_proto::tree::TreeBytes::Stored { digests, size } if *size > 0 => {
-                        Some((digests.blake3, format!("{}/{}", artifact.name, entry.name)))
-                    }
-                    _ => None,
-                })
-                .collect();
-            self.promote(caller, &contents)?;
+            let listing = self.listing(&digests.blake3, artifact.name.as_str())?;
+            self.promote(caller, listing.contents(), artifact.name.as_str())?;
         }
         Ok(())
     }
 
-    /// A content as a whole; only listings are read so, and they are bounded.
-    pub(crate) fn read_all(&self, id: &ContentId) -> Result<Vec<u8>, Refusal> {
-        let content = self.store().content();
-        let missing = || Refusal::NotFound {
-            what: format!("content blake3:{id}"),
-        };
-        let size = content.size(id).ok_or_else(missing)?;
-        let bound = cairn_proto::limits::TREE_BYTES_MAX as u64;
-        if size > bound {
-            return Err(missing());
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        while (bytes.len() as u64) < size {
-            let start = bytes.len() as u64;
-            let end = size.min(start + crate::content::READ_BYTES_MAX);
-            bytes.extend_from_slice(&content.read(id, start..end)?);
-        }
-        Ok(bytes)
-    }
-
-    fn promote(&self, caller: &Caller, wanted: &[(ContentId, String)]) -> Result<(), Refusal> {
+    /// Makes contents durable that this caller sent, or may read anyway. `of` says who names
+    /// them.
+    fn promote(&self, caller: &Caller, ids: &[ContentId], of: &str) -> Result<(), Refusal> {
         let content = self.store().content();
         let staging = content.staging();
-        let mut absent = Vec::new();
-        for (id, name) in wanted {
+        let mut missing = 0;
+        let mut first = None;
+        for id in ids {
             let durable = caller.reads_everything() && content.size(id).is_some();
-            if !durable && staging.claimed(caller.owner(), id)?.is_none() {
-                absent.push(name);
+            if !durable && self.heed(staging.claimed(caller.owner(), id))?.is_none() {
+                missing += 1;
+                first = first.or(Some(*id));
             }
         }
-        if let Some(first) = absent.first() {
-            return Err(Refusal::ContentMissing {
-                missing: absent.len(),
-                first: (*first).clone(),
-            });
+        match first {
+            None => self.heed(content.promote(caller.owner(), ids)),
+            Some(id) => Err(Refusal::ContentMissing {
+                missing,
+                first: format!("blake3:{id}"),
+                of: shortened(of),
+            }),
         }
-        let ids: Vec<ContentId> = wanted.iter().map(|(id, _)| *id).collect();
-        content.promote(caller.owner(), &ids)?;
-        Ok(())
     }
+}
+
+/// Enough of a list of names for an answer.
+fn shortened(names: &str) -> String {
+    names.chars().take(200).collect()
 }
 
 /// Content that may be named without being sent again.

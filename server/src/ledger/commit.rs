@@ -19,7 +19,7 @@ use cairn_proto::{
     merkle::Frontier,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Message, Placed, PolicyBytes, Queued, Refusal, Shared,
@@ -93,12 +93,7 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Runs until the last handle is gone; then waits for the view.
-    pub(super) fn run(
-        mut self,
-        mut queue: mpsc::Receiver<Message>,
-        view: Arc<View>,
-        failed: &watch::Sender<Option<Failure>>,
-    ) {
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>, view: Arc<View>) {
         let (to_view, updates) = view_queue::sync_channel(VIEW_LAG_MAX);
         let shared = self.shared.clone();
         let writer = std::thread::spawn(move || write_view(&view, &updates, &shared));
@@ -123,9 +118,7 @@ impl Committer {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(%error, "the store failed: nothing more is signed");
-                    self.shared.halt();
-                    failed.send_replace(Some(error));
+                    self.shared.fail(error);
                     return;
                 }
             }
@@ -282,6 +275,7 @@ impl Committer {
             note: note.into(),
             map: self.sequencer.state.map().clone(),
             map_record: batch.record.leaves.last().cloned().unwrap_or_default(),
+            map_root: batch.map_record.root,
             chain: chain.unwrap_or_else(|| previous.chain.clone()),
         })
     }

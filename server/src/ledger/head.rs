@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cairn_proto::{
     checkpoint::Checkpoint,
-    hash::{RootHash, TreeSize},
+    hash::{MapRoot, RootHash, TreeSize},
     key::{PublicKey, SignError, Signer},
     map::Map,
     rules::PolicyChain,
@@ -35,6 +35,8 @@ pub(crate) struct Head {
     pub(crate) note: Bytes,
     /// The map; its root is the one in `map_record`.
     pub(crate) map: Map,
+    /// Its root, as the last leaf states it.
+    pub(crate) map_root: MapRoot,
     /// The last leaf.
     pub(crate) map_record: Bytes,
     pub(crate) chain: Arc<PolicyChain>,

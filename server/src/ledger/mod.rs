@@ -13,6 +13,7 @@ mod admit;
 mod commit;
 mod documents;
 mod head;
+mod listing;
 mod open;
 mod prove;
 mod read;
@@ -71,12 +72,14 @@ pub enum Refusal {
         id: DocumentId,
     },
     /// Content is missing, or the tree listing that names it is.
-    #[error("{missing} contents that the manifest names were not sent; the first is `{first}`")]
+    #[error("{missing} of the contents of {of} were not sent; the first is {first}")]
     ContentMissing {
         /// How many.
         missing: usize,
-        /// The artifact that names the first of them.
+        /// The first of them.
         first: String,
+        /// The artifacts that name them.
+        of: String,
     },
     /// A tree artifact's listing is not one.
     #[error("the listing of tree `{artifact}`: {error}")]
@@ -193,6 +196,9 @@ struct Shared {
     policies: RwLock<Vec<PolicyBytes>>,
     documents: Documents,
     cache: read::EntryCache,
+    listings: listing::Listings,
+    /// What ended this ledger, once something did.
+    failed: watch::Sender<Option<Failure>>,
     /// Set for good once the server has met its own signature above its own head.
     halted: AtomicBool,
 }
@@ -208,6 +214,13 @@ impl Shared {
 
     fn halt(&self) {
         self.halted.store(true, Ordering::Release);
+    }
+
+    /// Nothing is signed from now on, and the process is told to abort.
+    fn fail(&self, failure: Failure) {
+        tracing::error!(%failure, "the store failed: nothing more is signed");
+        self.halt();
+        self.failed.send_replace(Some(failure));
     }
 }
 
@@ -228,7 +241,6 @@ fn writing<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 pub struct Ledger {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
-    failed: watch::Receiver<Option<Failure>>,
 }
 
 impl Ledger {
@@ -243,8 +255,21 @@ impl Ledger {
     }
 
     /// Drops uploads that no entry came to name.
-    pub(crate) fn expire(&self, age: std::time::Duration) -> Result<usize, ContentError> {
-        self.shared.store.content().staging().expire(age)
+    pub(crate) fn expire(&self, age: std::time::Duration) -> Result<usize, Refusal> {
+        self.heed(self.shared.store.content().staging().expire(age))
+    }
+
+    /// Passes a result of the content store on; a fault after which nothing in memory may be
+    /// trusted ends the ledger as well.
+    pub(crate) fn heed<T>(&self, result: Result<T, ContentError>) -> Result<T, Refusal> {
+        result.map_err(|error| {
+            if let ContentError::Store(store) = &error
+                && store.is_fatal()
+            {
+                self.shared.fail(Failure::Store(store.clone()));
+            }
+            Refusal::Content(error)
+        })
     }
 
     /// The newest published head.
@@ -260,15 +285,13 @@ impl Ledger {
     /// Resolves once the store has failed in a way after which nothing in memory may be
     /// trusted: the process must abort.
     pub async fn failed(&self) -> Failure {
-        let mut failed = self.failed.clone();
+        let mut failed = self.shared.failed.subscribe();
         loop {
             if let Some(error) = failed.borrow_and_update().clone() {
                 return error;
             }
-            if failed.changed().await.is_err() {
-                // The sequencer ended in good order: nothing will ever fail.
-                std::future::pending::<()>().await;
-            }
+            // The sender is ours: it is not gone while this handle is here.
+            let _ = failed.changed().await;
         }
     }
 

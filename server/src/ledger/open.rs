@@ -30,6 +30,7 @@ use super::{
     commit::{Committer, now_ms},
     documents::Documents,
     head::{Head, ServerKeys},
+    listing::Listings,
     read::EntryCache,
     replay::{Replay, policy_at},
     sequence::{Candidate, Sequencer},
@@ -126,7 +127,6 @@ impl Ledger {
         let view = Arc::new(view);
         let shared = Arc::new(replay.share(store, &view, &keys)?);
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
-        let (failed_sender, failed) = watch::channel(None);
         let committer = Committer {
             sequencer: Sequencer {
                 state: replay.state,
@@ -139,13 +139,9 @@ impl Ledger {
         };
         std::thread::Builder::new()
             .name("sequencer".into())
-            .spawn(move || committer.run(receiver, view, &failed_sender))
+            .spawn(move || committer.run(receiver, view))
             .map_err(|error| StoreError::read(Path::new("thread"), 0)(error))?;
-        Ok(Self {
-            shared,
-            queue,
-            failed,
-        })
+        Ok(Self { shared, queue })
     }
 
     /// Signs the current head again, with a newer time: freshness while nothing happens.
@@ -230,10 +226,12 @@ impl Replay {
             root: record.root,
         };
         let note = checkpoint.sign(&*keys.log, &*keys.clock, now_ms() / 1_000)?;
+        let mut map = self.state.map().clone();
         let head = Head {
             checkpoint,
             note: note.into(),
-            map: self.state.map().clone(),
+            map_root: map.root(),
+            map,
             map_record: record.leaves.last().cloned().unwrap_or_default(),
             chain: chain.clone(),
         };
@@ -247,6 +245,8 @@ impl Replay {
             policies: RwLock::new(policies),
             documents: Documents::new(view.clone()),
             cache: EntryCache::new(),
+            listings: Listings::new(),
+            failed: watch::Sender::new(None),
             halted: AtomicBool::new(false),
         })
     }

@@ -40,6 +40,9 @@ impl Shared {
         let row = head.map.get(&key).copied();
         let bytes = row.map(|row| row.encode()).unwrap_or_default();
         let proof = head.map.prove(&key).ok_or(Refusal::SelfCheck)?;
+        proof
+            .verify(&head.map_root, name, &bytes)
+            .map_err(|_| Refusal::SelfCheck)?;
         Ok((row, bytes, proof.encode()))
     }
 

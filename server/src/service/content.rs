@@ -9,7 +9,6 @@ use cairn_proto::{
     manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
     name::Environment,
     reason::Reason,
-    tree::Tree,
 };
 use tonic::{Status, Streaming};
 
@@ -80,9 +79,8 @@ pub(super) async fn put(
         blocking(move || {
             let staging = ledger.store().content().staging();
             let place = if last { Part::Last } else { Part::More };
-            staging
-                .write(&owner, id, offset, &part.data, place)
-                .map_err(content_status)
+            let written = staging.write(&owner, id, offset, &part.data, place);
+            ledger.heed(written).map_err(|refusal| status(&refusal))
         })
         .await?;
         answer.stored_bytes += length;
@@ -202,8 +200,7 @@ fn names(ledger: &Ledger, manifest: &Manifest, id: &ContentId) -> Result<bool, R
         if artifact.kind != ArtifactKind::Tree {
             continue;
         }
-        let tree = Tree::decode(&ledger.read_all(&listing)?);
-        if tree.is_ok_and(|tree| tree.contents().any(|(stored, _)| stored == *id)) {
+        if ledger.listing(&listing, artifact.name.as_str())?.names(id) {
             return Ok(true);
         }
     }
