@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead as _, Write as _};
 
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    termios::{self, LocalModes, OptionalActions},
-};
+#[cfg(feature = "server")]
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::termios::{self, LocalModes, OptionalActions};
 use zeroize::Zeroizing;
 
 /// Asks for as many open files as are allowed: a store keeps one for each segment.
+#[cfg(feature = "server")]
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -25,6 +25,9 @@ pub struct Grants {
     pub write: Vec<Pattern>,
 }
 
+/// Under what name uploads without a token are staged. Tokens' names begin with `token `.
+const ANONYMOUS: &str = "anonymous";
+
 /// The server's access policy.
 #[derive(Debug, Clone)]
 pub struct Access {
@@ -69,7 +72,7 @@ impl Access {
     pub fn identify(&self, authorization: Option<&str>) -> Result<Caller, UnknownToken> {
         let Some(header) = authorization else {
             return Ok(Caller {
-                owner: "anonymous".into(),
+                owner: ANONYMOUS.into(),
                 grants: self.anonymous.clone(),
             });
         };
@@ -91,7 +94,7 @@ impl Access {
 
     /// Whether the caller may read tiles, entries and documents.
     pub fn reads_log(&self, caller: &Caller) -> bool {
-        self.log_is_public() || &*caller.owner != "anonymous"
+        self.log_is_public() || caller.is_known()
     }
 }
 
@@ -99,6 +102,11 @@ impl Caller {
     /// Under what name this caller's uploads are staged.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Whether the caller sent a token.
+    pub fn is_known(&self) -> bool {
+        &*self.owner != ANONYMOUS
     }
 
     /// Whether the caller may read content of the environment's releases.

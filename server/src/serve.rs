@@ -33,7 +33,7 @@ const MESSAGE_IN_BYTES_MAX: usize = 6 << 20;
 /// Bytes of one message that we send: a manifest with many versions of a policy.
 const MESSAGE_OUT_BYTES_MAX: usize = 64 << 20;
 /// Open connections: each may hold `STREAMS_MAX` calls.
-const CONNECTIONS_MAX: usize = 4_096;
+const CONNECTIONS_MAX: usize = 1_024;
 /// Calls of one connection at once.
 const STREAMS_MAX: u32 = 512;
 /// Bytes of a request's headers.
@@ -100,7 +100,7 @@ fn connections() -> auto::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(PENDING_RESETS_MAX)
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
+        .initial_connection_window_size(2 << 20)
         .keep_alive_interval(IDLE_SECONDS)
         .keep_alive_timeout(IDLE_SECONDS);
     builder

@@ -271,22 +271,17 @@ impl Ledger {
         let content = self.store().content();
         let staging = content.staging();
         let mut missing = 0;
-        let mut first = None;
         for id in ids {
             let durable = caller.reads_everything() && content.size(id).is_some();
             if !durable && self.heed(staging.claimed(caller.owner(), id))?.is_none() {
                 missing += 1;
-                first = first.or(Some(*id));
             }
         }
-        match first {
-            None => self.heed(content.promote(caller.owner(), ids)),
-            Some(id) => Err(Refusal::ContentMissing {
-                missing,
-                first: format!("blake3:{id}"),
-                of: shortened(of),
-            }),
+        if missing > 0 {
+            let of = shortened(of);
+            return Err(Refusal::ContentMissing { missing, of });
         }
+        self.heed(content.promote(caller.owner(), ids))
     }
 }
 

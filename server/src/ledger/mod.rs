@@ -72,12 +72,10 @@ pub enum Refusal {
         id: DocumentId,
     },
     /// Content is missing, or the tree listing that names it is.
-    #[error("{missing} of the contents of {of} were not sent; the first is {first}")]
+    #[error("{missing} of the contents of {of} were not sent")]
     ContentMissing {
         /// How many.
         missing: usize,
-        /// The first of them.
-        first: String,
         /// The artifacts that name them.
         of: String,
     },

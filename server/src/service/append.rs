@@ -5,7 +5,7 @@ use cairn_proto::{name::Environment, reason::Reason};
 use futures_util::StreamExt as _;
 use tonic::{Status, Streaming};
 
-use super::{Answers, in_time, status};
+use super::{Answers, in_time, not_granted, status};
 use crate::{
     access::Caller,
     ledger::{Ledger, Received, Refusal},
@@ -47,7 +47,7 @@ fn may_write(caller: &Caller, environment: Option<&Environment>) -> Result<(), S
         return Ok(());
     }
     let message = "this caller may not append here: send a token that may";
-    Err(refusing(Reason::NotAllowed, message))
+    Err(not_granted(caller, message))
 }
 
 pub(super) fn stream(

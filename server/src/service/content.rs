@@ -12,7 +12,7 @@ use cairn_proto::{
 };
 use tonic::{Status, Streaming};
 
-use super::{Answers, environment, malformed, status};
+use super::{Answers, environment, malformed, not_granted, status};
 use crate::{
     access::Caller,
     content::{ContentError, ContentStore as _, Part},
@@ -49,7 +49,7 @@ pub(super) async fn put(
 ) -> Result<v1::PutContentResponse, Status> {
     if !caller.may_upload() {
         let message = "this caller may not upload: send a token that may";
-        return Err(refusing(Reason::NotAllowed, message));
+        return Err(not_granted(caller, message));
     }
     let mut answer = v1::PutContentResponse::default();
     let mut current: Option<(ContentId, u64)> = None;
@@ -152,7 +152,7 @@ pub(super) async fn get(
     let environment = environment(&request.environment)?;
     if !caller.may_read(&environment) {
         let message = format!("this caller may not read content of {environment}");
-        return Err(refusing(Reason::NotAllowed, message));
+        return Err(not_granted(caller, message));
     }
     let reader = ledger.clone();
     let sequence = request.sequence;

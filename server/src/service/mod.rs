@@ -61,6 +61,16 @@ impl LedgerService {
     }
 }
 
+/// What was not granted: to somebody known, or to nobody.
+fn not_granted(caller: &Caller, message: impl Into<String>) -> Status {
+    let reason = if caller.is_known() {
+        Reason::NotAllowed
+    } else {
+        Reason::NotAuthenticated
+    };
+    refusing(reason, message)
+}
+
 fn unknown_token() -> Status {
     refusing(Reason::NotAuthenticated, "the token is not known here")
 }
