@@ -245,6 +245,17 @@ pub enum ClientError {
         /// The file that says so.
         evidence: PathBuf,
     },
+    /// What was signed of a content is true of no bytes: its signer's fault, not the server's.
+    #[error(
+        "the digests and the size that {release} records of {what} contradict each other: the \
+         server's bytes have that BLAKE3 and not the rest"
+    )]
+    Inconsistent {
+        /// `env#12`.
+        release: String,
+        /// Of what.
+        what: String,
+    },
     /// Not a bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -288,7 +299,7 @@ impl ClientError {
             Self::Sign(_) => Reason::KeyFile,
             Self::RaceLost { .. } | Self::Expected { .. } => Reason::RaceLost,
             Self::NotFound { .. } => Reason::NotFound,
-            Self::ContentMismatch { .. } => Reason::ContentMismatch,
+            Self::ContentMismatch { .. } | Self::Inconsistent { .. } => Reason::ContentMismatch,
             Self::Bundle(error) => error.reason(),
             Self::NothingStands { .. } => Reason::AlreadyRetired,
             Self::File { .. } => Reason::PathUnreadable,
@@ -330,6 +341,7 @@ impl ClientError {
             | Self::Unproven { .. }
             | Self::Malformed(_)
             | Self::TooLarge { .. }
+            | Self::Inconsistent { .. }
             | Self::Lacks { .. } => Some(Verdict::Failed),
             _ => None,
         }

@@ -6,6 +6,7 @@
 use cairn_proto::{
     bundle::Bundle,
     checkpoint::SignedCheckpoint,
+    name::Environment,
     verify::{self, Current},
 };
 
@@ -16,6 +17,8 @@ use crate::{error::ClientError, ledger::Ledger, read::Reference};
 pub struct Exported {
     /// The file.
     pub bytes: Vec<u8>,
+    /// Whose release.
+    pub environment: Environment,
     /// `env#12`.
     pub release: String,
     /// Size of the checkpoint.
@@ -63,6 +66,7 @@ impl Ledger {
             .map_err(ClientError::Verify)?;
         Ok(Exported {
             bytes,
+            environment: environment.clone(),
             release: format!("{environment}#{current}"),
             size: checkpoint.head().size().0,
         })

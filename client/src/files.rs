@@ -6,7 +6,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -103,18 +103,6 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Hom
         });
     }
     Ok(Some(bytes))
-}
-
-/// Reads a file that holds a secret; refused if others may read it or own it.
-pub(crate) fn read_secret(path: &Path, bytes_max: usize) -> Result<Vec<u8>, HomeError> {
-    let metadata = fs::symlink_metadata(path).map_err(io_error(path))?;
-    let own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !metadata.is_file() || metadata.mode() & 0o077 != 0 || !own {
-        return Err(HomeError::Loose {
-            path: path.to_owned(),
-        });
-    }
-    read(path, bytes_max)?.ok_or_else(|| io_error(path)(io::ErrorKind::NotFound.into()))
 }
 
 /// An advisory lock, held until it is dropped or the process ends.

@@ -5,6 +5,7 @@
 
 mod link;
 mod lookup;
+mod prove;
 
 use cairn_grpc::v1;
 use cairn_proto::{
@@ -15,7 +16,8 @@ use cairn_proto::{
 };
 
 pub use lookup::Looked;
-pub(crate) use lookup::{Case, age_of, judge, not_below_held};
+pub(crate) use lookup::{age_of, not_below_held};
+pub(crate) use prove::{Case, policies};
 
 use crate::{
     connect::{Connection, Endpoint},

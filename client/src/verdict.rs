@@ -14,7 +14,7 @@ pub enum Verdict {
     Verified,
     /// Something differs from the release.
     Drift,
-    /// The environment is proven absent.
+    /// The environment is proven absent, or none of the measured digests was ever released.
     Unrecorded,
     /// A bad signature, or the signer was not allowed.
     Untrusted,

@@ -6,12 +6,13 @@ use std::convert::Infallible;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cairn_proto::{
     hash::DocumentId,
     reason::Reason,
@@ -31,6 +32,8 @@ const FOR_EVER: Keep = Keep {
     public: "public, max-age=31536000, immutable",
     private: "private, max-age=31536000, immutable",
 };
+/// Bytes of documents that are sent together where there are so many.
+const PART_BYTES_MIN: usize = 64 << 10;
 /// A checkpoint is old after seconds.
 const BRIEFLY: Keep = Keep {
     public: "public, max-age=1",
@@ -58,22 +61,24 @@ pub(crate) fn routes(ledger: Ledger, access: Access) -> Router {
         .route("/tile/{*path}", get(tile))
         .route("/documents/{*path}", get(documents))
         .route("/document/{id}", get(document))
+        .route_layer(from_fn_with_state(access.clone(), authorised))
         .with_state(Reads { ledger, access })
 }
 
-impl Reads {
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
-        let header = headers.get(header::AUTHORIZATION);
-        let header = header.map(|value| value.to_str().unwrap_or_default());
-        match self.access.identify(header) {
-            Ok(caller) if self.access.reads_log(&caller) => Ok(()),
-            _ => Err(Box::new(refuse(
-                Reason::NotAuthenticated,
-                "this ledger is read with a token",
-            ))),
+/// The one place where reading is allowed: before every route above.
+async fn authorised(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let header = header.map(|value| value.to_str().unwrap_or_default());
+    match access.identify(header) {
+        Ok(caller) if access.reads_log(&caller) => next.run(request).await,
+        _ => {
+            let message = "this ledger is read with a token";
+            refuse(Reason::NotAuthenticated, message)
         }
     }
+}
 
+impl Reads {
     fn found(&self, kind: &'static str, keep: Keep, body: impl Into<Body>) -> Response {
         let keep = if self.access.log_is_public() {
             keep.public
@@ -103,29 +108,19 @@ fn refused(refusal: &Refusal) -> Response {
     refuse(refusal.reason(), &refusal.told())
 }
 
-async fn checkpoint(State(reads): State<Reads>, headers: HeaderMap) -> Response {
-    match reads.admit(&headers) {
-        Ok(()) => reads.found(TEXT, BRIEFLY, reads.ledger.head().note.clone()),
-        Err(refusal) => *refusal,
-    }
+async fn checkpoint(State(reads): State<Reads>) -> Response {
+    reads.found(TEXT, BRIEFLY, reads.ledger.head().note.clone())
 }
 
 /// File work on a thread of its own.
-async fn blocking(
-    work: impl FnOnce() -> Result<Bytes, Refusal> + Send + 'static,
-) -> Result<Bytes, Refusal> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Refusal::ShuttingDown)?
 }
 
-async fn tile(
-    State(reads): State<Reads>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(refusal) = reads.admit(&headers) {
-        return *refusal;
-    }
+async fn tile(State(reads): State<Reads>, Path(path): Path<String>) -> Response {
     let Ok(tile) = Tile::parse(&format!("tile/{path}")) else {
         return refuse(Reason::NotFound, "no such tile");
     };
@@ -141,14 +136,32 @@ async fn tile(
     }
 }
 
-async fn documents(
-    State(reads): State<Reads>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(refusal) = reads.admit(&headers) {
-        return *refusal;
-    }
+/// Documents, and the records that may hold more.
+struct Gathered {
+    bytes: Bytes,
+    rest: std::vec::IntoIter<u64>,
+}
+
+/// Reads a few records: a tile may name a gigabyte of manifests. What is gathered is empty
+/// only at the end, and small only there: HTTP/2 readers take many such frames for a flood.
+async fn gather(
+    ledger: Ledger,
+    tile: Tile,
+    mut rest: std::vec::IntoIter<u64>,
+) -> Result<Gathered, Refusal> {
+    blocking(move || {
+        let mut bytes = BytesMut::new();
+        while bytes.len() < PART_BYTES_MIN {
+            let Some(position) = rest.next() else { break };
+            bytes.extend_from_slice(&ledger.documents_in(&tile, position)?);
+        }
+        let bytes = bytes.freeze();
+        Ok(Gathered { bytes, rest })
+    })
+    .await
+}
+
+async fn documents(State(reads): State<Reads>, Path(path): Path<String>) -> Response {
     let Ok(tile) = Tile::parse(&format!("documents/{path}")) else {
         return refuse(Reason::NotFound, "no such tile");
     };
@@ -156,31 +169,34 @@ async fn documents(
         Ok(records) => records,
         Err(refusal) => return refused(&refusal),
     };
-    // One record at a time: a tile may name a gigabyte of manifests.
     let ledger = reads.ledger.clone();
-    let parts = stream::unfold(records.into_iter(), move |mut records| {
+    let first = match gather(ledger.clone(), tile, records.into_iter()).await {
+        Ok(gathered) => gathered,
+        Err(refusal) => return refused(&refusal),
+    };
+    if first.rest.len() == 0 {
+        return reads.found(BINARY, FOR_EVER, first.bytes);
+    }
+    let parts = stream::try_unfold(Some(first), move |gathered| {
         let ledger = ledger.clone();
         async move {
-            let position = records.next()?;
-            let part = blocking(move || ledger.documents_in(&tile, position)).await;
-            if let Err(refusal) = &part {
-                tracing::error!(%refusal, "a read failed");
-            }
+            let Some(Gathered { bytes, rest }) = gathered else {
+                return Ok(None);
+            };
             // An error ends the body early, so that the reader sees that it is not whole.
-            Some((part, records))
+            let next = gather(ledger, tile, rest).await.inspect_err(|refusal| {
+                tracing::error!(%refusal, "a read failed");
+            })?;
+            Ok::<_, Refusal>(Some((
+                bytes,
+                Some(next).filter(|next| !next.bytes.is_empty()),
+            )))
         }
     });
     reads.found(BINARY, FOR_EVER, Body::from_stream(parts))
 }
 
-async fn document(
-    State(reads): State<Reads>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(refusal) = reads.admit(&headers) {
-        return *refusal;
-    }
+async fn document(State(reads): State<Reads>, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<DocumentId>() else {
         return refuse(Reason::NotFound, "no such document");
     };

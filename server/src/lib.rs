@@ -11,6 +11,7 @@ pub mod content;
 pub mod disk;
 mod gate;
 mod http;
+mod intake;
 pub mod journal;
 pub mod ledger;
 pub mod segment;

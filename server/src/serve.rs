@@ -24,6 +24,7 @@ use crate::{
     access::Access,
     gate::{self, Gate},
     http,
+    intake::Intake,
     ledger::{Failure, Ledger, ServerKeys},
     service::LedgerService,
 };
@@ -134,6 +135,7 @@ struct Accepting<'a> {
     listener: &'a TcpListener,
     router: Router,
     places: Arc<Semaphore>,
+    intake: Intake,
 }
 
 fn accept(listener: &TcpListener, router: Router) -> Accepting<'_> {
@@ -141,6 +143,7 @@ fn accept(listener: &TcpListener, router: Router) -> Accepting<'_> {
         listener,
         router,
         places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        intake: Intake::new(),
     }
 }
 
@@ -171,7 +174,7 @@ impl Accepting<'_> {
             };
             // A receipt is small and should leave at once.
             let _ = stream.set_nodelay(true);
-            let service = TowerToHyperService::new(self.router.clone());
+            let service = TowerToHyperService::new(self.intake.connection(self.router.clone()));
             let (builder, watcher) = (builder.clone(), graceful.watcher());
             let mut stopping = stopping.clone();
             tokio::spawn(async move {

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use cairn_client::{detail::printable_bytes, error::ClientError};
+use cairn_client::{
+    detail::{printable_bytes, shell_word},
+    error::ClientError,
+};
 use serde_json::json;
 
 use crate::{cli, failure::Failure, session::Session};
@@ -37,7 +40,11 @@ pub(crate) async fn export(session: &Session, args: &cli::Export) -> Result<u8, 
     );
     output.fact(
         "Next",
-        format_args!("cairn verify --bundle {file} --offline PATH"),
+        format_args!(
+            "cairn verify --bundle {} --environment {} --offline PATH",
+            shell_word(args.file.as_os_str().as_encoded_bytes()),
+            exported.environment
+        ),
     );
     Ok(0)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_client::{
+    detail::shell_word,
     error::ClientError,
     ledger::Ledger,
     record::{Outcome, Receipt, Terms, Words},
@@ -59,7 +60,8 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
         ),
     };
     output.fact("Read", read);
-    let paths = args.paths.iter().map(|path| path.to_string_lossy());
+    let paths = args.paths.iter();
+    let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
     let paths = paths.collect::<Vec<_>>().join(" ");
     let next = format!("cairn verify {} {paths}", args.environment);
     tell(session, &ledger, &outcome, Some(&next)).await?;

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
 use cairn_client::{
     clock,
     compare::{Difference, DifferenceKind},
-    detail::printable,
+    detail::{printable, shell_word},
     secrets::SecretKeys,
     sources::{Input, TagContext},
     trust,
@@ -47,7 +47,7 @@ fn words_of(args: &cli::Verify) -> String {
         .words
         .iter()
         .skip(skipped)
-        .map(|word| word.to_string_lossy());
+        .map(|word| shell_word(word.as_encoded_bytes()));
     paths.collect::<Vec<_>>().join(" ")
 }
 
@@ -197,7 +197,7 @@ fn people(output: Output, report: &Report, paths: &str) {
         output.line(format!("    [{code}] cairn help {code}"));
     }
     as_of(output, report);
-    if report.verdict == Verdict::Drift {
+    if report.verdicts.contains(&Verdict::Drift) {
         advise(output, report, &name, paths);
     }
 }
@@ -278,6 +278,9 @@ fn headline(report: &Report) -> String {
             Some(older) => format!("what is here is {}#{older}", report.environment),
             None => String::new(),
         },
+        Verdict::Unrecorded if report.sequence.is_some() => {
+            "nothing of what is here was ever released".to_owned()
+        }
         Verdict::Unrecorded => "was never released to".to_owned(),
         _ => String::new(),
     }
@@ -314,7 +317,7 @@ fn advise(output: Output, report: &Report, name: &str, paths: &str) {
         .filter(|difference| difference.kind != DifferenceKind::Added)
         .find(|difference| difference.kind != DifferenceKind::Unverifiable);
     if let Some(difference) = fixable {
-        let artifact = printable(&difference.artifact);
+        let artifact = shell_word(difference.artifact.as_bytes());
         output.line(format!(
             "  Put it back  cairn restore {name} {artifact} --to {paths}"
         ));

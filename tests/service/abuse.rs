@@ -37,11 +37,17 @@ struct Victim {
 }
 
 /// Calls until it is told that it is enough; how often, and the slowest.
-async fn use_properly(mut client: Client, mut enough: tokio::sync::watch::Receiver<bool>) -> (usize, Duration) {
+async fn use_properly(
+    mut client: Client,
+    mut enough: tokio::sync::watch::Receiver<bool>,
+) -> (usize, Duration) {
     let (mut calls, mut slowest) = (0, Duration::ZERO);
     while !*enough.borrow_and_update() {
         let start = Instant::now();
-        let lookup = v1::LookupRequest { environment: "staging".into(), ..Default::default() };
+        let lookup = v1::LookupRequest {
+            environment: "staging".into(),
+            ..Default::default()
+        };
         client.lookup(lookup).await.unwrap();
         slowest = slowest.max(start.elapsed());
         calls += 1;
@@ -77,14 +83,21 @@ impl Victim {
         let (_, most) = self.served.memory();
         let grown = most - self.before;
         println!("{abuse}: {calls} calls of others, slowest {slowest:?}, grew by {grown} KiB");
-        assert!(calls > 3 && slowest < CALL_MAX, "{abuse}: others waited {slowest:?}");
+        assert!(
+            calls > 3 && slowest < CALL_MAX,
+            "{abuse}: others waited {slowest:?}"
+        );
         assert!(grown < GROWTH_MAX, "{abuse}: it grew by {grown} KiB");
         let mut browser = Browser::open(self.served.address, Version::One).await;
         audit_by(&mut browser, &self.dev.trust()).await;
         drop(browser);
         let ended = self.served.stop();
         assert_eq!(ended.code, Some(0), "{abuse}: {}", ended.stderr);
-        assert!(!ended.stderr.contains("panicked"), "{abuse}: {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "{abuse}: {}",
+            ended.stderr
+        );
     }
 }
 
@@ -97,14 +110,22 @@ async fn rapid_reset_closes_only_its_own_connection() {
         let mut raw = Raw::open(victim.served.address, &[]).await;
         let mut flood = Vec::new();
         for stream in (1..20_000).step_by(2) {
-            flood.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &call(path)));
+            flood.extend(frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                stream,
+                &call(path),
+            ));
             flood.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
         }
         raw.send(&flood).await;
         let farewell = raw.farewell(Duration::from_secs(10)).await;
         // ENHANCE_YOUR_CALM, or the connection is cut before it can be read.
         assert!(farewell.closed, "{farewell:?}");
-        assert!(farewell.error.is_none_or(|error| error == 11), "{farewell:?}");
+        assert!(
+            farewell.error.is_none_or(|error| error == 11),
+            "{farewell:?}"
+        );
     }
     victim.is_well("rapid reset").await;
 }
@@ -123,7 +144,11 @@ async fn a_header_block_without_end_closes_only_its_own_connection() {
             taken += flood.len().max(64 << 10);
         }
         let farewell = raw.farewell(Duration::from_secs(10)).await;
-        assert!(farewell.closed, "frames of {} bytes: {farewell:?}", piece.len());
+        assert!(
+            farewell.closed,
+            "frames of {} bytes: {farewell:?}",
+            piece.len()
+        );
     }
     victim.is_well("continuation flood").await;
 }
@@ -141,12 +166,18 @@ async fn a_header_bomb_is_refused() {
     block.extend([b'x'; 127 + 0x39 + (0x16 << 7)]);
     let bomb = [block, vec![0x80 | 62; 4_000]].concat();
     for stream in (1..200).step_by(2) {
-        if !raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &bomb)).await {
+        if !raw
+            .send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &bomb))
+            .await
+        {
             break;
         }
     }
     let farewell = raw.farewell(Duration::from_secs(3)).await;
-    assert!(farewell.closed || farewell.answers + farewell.resets > 0, "{farewell:?}");
+    assert!(
+        farewell.closed || farewell.answers + farewell.resets > 0,
+        "{farewell:?}"
+    );
     victim.is_well("header bomb").await;
 }
 
@@ -166,7 +197,12 @@ async fn a_peer_that_never_reads_is_not_buffered_for() {
     // With a window of 0 no answer may be sent.
     let mut calls = Raw::open(victim.served.address, &[(4, 0)]).await;
     for stream in (1..1_000).step_by(2) {
-        let request = frame(HEADERS, END_HEADERS, stream, &call("/cairn.v1.Ledger/GetLedger"));
+        let request = frame(
+            HEADERS,
+            END_HEADERS,
+            stream,
+            &call("/cairn.v1.Ledger/GetLedger"),
+        );
         let message = frame(DATA, END_STREAM, stream, &[0; 5]);
         calls.send(&[request, message].concat()).await;
     }
@@ -199,14 +235,19 @@ async fn slow_and_silent_peers_hold_up_nobody() {
                 let _ = stream.write_all(&[*byte]).await;
             }
         }
-        tokio::time::sleep(Duration::from_secs(u64::from(long())) + Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_secs(u64::from(long())) + Duration::from_millis(100))
+            .await;
     }
     if long() {
         for (stream, text) in &mut peers {
             let mut raw = [0; 512];
             let read = tokio::io::AsyncReadExt::read(stream, &mut raw);
             let read = timeout(Duration::from_secs(20), read).await;
-            assert!(read.is_ok(), "{:?} is still open", String::from_utf8_lossy(text));
+            assert!(
+                read.is_ok(),
+                "{:?} is still open",
+                String::from_utf8_lossy(text)
+            );
         }
     } else {
         skipped("slow peers are cut", "it takes a minute: CAIRN_LONG=1");
@@ -218,10 +259,17 @@ async fn slow_and_silent_peers_hold_up_nobody() {
 /// Sends the beginning of a message of 6 MiB on a stream of its own, as far as the server
 /// takes it; what it took.
 async fn half_sent(sender: h2::client::SendRequest<Bytes>) -> (u64, Option<h2::SendStream<Bytes>>) {
-    let Ok(mut sender) = sender.ready().await else { return (0, None) };
+    let Ok(mut sender) = sender.ready().await else {
+        return (0, None);
+    };
     let request = http::Request::post("http://localhost/cairn.v1.Ledger/Append");
-    let request = request.header("content-type", "application/grpc").body(()).unwrap();
-    let Ok((_, mut stream)) = sender.send_request(request, false) else { return (0, None) };
+    let request = request
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let Ok((_, mut stream)) = sender.send_request(request, false) else {
+        return (0, None);
+    };
     let mut head = vec![0];
     head.extend((6_u32 << 20).to_be_bytes());
     if stream.send_data(head.into(), false).is_err() {

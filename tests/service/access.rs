@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cairn_grpc::{refused, v1};
 use cairn_proto::{
     hash::ContentId,
-    manifest::{ArtifactKind, Mode},
+    manifest::{Artifact, ArtifactKind, Mode},
     tree::{Tree, TreeBytes, TreeEntry},
 };
 use cairn_server::access::{Access, Grants, Token};
@@ -16,9 +16,11 @@ use tonic::{
 };
 
 use crate::support::{
-    DEV, Draft, Server, audit::audit_by, external,
+    DEV, Draft, Server,
+    audit::audit_by,
+    external,
     http::{Browser, Version},
-    manifest, stored,
+    leaf, manifest, stored,
 };
 
 const SECRET: &[u8] = b"password: correct horse battery staple\n";
@@ -56,7 +58,9 @@ struct Presenting(Option<MetadataValue<Ascii>>);
 impl tonic::service::Interceptor for Presenting {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(header) = &self.0 {
-            request.metadata_mut().insert("authorization", header.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", header.clone());
         }
         Ok(request)
     }
@@ -64,7 +68,11 @@ impl tonic::service::Interceptor for Presenting {
 
 /// A client that presents a header; `None`: nobody.
 async fn presenting(server: &Server, header: Option<&str>) -> As {
-    let channel = Channel::from_shared(server.url()).unwrap().connect().await.unwrap();
+    let channel = Channel::from_shared(server.url())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let header = header.map(|header| header.parse().unwrap());
     v1::ledger_client::LedgerClient::with_interceptor(channel, Presenting(header))
 }
@@ -83,7 +91,10 @@ fn part(bytes: &[u8], sent: &[u8]) -> v1::PutContentRequest {
 }
 
 async fn put(client: &mut As, bytes: &[u8]) -> Result<(), Status> {
-    client.put_content(tokio_stream::iter([part(bytes, bytes)])).await.map(drop)
+    client
+        .put_content(tokio_stream::iter([part(bytes, bytes)]))
+        .await
+        .map(drop)
 }
 
 fn get(bytes: &[u8], environment: &str) -> v1::GetContentRequest {
@@ -114,7 +125,9 @@ fn first(server: &Server, environment: &str, bytes: &[u8]) -> v1::AppendRequest 
 
 /// Code and words of a refusal: what a caller can learn from it.
 fn told<T>(answer: Result<T, Status>) -> (String, String) {
-    let Err(status) = answer else { panic!("it was allowed") };
+    let Err(status) = answer else {
+        panic!("it was allowed")
+    };
     let refused = refused(&status);
     (refused.code, refused.message)
 }
@@ -126,8 +139,14 @@ fn code<T>(answer: Result<T, Status>) -> String {
 /// The code of each call that reads or writes, in one order.
 async fn every_call(mut client: As) -> Vec<String> {
     let list = v1::ListEntriesRequest::default();
-    let lookup = v1::LookupRequest { environment: "staging".into(), ..Default::default() };
-    let digest = v1::FindDigestRequest { sha256: vec![0; 32].into(), ..Default::default() };
+    let lookup = v1::LookupRequest {
+        environment: "staging".into(),
+        ..Default::default()
+    };
+    let digest = v1::FindDigestRequest {
+        sha256: vec![0; 32].into(),
+        ..Default::default()
+    };
     let consistency = v1::GetConsistencyProofRequest { from: 1, to: 2 };
     vec![
         code(client.get_ledger(v1::GetLedgerRequest {}).await),
@@ -136,7 +155,11 @@ async fn every_call(mut client: As) -> Vec<String> {
         code(client.lookup(lookup).await),
         code(client.find_digest(digest).await),
         code(client.get_consistency_proof(consistency).await),
-        code(client.watch_checkpoints(v1::WatchCheckpointsRequest {}).await),
+        code(
+            client
+                .watch_checkpoints(v1::WatchCheckpointsRequest {})
+                .await,
+        ),
     ]
 }
 
@@ -146,12 +169,30 @@ async fn every_call(mut client: As) -> Vec<String> {
 async fn an_unknown_token_is_refused_on_every_call() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::with_access(data.path(), access(false)).await;
-    let headers = ["Bearer nobody", "Bearer ", "Bearer writer-token ", "bearer writer-token", "Basic eDp5", "writer-token"];
+    let headers = [
+        "Bearer nobody",
+        "Bearer ",
+        "Bearer writer-token ",
+        "bearer writer-token",
+        "Basic eDp5",
+        "writer-token",
+    ];
     for header in headers {
         let mut client = presenting(&server, Some(header)).await;
-        assert_eq!(code(client.append(first(&server, "staging", SECRET)).await), "NOT_AUTHENTICATED", "{header}");
-        assert_eq!(code(put(&mut client, SECRET).await), "NOT_AUTHENTICATED", "{header}");
-        assert_eq!(code(client.get_content(get(SECRET, "staging")).await), "NOT_AUTHENTICATED");
+        assert_eq!(
+            code(client.append(first(&server, "staging", SECRET)).await),
+            "NOT_AUTHENTICATED",
+            "{header}"
+        );
+        assert_eq!(
+            code(put(&mut client, SECRET).await),
+            "NOT_AUTHENTICATED",
+            "{header}"
+        );
+        assert_eq!(
+            code(client.get_content(get(SECRET, "staging")).await),
+            "NOT_AUTHENTICATED"
+        );
         let stream = client.append_stream(tokio_stream::empty()).await;
         assert_eq!(code(stream), "NOT_AUTHENTICATED");
         let stat = client.stat_content(v1::StatContentRequest::default()).await;
@@ -160,9 +201,19 @@ async fn an_unknown_token_is_refused_on_every_call() {
             assert_eq!(code, "NOT_AUTHENTICATED", "{header}");
         }
     }
-    let mut browser = Browser::open(server.address, Version::One).await.with_token("nobody");
+    let mut browser = Browser::open(server.address, Version::One)
+        .await
+        .with_token("nobody");
     assert_eq!(browser.get("/checkpoint").await.unwrap().status, 401);
     server.stop().await;
+}
+
+/// Nobody in particular is asked who they are; somebody is told no.
+fn denied(header: Option<&str>) -> &'static str {
+    match header {
+        None => "NOT_AUTHENTICATED",
+        Some(_) => "NOT_ALLOWED",
+    }
 }
 
 /// Goal: a signature that the policy allows does not stand in for a grant.
@@ -170,11 +221,20 @@ async fn an_unknown_token_is_refused_on_every_call() {
 async fn uploads_and_appends_without_a_write_grant_are_not_allowed() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::with_access(data.path(), access(false)).await;
-    for header in [None, Some("Bearer reader-token"), Some("Bearer auditor-token"), Some("Bearer guest-token")] {
+    for header in [
+        None,
+        Some("Bearer reader-token"),
+        Some("Bearer auditor-token"),
+        Some("Bearer guest-token"),
+    ] {
         let mut client = presenting(&server, header).await;
-        assert_eq!(code(put(&mut client, SECRET).await), "NOT_ALLOWED", "{header:?}");
+        assert_eq!(
+            code(put(&mut client, SECRET).await),
+            denied(header),
+            "{header:?}"
+        );
         let append = client.append(first(&server, "staging", SECRET)).await;
-        assert_eq!(code(append), "NOT_ALLOWED", "{header:?}");
+        assert_eq!(code(append), denied(header), "{header:?}");
     }
     let mut writer = client(&server, "writer").await;
     for elsewhere in ["prod", "shop", "shop/a/b", "staging/a", "rival/x"] {
@@ -182,9 +242,19 @@ async fn uploads_and_appends_without_a_write_grant_are_not_allowed() {
         assert_eq!(code(append), "NOT_ALLOWED", "{elsewhere}");
     }
     put(&mut writer, SECRET).await.unwrap();
-    writer.append(first(&server, "shop/a", SECRET)).await.unwrap();
+    writer
+        .append(first(&server, "shop/a", SECRET))
+        .await
+        .unwrap();
     let mut browser = Browser::open(server.address, Version::Two).await;
-    assert_eq!(audit_by(&mut browser, server.ledger.trust()).await.head.size().0, 4);
+    assert_eq!(
+        audit_by(&mut browser, server.ledger.trust())
+            .await
+            .head
+            .size()
+            .0,
+        4
+    );
     server.stop().await;
 }
 
@@ -195,20 +265,40 @@ async fn content_is_not_read_without_a_read_grant() {
     let server = Server::with_access(data.path(), access(false)).await;
     let mut writer = client(&server, "writer").await;
     put(&mut writer, SECRET).await.unwrap();
-    writer.append(first(&server, "staging", SECRET)).await.unwrap();
-    for header in [None, Some("Bearer writer-token"), Some("Bearer rival-token"), Some("Bearer guest-token")] {
+    writer
+        .append(first(&server, "staging", SECRET))
+        .await
+        .unwrap();
+    for header in [
+        None,
+        Some("Bearer writer-token"),
+        Some("Bearer rival-token"),
+        Some("Bearer guest-token"),
+    ] {
         let mut client = presenting(&server, header).await;
-        assert_eq!(code(client.get_content(get(SECRET, "staging")).await), "NOT_ALLOWED", "{header:?}");
+        let read = client.get_content(get(SECRET, "staging")).await;
+        assert_eq!(code(read), denied(header), "{header:?}");
         // The same refusal for what does not exist: it says nothing of what does.
-        assert_eq!(code(client.get_content(get(b"else", "staging")).await), "NOT_ALLOWED");
+        let read = client.get_content(get(b"else", "staging")).await;
+        assert_eq!(code(read), denied(header));
     }
     for name in ["reader", "auditor"] {
         let mut reader = client(&server, name).await;
-        let mut parts = reader.get_content(get(SECRET, "staging")).await.unwrap().into_inner();
+        let mut parts = reader
+            .get_content(get(SECRET, "staging"))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(parts.message().await.unwrap().unwrap().data, SECRET);
         // Only what the release names, and only that release.
-        assert_eq!(code(reader.get_content(get(b"else", "staging")).await), "NOT_FOUND");
-        let later = v1::GetContentRequest { sequence: 2, ..get(SECRET, "staging") };
+        assert_eq!(
+            code(reader.get_content(get(b"else", "staging")).await),
+            "NOT_FOUND"
+        );
+        let later = v1::GetContentRequest {
+            sequence: 2,
+            ..get(SECRET, "staging")
+        };
         assert_eq!(code(reader.get_content(later).await), "NOT_FOUND");
     }
     server.stop().await;
@@ -221,15 +311,24 @@ async fn content_is_not_read_without_a_read_grant() {
 async fn content_of_another_caller_is_missing_to_those_who_cannot_read_it() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::with_access(data.path(), access(false)).await;
-    let (mut writer, mut rival) = (client(&server, "writer").await, client(&server, "rival").await);
+    let (mut writer, mut rival) = (
+        client(&server, "writer").await,
+        client(&server, "rival").await,
+    );
     let half = b"half of this was sent";
     put(&mut writer, SECRET).await.unwrap();
-    writer.put_content(tokio_stream::iter([part(half, &half[..7])])).await.unwrap();
+    writer
+        .put_content(tokio_stream::iter([part(half, &half[..7])]))
+        .await
+        .unwrap();
     assert_eq!(missing(&mut writer, half, "staging").await, Some(7));
     let nowhere: &[u8] = b"nobody ever sent this";
     for durable in [false, true] {
         if durable {
-            writer.append(first(&server, "staging", SECRET)).await.unwrap();
+            writer
+                .append(first(&server, "staging", SECRET))
+                .await
+                .unwrap();
         }
         assert_eq!(missing(&mut writer, SECRET, "staging").await, None);
         for environment in ["rival/x", "staging"] {
@@ -239,21 +338,56 @@ async fn content_of_another_caller_is_missing_to_those_who_cannot_read_it() {
         }
         let unsent = told(rival.append(first(&server, "rival/x", nowhere)).await);
         assert_eq!(unsent.0, "CONTENT_MISSING");
-        assert_eq!(told(rival.append(first(&server, "rival/x", SECRET)).await), unsent);
-        let unsent = told(rival.append(listed(&server, &mut rival.clone(), nowhere).await).await);
+        assert_eq!(
+            told(rival.append(first(&server, "rival/x", SECRET)).await),
+            unsent
+        );
+        let unsent = told(
+            rival
+                .append(listed(&server, &mut rival.clone(), nowhere).await)
+                .await,
+        );
         assert_eq!(unsent.0, "CONTENT_MISSING");
         let named = listed(&server, &mut rival.clone(), SECRET).await;
         assert_eq!(told(rival.append(named).await), unsent);
     }
     // Whoever has the bytes may store them as well; whoever reads all needs no upload.
     put(&mut rival, SECRET).await.unwrap();
-    rival.append(first(&server, "rival/x", SECRET)).await.unwrap();
-    assert_eq!(missing(&mut client(&server, "auditor").await, SECRET, "staging").await, None);
+    rival
+        .append(first(&server, "rival/x", SECRET))
+        .await
+        .unwrap();
+    assert_eq!(
+        missing(&mut client(&server, "auditor").await, SECRET, "staging").await,
+        None
+    );
     server.stop().await;
 }
 
-/// A release for `rival/x` of a tree that lists a content; the listing is uploaded.
-async fn listed(server: &Server, rival: &mut As, bytes: &[u8]) -> v1::AppendRequest {
+/// Goal: a listing that was stored as a plain file, which nobody looks into, gives no right to
+/// what it names. Method: the same bytes, first a file and then a tree.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_recorded_as_a_file_does_not_open_what_it_names() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::with_access(data.path(), access(false)).await;
+    let (mut writer, mut rival) = (client(&server, "writer").await, client(&server, "rival").await);
+    put(&mut writer, SECRET).await.unwrap();
+    writer.append(first(&server, "staging", SECRET)).await.unwrap();
+    let listing = listing_of(SECRET);
+    put(&mut rival, &listing).await.unwrap();
+    let genesis = *server.ledger.trust().genesis();
+    let file = Draft::new(genesis, "rival/x", 1, &manifest(vec![stored("etc", &listing)]));
+    let file = file.sign(&[DEV]);
+    rival.append(file.clone()).await.unwrap();
+    let tree = Draft::new(genesis, "rival/x", 2, &manifest(vec![tree_of(&listing)]));
+    let tree = tree.after(leaf(&file)).sign(&[DEV]);
+    assert_eq!(code(rival.append(tree).await), "CONTENT_MISSING");
+    assert_eq!(code(rival.get_content(get(SECRET, "rival/x")).await), "NOT_FOUND");
+    server.stop().await;
+}
+
+/// A tree listing of one file with these bytes.
+fn listing_of(bytes: &[u8]) -> Vec<u8> {
     let entry = TreeEntry {
         name: "web.yaml".parse().unwrap(),
         kind: ArtifactKind::File,
@@ -263,13 +397,23 @@ async fn listed(server: &Server, rival: &mut As, bytes: &[u8]) -> v1::AppendRequ
             size: bytes.len() as u64,
         },
     };
-    let listing = Tree::new(vec![entry]).unwrap().encode();
-    put(rival, &listing).await.unwrap();
-    let mut tree = stored("etc", &listing);
+    Tree::new(vec![entry]).unwrap().encode()
+}
+
+/// The tree artifact of a listing.
+fn tree_of(listing: &[u8]) -> Artifact {
+    let mut tree = stored("etc", listing);
     tree.kind = ArtifactKind::Tree;
     tree.mode = None;
+    tree
+}
+
+/// A release for `rival/x` of a tree that lists a content; the listing is uploaded.
+async fn listed(server: &Server, rival: &mut As, bytes: &[u8]) -> v1::AppendRequest {
+    let listing = listing_of(bytes);
+    put(rival, &listing).await.unwrap();
     let genesis = *server.ledger.trust().genesis();
-    Draft::new(genesis, "rival/x", 1, &manifest(vec![tree])).sign(&[DEV])
+    Draft::new(genesis, "rival/x", 1, &manifest(vec![tree_of(&listing)])).sign(&[DEV])
 }
 
 /// Goal: a closed log shows nothing without a token, everything with any. Method: every call
@@ -281,16 +425,27 @@ async fn a_closed_log_is_read_with_a_token_only() {
     let genesis = *server.ledger.trust().genesis();
     let files = manifest(vec![external("a", b"1")]);
     let release = Draft::new(genesis, "staging", 1, &files);
-    client(&server, "writer").await.append(release.sign(&[DEV])).await.unwrap();
+    client(&server, "writer")
+        .await
+        .append(release.sign(&[DEV]))
+        .await
+        .unwrap();
     for code in every_call(presenting(&server, None).await).await {
         assert_eq!(code, "NOT_AUTHENTICATED");
     }
     let id = cairn_proto::hash::DocumentId::of(&release.document);
     let document = format!("/document/{id}");
-    let paths = ["/checkpoint", "/tile/0/000.p/4", "/tile/entries/000.p/4", "/documents/000.p/4"];
+    let paths = [
+        "/checkpoint",
+        "/tile/0/000.p/4",
+        "/tile/entries/000.p/4",
+        "/documents/000.p/4",
+    ];
     for version in [Version::One, Version::Two] {
         let mut stranger = Browser::open(server.address, version).await;
-        let mut guest = Browser::open(server.address, version).await.with_token("guest-token");
+        let mut guest = Browser::open(server.address, version)
+            .await
+            .with_token("guest-token");
         for path in paths.into_iter().chain([document.as_str()]) {
             let answer = stranger.get(path).await.unwrap();
             assert_eq!(answer.status, 401, "{path}");
@@ -298,12 +453,19 @@ async fn a_closed_log_is_read_with_a_token_only() {
             assert!(text.ends_with("[NOT_AUTHENTICATED]\n"), "{path}: {text}");
             let answer = guest.get(path).await.unwrap();
             assert_eq!(answer.status, 200, "{path}");
-            assert!(!answer.header("cache-control").contains("public"), "{path} may be kept");
+            assert!(
+                !answer.header("cache-control").contains("public"),
+                "{path} may be kept"
+            );
         }
         audit_by(&mut guest, server.ledger.trust()).await;
     }
     let mut guest = client(&server, "guest").await;
-    let answer = guest.get_ledger(v1::GetLedgerRequest {}).await.unwrap().into_inner();
+    let answer = guest
+        .get_ledger(v1::GetLedgerRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.genesis, Bytes::copy_from_slice(genesis.as_bytes()));
     server.stop().await;
 }

@@ -42,7 +42,10 @@ pub(crate) async fn fill(server: &Server, environments: u64, rounds: u64) {
     let mut last: HashMap<u64, LeafHash> = HashMap::new();
     let (sender, requests) = mpsc::channel(QUEUE);
     let mut client = server.client().await;
-    let answers = client.append_stream(ReceiverStream::new(requests)).await.unwrap();
+    let answers = client
+        .append_stream(ReceiverStream::new(requests))
+        .await
+        .unwrap();
     let mut answers = answers.into_inner();
     for round in 1..=rounds {
         let mut signed = HashMap::new();
@@ -57,7 +60,10 @@ pub(crate) async fn fill(server: &Server, environments: u64, rounds: u64) {
         let sending = tokio::spawn(async move {
             for (tag, append) in sent {
                 let append = Some(append);
-                to_stream.send(v1::AppendStreamRequest { tag, append }).await.unwrap();
+                to_stream
+                    .send(v1::AppendStreamRequest { tag, append })
+                    .await
+                    .unwrap();
             }
         });
         for count in 0..environments {

@@ -88,7 +88,10 @@ impl Raw {
 
     /// Sends until all is sent or the server takes no more; says whether it took everything.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
-        matches!(timeout(PATIENCE, self.stream.write_all(bytes)).await, Ok(Ok(())))
+        matches!(
+            timeout(PATIENCE, self.stream.write_all(bytes)).await,
+            Ok(Ok(()))
+        )
     }
 
     /// Reads what the server says until it closes, sends an error, or says nothing for so long.
@@ -104,7 +107,8 @@ impl Raw {
                 }
                 Ok(Ok(_)) => {}
             }
-            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let length =
+                usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
             let mut payload = vec![0; length];
             if self.stream.read_exact(&mut payload).await.is_err() {
                 farewell.closed = true;

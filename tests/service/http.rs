@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use cairn_proto::{
-    hash::{DocumentId, Index},
     entry::Leaf,
+    hash::{DocumentId, Index},
     merkle::Nodes as _,
     tile::{Tile, TileKind, document_head, push_entry},
 };
@@ -36,7 +36,9 @@ fn documents(audited: &Audited, tile: &Tile) -> Vec<u8> {
     let mut named: HashMap<DocumentId, u64> = HashMap::new();
     let mut bytes = Vec::new();
     for (index, leaf) in (0..).zip(&audited.leaves) {
-        let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else { continue };
+        let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else {
+            continue;
+        };
         let id = entry.statement().subject.blake3;
         if named.insert(id, index).is_some() || index < tile.first() {
             continue;
@@ -81,12 +83,20 @@ async fn a_checkpoint_is_text_for_a_second_and_the_rest_is_immutable() {
         assert_eq!(note.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(note.header("cache-control"), "public, max-age=1");
         prove::authentic(server.ledger.trust(), &note.body);
-        let paths = ["/tile/0/000.p/3", "/tile/entries/000.p/1", "/documents/000.p/3"];
+        let paths = [
+            "/tile/0/000.p/3",
+            "/tile/entries/000.p/1",
+            "/documents/000.p/3",
+        ];
         let document = format!("/document/{id}");
         for path in paths.into_iter().chain([document.as_str()]) {
             let answer = browser.get(path).await.unwrap();
             assert_eq!(answer.status, 200, "{path}");
-            assert_eq!(answer.header("content-type"), "application/octet-stream", "{path}");
+            assert_eq!(
+                answer.header("content-type"),
+                "application/octet-stream",
+                "{path}"
+            );
             assert_eq!(answer.header("cache-control"), FOR_EVER, "{path}");
         }
     }
@@ -101,7 +111,11 @@ async fn every_tile_of_every_level_and_width_is_what_the_leaves_make_it() {
     let server = filled(&data).await;
     let audited = audit(&server).await;
     let size = audited.head.size();
-    assert!(size.0 > 540 && audited.levels == 2, "{size} leaves, {} levels", audited.levels);
+    assert!(
+        size.0 > 540 && audited.levels == 2,
+        "{size} leaves, {} levels",
+        audited.levels
+    );
     let mut one = Browser::open(server.address, Version::One).await;
     let mut two = Browser::open(server.address, Version::Two).await;
     let kinds = [TileKind::Entries, TileKind::Documents].into_iter();
@@ -115,18 +129,33 @@ async fn every_tile_of_every_level_and_width_is_what_the_leaves_make_it() {
                 assert!(served.body == expected(&audited, &tile), "{tile} differs");
             }
             if last.width < 256 {
-                let beyond = Tile { width: last.width + 1, ..last };
-                assert_eq!(one.get(&format!("/{beyond}")).await.unwrap().status, 404, "{beyond}");
+                let beyond = Tile {
+                    width: last.width + 1,
+                    ..last
+                };
+                assert_eq!(
+                    one.get(&format!("/{beyond}")).await.unwrap().status,
+                    404,
+                    "{beyond}"
+                );
                 let whole = Tile { width: 256, ..last };
-                assert_eq!(two.get(&format!("/{whole}")).await.unwrap().status, 404, "{whole}");
+                assert_eq!(
+                    two.get(&format!("/{whole}")).await.unwrap().status,
+                    404,
+                    "{whole}"
+                );
             }
         }
     }
     // 256 hashes of level 8 would take 65,536 leaves.
     assert_eq!(one.get("/tile/1/000").await.unwrap().status, 404);
-    assert_eq!(audited.tree.node(8, 0).map(|node| Bytes::copy_from_slice(&node.0)), {
-        Some(one.get("/tile/1/000.p/1").await.unwrap().body)
-    });
+    assert_eq!(
+        audited
+            .tree
+            .node(8, 0)
+            .map(|node| Bytes::copy_from_slice(&node.0)),
+        { Some(one.get("/tile/1/000.p/1").await.unwrap().body) }
+    );
     server.stop().await;
 }
 
@@ -147,10 +176,50 @@ async fn every_document_is_served_by_its_hash() {
             assert_eq!(DocumentId::of(&served.body), *id);
         }
         let unknown = "0".repeat(64);
-        let upper = audited.documents.keys().next().unwrap().to_string().to_uppercase();
-        for wrong in [unknown.as_str(), upper.as_str(), "", "0", "zz", "../checkpoint"] {
+        let upper = audited
+            .documents
+            .keys()
+            .next()
+            .unwrap()
+            .to_string()
+            .to_uppercase();
+        for wrong in [
+            unknown.as_str(),
+            upper.as_str(),
+            "",
+            "0",
+            "zz",
+            "../checkpoint",
+        ] {
             let answer = browser.get(&format!("/document/{wrong}")).await.unwrap();
             assert_eq!(answer.status, 404, "/document/{wrong}");
+        }
+    }
+    server.stop().await;
+}
+
+/// Goal: a long-lived reader is not cut off. HTTP/2 readers take many empty frames on one
+/// connection for a flood (CVE-2019-9518). Method: a bundle of records of which only two have
+/// a document, read again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_of_few_documents_is_read_many_times_on_one_connection() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path()).await;
+    let genesis = *server.ledger.trust().genesis();
+    let mut client = server.client().await;
+    for number in 0..120 {
+        let name = crate::fill::environment(number);
+        let request = crate::fill::release(genesis, &name, 1, None, "the same for all");
+        client.append(request).await.unwrap();
+    }
+    let audited = audit(&server).await;
+    let width = u16::try_from(audited.head.size().0).unwrap();
+    let tile = Tile { kind: TileKind::Documents, index: 0, width };
+    for version in VERSIONS {
+        let mut browser = Browser::open(server.address, version).await;
+        for _ in 0..5 {
+            let served = browser.get(&format!("/{tile}")).await.unwrap();
+            assert!(served.body == expected(&audited, &tile));
         }
     }
     server.stop().await;
@@ -165,18 +234,53 @@ async fn a_path_that_is_none_is_a_plain_404() {
     fill(&server, 3, 1).await;
     let size = audit(&server).await.head.size().0;
     let paths = [
-        "/", "/index.html", "/checkpoint/", "/checkpoints", "/tile", "/tile/", "/tile/0", "/tile/0/",
-        "/tile/0/000", "/tile/0/0", "/tile/0/0000", "/tile/0/x000", "/tile/0/x000/000",
-        "/tile/0/001.p/1", "/tile/0/000.p/0", "/tile/0/000.p/01", "/tile/0/000.p/256",
-        "/tile/0/000.p/-1", "/tile/0/000.p/", "/tile/0/000.p/1/", "/tile/0/000.p/1.p/1",
-        "/tile/8/000.p/1", "/tile/00/000.p/1", "/tile/+0/000.p/1", "/tile/-1/000.p/1",
-        "/tile/1/000.p/1", "/tile/7/000.p/1", "/tile/data/000.p/1", "/tile/entries",
-        "/tile/entries/000", "/tile/entries/000.p/256", "/tile/entries/999.p/1",
-        "/tile/entries/x18446744073709551/616.p/1", "/documents", "/documents/000",
-        "/documents/000.p/256", "/documents/x/000.p/1", "/document", "/document/",
-        "/tile/0/%2e%2e/%2e%2e/checkpoint", "//checkpoint", "/Checkpoint",
+        "/",
+        "/index.html",
+        "/checkpoint/",
+        "/checkpoints",
+        "/tile",
+        "/tile/",
+        "/tile/0",
+        "/tile/0/",
+        "/tile/0/000",
+        "/tile/0/0",
+        "/tile/0/0000",
+        "/tile/0/x000",
+        "/tile/0/x000/000",
+        "/tile/0/001.p/1",
+        "/tile/0/000.p/0",
+        "/tile/0/000.p/01",
+        "/tile/0/000.p/256",
+        "/tile/0/000.p/-1",
+        "/tile/0/000.p/",
+        "/tile/0/000.p/1/",
+        "/tile/0/000.p/1.p/1",
+        "/tile/8/000.p/1",
+        "/tile/00/000.p/1",
+        "/tile/+0/000.p/1",
+        "/tile/-1/000.p/1",
+        "/tile/1/000.p/1",
+        "/tile/7/000.p/1",
+        "/tile/data/000.p/1",
+        "/tile/entries",
+        "/tile/entries/000",
+        "/tile/entries/000.p/256",
+        "/tile/entries/999.p/1",
+        "/tile/entries/x18446744073709551/616.p/1",
+        "/documents",
+        "/documents/000",
+        "/documents/000.p/256",
+        "/documents/x/000.p/1",
+        "/document",
+        "/document/",
+        "/tile/0/%2e%2e/%2e%2e/checkpoint",
+        "//checkpoint",
+        "/Checkpoint",
     ];
-    let beyond = [format!("/tile/0/000.p/{}", size + 1), format!("/documents/000.p/{}", size + 1)];
+    let beyond = [
+        format!("/tile/0/000.p/{}", size + 1),
+        format!("/documents/000.p/{}", size + 1),
+    ];
     for version in VERSIONS {
         let mut browser = Browser::open(server.address, version).await;
         for path in paths.into_iter().chain(beyond.iter().map(String::as_str)) {
@@ -204,8 +308,19 @@ async fn what_is_not_a_read_is_refused() {
     let before = audit(&server).await.head.size();
     let id = *audit(&server).await.documents.keys().next().unwrap();
     let document = format!("/document/{id}");
-    let paths = ["/checkpoint", "/tile/0/000.p/1", "/tile/entries/000.p/1", "/documents/000.p/1"];
-    let writes = [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS];
+    let paths = [
+        "/checkpoint",
+        "/tile/0/000.p/1",
+        "/tile/entries/000.p/1",
+        "/documents/000.p/1",
+    ];
+    let writes = [
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ];
     for version in VERSIONS {
         let mut browser = Browser::open(server.address, version).await;
         for path in paths.into_iter().chain([document.as_str()]) {
@@ -218,7 +333,11 @@ async fn what_is_not_a_read_is_refused() {
         }
         // A call's path without a call is an error of gRPC's own kind.
         let call = browser.get("/cairn.v1.Ledger/Append").await.unwrap();
-        assert!(!["", "0"].contains(&call.header("grpc-status")), "{:?}", call.headers);
+        assert!(
+            !["", "0"].contains(&call.header("grpc-status")),
+            "{:?}",
+            call.headers
+        );
     }
     assert_eq!(audit(&server).await.head.size(), before);
     server.stop().await;
@@ -234,7 +353,11 @@ async fn a_growing_log_serves_what_it_served_before() {
     let mut browser = Browser::open(server.address, Version::One).await;
     let width = u16::try_from(old.head.size().0).unwrap();
     let tiles = [TileKind::Hashes(0), TileKind::Entries, TileKind::Documents];
-    let tiles = tiles.map(|kind| Tile { kind, index: 0, width });
+    let tiles = tiles.map(|kind| Tile {
+        kind,
+        index: 0,
+        width,
+    });
     crate::fill::fill_more(&server, 4).await;
     let new = audit(&server).await;
     assert!(new.head.size() > old.head.size());

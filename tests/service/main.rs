@@ -11,6 +11,8 @@ mod client;
 mod fill;
 mod frames;
 mod http;
+mod large_log;
+mod limits;
 mod queries;
 mod refusals;
 mod retry_storm;

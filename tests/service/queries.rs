@@ -16,13 +16,17 @@ use tonic::Status;
 use crate::{
     fill::{environment, fill, release},
     support::{
-        DEV, Draft, Server, audit::audit, external, leaf, manifest,
+        DEV, Draft, Server,
+        audit::audit,
+        external, leaf, manifest,
         prove::{self, Client},
     },
 };
 
 fn code<T>(answer: Result<T, Status>) -> String {
-    let Err(status) = answer else { panic!("it was answered") };
+    let Err(status) = answer else {
+        panic!("it was answered")
+    };
     refused(&status).code
 }
 
@@ -35,7 +39,11 @@ async fn pages(client: &mut Client, trust: &Trust, of: &str, size: u32) -> Vec<v
         page_token: String::new(),
     };
     for _ in 0..10_000 {
-        let page = client.list_entries(request.clone()).await.unwrap().into_inner();
+        let page = client
+            .list_entries(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
         let head = prove::authentic(trust, &page.checkpoint);
         for entry in &page.entries {
             let inclusion = prove::proof(&entry.inclusion);
@@ -63,7 +71,11 @@ async fn pages_of_any_size_add_up_to_the_whole_list() {
     let mut client = server.client().await;
     for size in [0, 1, 7, 50, 200] {
         let entries = pages(&mut client, trust, "", size).await;
-        let all: Vec<_> = entries.iter().rev().map(|entry| entry.entry.clone()).collect();
+        let all: Vec<_> = entries
+            .iter()
+            .rev()
+            .map(|entry| entry.entry.clone())
+            .collect();
         assert!(all == audited.leaves, "pages of {size}");
         let releases = pages(&mut client, trust, &environment(3), size).await;
         assert_eq!(releases.len(), 20, "pages of {size}");
@@ -76,15 +88,28 @@ async fn pages_of_any_size_add_up_to_the_whole_list() {
         page_token: token.to_owned(),
     };
     // More than a page holds is a page; a token beyond the end begins at the end.
-    let most = client.list_entries(list("", u32::MAX, "")).await.unwrap().into_inner();
+    let most = client
+        .list_entries(list("", u32::MAX, ""))
+        .await
+        .unwrap()
+        .into_inner();
     assert!((1..=500).contains(&most.entries.len()));
-    let beyond = client.list_entries(list("", 1, "18446744073709551615")).await.unwrap();
+    let beyond = client
+        .list_entries(list("", 1, "18446744073709551615"))
+        .await
+        .unwrap();
     let last = audited.head.size().0 - 1;
     assert_eq!(beyond.into_inner().entries[0].index, last);
     for wrong in ["x", "-1", "1.0", " 1", "18446744073709551616", "\u{1f4a9}"] {
-        assert_eq!(code(client.list_entries(list("", 1, wrong)).await), "INVALID_REQUEST");
+        assert_eq!(
+            code(client.list_entries(list("", 1, wrong)).await),
+            "INVALID_REQUEST"
+        );
     }
-    assert_eq!(code(client.list_entries(list("No/Name", 1, "")).await), "INVALID_REQUEST");
+    assert_eq!(
+        code(client.list_entries(list("No/Name", 1, "")).await),
+        "INVALID_REQUEST"
+    );
     drop(client);
     server.stop().await;
 }
@@ -114,13 +139,24 @@ async fn a_digest_is_proven_present_with_its_history_or_absent() {
     let mut previous = None;
     let mut touched: BTreeMap<&[u8], Vec<u64>> = BTreeMap::new();
     let steps: [&[&[u8]]; 5] = [
-        &[b"image 1"], &[b"image 1", b"image 2"], &[b"image 2"], &[b"image 1"], &[b"image 1"],
+        &[b"image 1"],
+        &[b"image 1", b"image 2"],
+        &[b"image 2"],
+        &[b"image 1"],
+        &[b"image 1"],
     ];
     let mut before: &[&[u8]] = &[];
     for (sequence, images) in (1..).zip(steps) {
-        let named = images.iter().map(|image| external(std::str::from_utf8(image).unwrap(), image));
+        let named = images
+            .iter()
+            .map(|image| external(std::str::from_utf8(image).unwrap(), image));
         let artifacts = named.chain([external("zz", b"always")]);
-        let mut draft = Draft::new(*trust.genesis(), "staging", sequence, &manifest(artifacts.collect()));
+        let mut draft = Draft::new(
+            *trust.genesis(),
+            "staging",
+            sequence,
+            &manifest(artifacts.collect()),
+        );
         draft.release.previous = previous;
         let request = draft.sign(&[DEV]);
         previous = Some(leaf(&request));
@@ -134,16 +170,25 @@ async fn a_digest_is_proven_present_with_its_history_or_absent() {
     }
     for (image, indices) in touched {
         let row = digest(&mut client, &trust, image).await.unwrap();
-        assert_eq!((row.first.0, row.last.0), (indices[0], *indices.last().unwrap()));
+        assert_eq!(
+            (row.first.0, row.last.0),
+            (indices[0], *indices.last().unwrap())
+        );
         assert_eq!(row.count, indices.len() as u64);
     }
-    assert_eq!(digest(&mut client, &trust, b"always").await.unwrap().count, 1);
+    assert_eq!(
+        digest(&mut client, &trust, b"always").await.unwrap().count,
+        1
+    );
     for never in [b"image 3".as_slice(), b"", b"image"] {
         assert_eq!(digest(&mut client, &trust, never).await, None);
     }
     for length in [0, 31, 33] {
         let sha256 = vec![0; length].into();
-        let request = v1::FindDigestRequest { sha256, ..Default::default() };
+        let request = v1::FindDigestRequest {
+            sha256,
+            ..Default::default()
+        };
         assert_eq!(code(client.find_digest(request).await), "INVALID_REQUEST");
     }
     audit(&server).await;
@@ -170,26 +215,55 @@ async fn every_entry_and_every_pair_of_sizes_is_proven() {
         for index in 0..to {
             let request = v1::GetEntryRequest { index, size: to };
             let answer = client.get_entry(request).await.unwrap().into_inner();
-            assert_eq!(answer.entry, audited.leaves[usize::try_from(index).unwrap()]);
+            assert_eq!(
+                answer.entry,
+                audited.leaves[usize::try_from(index).unwrap()]
+            );
             let hash = audited.tree.leaf(Index(index)).unwrap();
             let proof = prove::proof(&answer.inclusion);
             verify_inclusion(hash, Index(index), TreeSize(to), &proof, &root(to)).unwrap();
         }
         for from in 1..=to {
             let request = v1::GetConsistencyProofRequest { from, to };
-            let answer = client.get_consistency_proof(request).await.unwrap().into_inner();
+            let answer = client
+                .get_consistency_proof(request)
+                .await
+                .unwrap()
+                .into_inner();
             let proof = prove::proof(&answer.hashes);
             let sizes = (TreeSize(from), TreeSize(to));
             verify_consistency(sizes.0, sizes.1, &proof, &root(from), &root(to)).unwrap();
         }
     }
-    for (index, under) in [(size, 0), (u64::MAX, 0), (0, size + 1), (3, 3), (3, 1), (u64::MAX, u64::MAX)] {
+    for (index, under) in [
+        (size, 0),
+        (u64::MAX, 0),
+        (0, size + 1),
+        (3, 3),
+        (3, 1),
+        (u64::MAX, u64::MAX),
+    ] {
         let request = v1::GetEntryRequest { index, size: under };
-        assert_eq!(code(client.get_entry(request).await), "NOT_FOUND", "{index} in {under}");
+        assert_eq!(
+            code(client.get_entry(request).await),
+            "NOT_FOUND",
+            "{index} in {under}"
+        );
     }
-    for (from, to) in [(0, 0), (0, 3), (4, 3), (1, size + 1), (size + 1, 0), (u64::MAX, u64::MAX)] {
+    for (from, to) in [
+        (0, 0),
+        (0, 3),
+        (4, 3),
+        (1, size + 1),
+        (size + 1, 0),
+        (u64::MAX, u64::MAX),
+    ] {
         let request = v1::GetConsistencyProofRequest { from, to };
-        assert_eq!(code(client.get_consistency_proof(request).await), "NOT_FOUND", "{from} to {to}");
+        assert_eq!(
+            code(client.get_consistency_proof(request).await),
+            "NOT_FOUND",
+            "{from} to {to}"
+        );
     }
     drop(client);
     server.stop().await;

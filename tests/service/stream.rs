@@ -14,7 +14,9 @@ use tonic::{Status, Streaming};
 
 use crate::{
     fill::{environment, release},
-    support::{DEV, Draft, OTHER, STRANGER, Server, audit::audit, external, leaf, manifest, prove, stored},
+    support::{
+        DEV, Draft, OTHER, STRANGER, Server, audit::audit, external, leaf, manifest, prove, stored,
+    },
 };
 
 /// A stream to append on.
@@ -36,7 +38,9 @@ impl Line {
 
     fn send(&self, tag: u64, append: v1::AppendRequest) {
         let append = Some(append);
-        self.send.send(v1::AppendStreamRequest { tag, append }).unwrap();
+        self.send
+            .send(v1::AppendStreamRequest { tag, append })
+            .unwrap();
     }
 
     async fn next(&mut self) -> Result<Option<(u64, Outcome)>, Status> {
@@ -97,17 +101,23 @@ async fn a_quick_answer_overtakes_slow_ones() {
     let standing = release(genesis(&server), "standing", 1, None, "same");
     client.append(standing.clone()).await.unwrap();
     let contents: Vec<Vec<u8>> = (0..24_u8).map(|number| vec![number; 200_000]).collect();
-    let parts = contents.clone().into_iter().map(|data| v1::PutContentRequest {
-        content_id: ContentId::of(&data).0.to_vec().into(),
-        offset: 0,
-        data: data.into(),
-        last: true,
-    });
+    let parts = contents
+        .clone()
+        .into_iter()
+        .map(|data| v1::PutContentRequest {
+            content_id: ContentId::of(&data).0.to_vec().into(),
+            offset: 0,
+            data: data.into(),
+            last: true,
+        });
     client.put_content(tokio_stream::iter(parts)).await.unwrap();
     let mut line = Line::open(&server).await;
     for (tag, bytes) in (0..).zip(&contents) {
         let files = manifest(vec![stored("a", bytes)]);
-        line.send(tag, Draft::new(genesis(&server), &environment(tag), 1, &files).sign(&[DEV]));
+        line.send(
+            tag,
+            Draft::new(genesis(&server), &environment(tag), 1, &files).sign(&[DEV]),
+        );
     }
     line.send(99, standing);
     let mut order = Vec::new();
@@ -116,7 +126,11 @@ async fn a_quick_answer_overtakes_slow_ones() {
         assert_eq!(receipt(outcome).repeated_call, tag == 99);
         order.push(tag);
     }
-    assert_ne!(order.last(), Some(&99), "the quick one came last: {order:?}");
+    assert_ne!(
+        order.last(),
+        Some(&99),
+        "the quick one came last: {order:?}"
+    );
     order.sort_unstable();
     assert_eq!(order.len(), 25);
     audit(&server).await;
@@ -143,10 +157,25 @@ async fn each_refusal_is_one_items_own() {
         (draft("prod/c", &files).sign(&[OTHER]), "TOO_FEW_APPROVALS"),
         (draft("d", &lost).sign(&[DEV]), "CONTENT_MISSING"),
         (forged, "DOCUMENT_MISMATCH"),
-        (v1::AppendRequest { document: Vec::new().into(), ..good("e") }, "DOCUMENT_MISSING"),
-        (v1::AppendRequest { envelope: vec![0xff; 70_000].into(), ..good("f") }, "ENTRY_TOO_LARGE"),
+        (
+            v1::AppendRequest {
+                document: Vec::new().into(),
+                ..good("e")
+            },
+            "DOCUMENT_MISSING",
+        ),
+        (
+            v1::AppendRequest {
+                envelope: vec![0xff; 70_000].into(),
+                ..good("f")
+            },
+            "ENTRY_TOO_LARGE",
+        ),
         (v1::AppendRequest::default(), "ENTRY_UNKNOWN_SHAPE"),
-        (release(genesis(&server), "g", 2, None, "x"), "WRONG_SEQUENCE"),
+        (
+            release(genesis(&server), "g", 2, None, "x"),
+            "WRONG_SEQUENCE",
+        ),
         (good("two"), ""),
     ];
     for (tag, (request, _)) in (0..).zip(&items) {
@@ -177,7 +206,12 @@ async fn an_item_without_an_append_ends_only_its_own_stream() {
     let (mut line, mut other) = (Line::open(&server).await, Line::open(&server).await);
     line.send(1, release(genesis(&server), "a", 1, None, "x"));
     receipt(line.next().await.unwrap().unwrap().1);
-    line.send.send(v1::AppendStreamRequest { tag: 2, append: None }).unwrap();
+    line.send
+        .send(v1::AppendStreamRequest {
+            tag: 2,
+            append: None,
+        })
+        .unwrap();
     let status = line.next().await.unwrap_err();
     assert_eq!(refused(&status).code, "INVALID_REQUEST");
     assert!(status.message().contains("append"), "{}", status.message());
@@ -199,7 +233,13 @@ async fn a_stream_that_is_dropped_in_flight_can_be_sent_again() {
     let second: Vec<_> = (0..)
         .zip(&first)
         .map(|(tag, before)| {
-            release(genesis(&server), &environment(tag), 2, Some(leaf(before)), "2")
+            release(
+                genesis(&server),
+                &environment(tag),
+                2,
+                Some(leaf(before)),
+                "2",
+            )
         })
         .collect();
     for requests in [&first, &second] {

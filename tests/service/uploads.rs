@@ -6,9 +6,7 @@ use cairn_proto::hash::ContentId;
 use cairn_server::{access::Access, content::ContentLimits, start::Place};
 use tonic::Status;
 
-use crate::support::{
-    DEV, Draft, Server, audit::audit, manifest, place, prove::Client, stored,
-};
+use crate::support::{DEV, Draft, Server, audit::audit, manifest, place, prove::Client, stored};
 
 const BYTES: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -44,7 +42,9 @@ async fn missing(client: &mut Client, bytes: &[u8]) -> Option<u64> {
 }
 
 fn code<T>(answer: Result<T, Status>) -> String {
-    let Err(status) = answer else { panic!("it was accepted") };
+    let Err(status) = answer else {
+        panic!("it was accepted")
+    };
     refused(&status).code
 }
 
@@ -64,7 +64,10 @@ async fn read(
     let mut parts = client.get_content(request).await?.into_inner();
     let (mut data, mut size, mut count) = (Vec::new(), 0, 0);
     while let Some(part) = parts.message().await? {
-        assert!(count == 0 || part.size == 0, "the size comes with the first part");
+        assert!(
+            count == 0 || part.size == 0,
+            "the size comes with the first part"
+        );
         size += part.size;
         count += 1;
         data.extend_from_slice(&part.data);
@@ -73,7 +76,10 @@ async fn read(
 }
 
 async fn append(server: &Server, contents: &[&[u8]]) -> Result<(), Status> {
-    let artifacts = contents.iter().enumerate().map(|(number, bytes)| stored(&number.to_string(), bytes));
+    let artifacts = contents
+        .iter()
+        .enumerate()
+        .map(|(number, bytes)| stored(&number.to_string(), bytes));
     let files = manifest(artifacts.collect());
     let genesis = *server.ledger.trust().genesis();
     let request = Draft::new(genesis, "staging", 1, &files).sign(&[DEV]);
@@ -90,7 +96,9 @@ async fn an_unfinished_upload_is_resumed_where_it_ended() {
         let mut client = server.client().await;
         let bytes = [BYTES, restart.to_string().as_bytes()].concat();
         assert_eq!(missing(&mut client, &bytes).await, Some(0));
-        let begun = put(&mut client, vec![part(id(&bytes), 0, &bytes[..7], false)]).await.unwrap();
+        let begun = put(&mut client, vec![part(id(&bytes), 0, &bytes[..7], false)])
+            .await
+            .unwrap();
         assert_eq!((begun.stored, begun.stored_bytes), (0, 7));
         if restart {
             drop(client);
@@ -100,8 +108,16 @@ async fn an_unfinished_upload_is_resumed_where_it_ended() {
         }
         assert_eq!(missing(&mut client, &bytes).await, Some(7));
         for (offset, from) in [(0, 0), (6, 6), (8, 8), (u64::MAX, 7)] {
-            let wrong = put(&mut client, vec![part(id(&bytes), offset, &bytes[from..], true)]).await;
-            let expected = if offset == u64::MAX { "CONTENT_TOO_LARGE" } else { "CONTENT_OFFSET" };
+            let wrong = put(
+                &mut client,
+                vec![part(id(&bytes), offset, &bytes[from..], true)],
+            )
+            .await;
+            let expected = if offset == u64::MAX {
+                "CONTENT_TOO_LARGE"
+            } else {
+                "CONTENT_OFFSET"
+            };
             assert_eq!(code(wrong), expected, "at {offset}");
             assert_eq!(missing(&mut client, &bytes).await, Some(7));
         }
@@ -110,7 +126,10 @@ async fn an_unfinished_upload_is_resumed_where_it_ended() {
             part(Bytes::new(), 0, &bytes[9..], true),
         ];
         let ended = put(&mut client, rest).await.unwrap();
-        assert_eq!((ended.stored, ended.stored_bytes), (1, bytes.len() as u64 - 7));
+        assert_eq!(
+            (ended.stored, ended.stored_bytes),
+            (1, bytes.len() as u64 - 7)
+        );
         assert_eq!(missing(&mut client, &bytes).await, None);
         drop(client);
         server.stop().await;
@@ -125,7 +144,10 @@ async fn an_upload_that_hashes_to_something_else_leaves_nothing() {
     let mut client = server.client().await;
     let cases = [
         vec![part(id(BYTES), 0, b"else", true)],
-        vec![part(id(BYTES), 0, &BYTES[..5], false), part(Bytes::new(), 5, b"else", true)],
+        vec![
+            part(id(BYTES), 0, &BYTES[..5], false),
+            part(Bytes::new(), 5, b"else", true),
+        ],
         vec![part(id(BYTES), 0, &BYTES[..5], true)],
         vec![part(id(BYTES), 0, b"", true)],
         vec![part(id(BYTES), 0, &[BYTES, b"\n"].concat(), true)],
@@ -136,11 +158,16 @@ async fn an_upload_that_hashes_to_something_else_leaves_nothing() {
         assert_eq!(missing(&mut client, BYTES).await, Some(0));
     }
     assert_eq!(code(append(&server, &[BYTES]).await), "CONTENT_MISSING");
-    put(&mut client, vec![part(id(BYTES), 0, BYTES, true)]).await.unwrap();
-    // A part of what is complete is a repetition; the empty content is always there.
-    put(&mut client, vec![part(id(BYTES), 0, BYTES, true), part(id(b""), 0, b"", true)])
+    put(&mut client, vec![part(id(BYTES), 0, BYTES, true)])
         .await
         .unwrap();
+    // A part of what is complete is a repetition; the empty content is always there.
+    put(
+        &mut client,
+        vec![part(id(BYTES), 0, BYTES, true), part(id(b""), 0, b"", true)],
+    )
+    .await
+    .unwrap();
     assert_eq!(missing(&mut client, b"").await, None);
     append(&server, &[BYTES]).await.unwrap();
     audit(&server).await;
@@ -159,12 +186,19 @@ async fn parts_that_name_no_content_are_refused() {
         vec![part(id(BYTES).slice(..31), 0, BYTES, true)],
         vec![part(vec![0; 33].into(), 0, BYTES, true)],
         // After a content's last part the next must be named.
-        vec![part(id(BYTES), 0, BYTES, true), part(Bytes::new(), 0, BYTES, true)],
+        vec![
+            part(id(BYTES), 0, BYTES, true),
+            part(Bytes::new(), 0, BYTES, true),
+        ],
     ];
     for parts in cases {
         let status = put(&mut client, parts).await.unwrap_err();
         assert_eq!(refused(&status).code, "INVALID_REQUEST");
-        assert!(status.message().contains("content_id"), "{}", status.message());
+        assert!(
+            status.message().contains("content_id"),
+            "{}",
+            status.message()
+        );
     }
     let nothing = put(&mut client, Vec::new()).await.unwrap();
     assert_eq!((nothing.stored, nothing.stored_bytes), (0, 0));
@@ -184,7 +218,9 @@ async fn every_range_of_a_content_is_read_as_it_was_sent() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
     let mut client = server.client().await;
-    let large: Vec<u8> = (0..3_500_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    let large: Vec<u8> = (0..3_500_000_u32)
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
     let large = &large[..3_500_001];
     for bytes in [BYTES, large] {
         let pieces: Vec<&[u8]> = bytes.chunks(700_000).collect();
@@ -198,18 +234,34 @@ async fn every_range_of_a_content_is_read_as_it_was_sent() {
     for bytes in [BYTES, large] {
         let size = bytes.len() as u64;
         let ranges = [
-            (0, 0), (0, 1), (0, size), (1, 0), (5, 10), (size - 1, 0), (size - 1, 9), (size, 0),
-            (0, u64::MAX), (7, u64::MAX), (size / 2, size / 3),
+            (0, 0),
+            (0, 1),
+            (0, size),
+            (1, 0),
+            (5, 10),
+            (size - 1, 0),
+            (size - 1, 9),
+            (size, 0),
+            (0, u64::MAX),
+            (7, u64::MAX),
+            (size / 2, size / 3),
         ];
         for (offset, length) in ranges {
             let (read, whole) = read(&mut client, bytes, offset, length).await.unwrap();
-            let end = if length == 0 { size } else { size.min(offset.saturating_add(length)) };
+            let end = if length == 0 {
+                size
+            } else {
+                size.min(offset.saturating_add(length))
+            };
             let range = usize::try_from(offset).unwrap()..usize::try_from(end).unwrap();
             assert!(read == bytes[range], "{offset} to {end} of {size}");
             assert_eq!(whole, size);
         }
         for (offset, length) in [(size + 1, 0), (size + 1, 1), (u64::MAX, u64::MAX)] {
-            assert_eq!(code(read(&mut client, bytes, offset, length).await), "INVALID_REQUEST");
+            assert_eq!(
+                code(read(&mut client, bytes, offset, length).await),
+                "INVALID_REQUEST"
+            );
         }
     }
     assert_eq!(code(read(&mut client, b"else", 0, 0).await), "NOT_FOUND");
@@ -229,15 +281,27 @@ async fn an_upload_beyond_the_bound_is_refused_and_others_go_on() {
         unfinished_per_owner_max: 4,
         ..ContentLimits::default()
     };
-    let place = Place { limits, ..place(data.path()) };
+    let place = Place {
+        limits,
+        ..place(data.path())
+    };
     let server = Server::at(place, Access::open()).await;
     let mut client = server.client().await;
-    put(&mut client, vec![part(id(BYTES), 0, BYTES, true)]).await.unwrap();
+    put(&mut client, vec![part(id(BYTES), 0, BYTES, true)])
+        .await
+        .unwrap();
     let endless = (0..1_000_u64).map(|number| {
-        let named = if number == 0 { id(b"endless") } else { Bytes::new() };
+        let named = if number == 0 {
+            id(b"endless")
+        } else {
+            Bytes::new()
+        };
         part(named, 0, &[0; 1_000], false)
     });
-    assert_eq!(code(put(&mut client, endless.collect()).await), "CONTENT_TOO_LARGE");
+    assert_eq!(
+        code(put(&mut client, endless.collect()).await),
+        "CONTENT_TOO_LARGE"
+    );
     // Each unfinished upload counts; a fifth of one owner waits for one of the four.
     for number in 0..4_u8 {
         let begun = put(&mut client, vec![part(id(&[number]), 0, b"x", false)]).await;

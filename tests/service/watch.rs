@@ -21,7 +21,12 @@ const SOON: Duration = Duration::from_secs(20);
 async fn consistency(client: &mut Client, held: &TrustedCheckpoint, to: u64) -> Vec<bytes::Bytes> {
     let from = held.head().size().0;
     let request = v1::GetConsistencyProofRequest { from, to };
-    client.get_consistency_proof(request).await.unwrap().into_inner().hashes
+    client
+        .get_consistency_proof(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .hashes
 }
 
 /// Goal: a witness or a mirror sees every head that it is quick enough for, and each extends
@@ -32,9 +37,16 @@ async fn whoever_watches_is_sent_the_newest_note_and_each_later_one() {
     let server = Server::start(data.path()).await;
     let trust = server.ledger.trust().clone();
     let mut client = server.client().await;
-    let notes = client.watch_checkpoints(v1::WatchCheckpointsRequest {}).await.unwrap();
+    let notes = client
+        .watch_checkpoints(v1::WatchCheckpointsRequest {})
+        .await
+        .unwrap();
     let mut notes = notes.into_inner();
-    let first = timeout(SOON, notes.message()).await.unwrap().unwrap().unwrap();
+    let first = timeout(SOON, notes.message())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     let mut held = prove::authentic(&trust, &first.checkpoint).trust_first();
     let mut previous = None;
     for sequence in 1..=20 {
@@ -45,7 +57,11 @@ async fn whoever_watches_is_sent_the_newest_note_and_each_later_one() {
         let shown = prove::size_of(&receipt.checkpoint);
         // The same head may come twice, with a newer time.
         while held.head().size().0 < shown {
-            let note = timeout(SOON, notes.message()).await.unwrap().unwrap().unwrap();
+            let note = timeout(SOON, notes.message())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
             let offered = prove::authentic(&trust, &note.checkpoint);
             let proof = consistency(&mut client, &held, offered.size().0).await;
             held = held.advance(offered, &prove::proof(&proof)).unwrap();
@@ -62,14 +78,22 @@ async fn whoever_watches_is_sent_the_newest_note_and_each_later_one() {
 async fn a_slow_watcher_sees_the_newest_note() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
-    let notes = server.client().await.watch_checkpoints(v1::WatchCheckpointsRequest {}).await;
+    let notes = server
+        .client()
+        .await
+        .watch_checkpoints(v1::WatchCheckpointsRequest {})
+        .await;
     let mut notes = notes.unwrap().into_inner();
     crate::fill::fill(&server, 300, 2).await;
     let size = audit(&server).await.head.size().0;
     let mut seen = 0;
     let mut messages = 0;
     while seen < size {
-        let note = timeout(SOON, notes.message()).await.unwrap().unwrap().unwrap();
+        let note = timeout(SOON, notes.message())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         let next = prove::size_of(&note.checkpoint);
         assert!(next >= seen, "a note went back");
         seen = next;
@@ -88,7 +112,9 @@ async fn health_and_reflection_answer() {
     let channel = tonic::transport::Channel::from_shared(server.url()).unwrap();
     let channel = channel.connect().await.unwrap();
     let mut health = HealthClient::new(channel.clone());
-    let request = HealthCheckRequest { service: String::new() };
+    let request = HealthCheckRequest {
+        service: String::new(),
+    };
     let answer = health.check(request).await.unwrap().into_inner();
     assert_eq!(answer.status().as_str_name(), "SERVING");
 
@@ -101,14 +127,38 @@ async fn health_and_reflection_answer() {
         host: String::new(),
         message_request: Some(message_request),
     });
-    let answers = reflection.server_reflection_info(tokio_stream::iter(asks)).await.unwrap();
+    let answers = reflection
+        .server_reflection_info(tokio_stream::iter(asks))
+        .await
+        .unwrap();
     let mut answers = answers.into_inner();
-    let services = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    let MessageResponse::ListServicesResponse(services) = services else { panic!("{services:?}") };
-    let names: Vec<&str> = services.service.iter().map(|service| service.name.as_str()).collect();
+    let services = answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let MessageResponse::ListServicesResponse(services) = services else {
+        panic!("{services:?}")
+    };
+    let names: Vec<&str> = services
+        .service
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
     assert!(names.contains(&"cairn.v1.Ledger"), "{names:?}");
-    let file = answers.message().await.unwrap().unwrap().message_response.unwrap();
-    assert!(matches!(file, MessageResponse::FileDescriptorResponse(_)), "{file:?}");
+    let file = answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    assert!(
+        matches!(file, MessageResponse::FileDescriptorResponse(_)),
+        "{file:?}"
+    );
     drop((health, reflection, answers));
     server.stop().await;
 }

@@ -23,9 +23,10 @@ use crate::{
     error::{ClientError, HomeError},
     files,
     home::Home,
+    keys::file::{self as private, PrivateFileError},
 };
 
-/// Bytes of a token file.
+/// Bytes of a token.
 const TOKEN_BYTES_MAX: usize = 8 << 10;
 /// Bytes of a file of certificates.
 const CA_BYTES_MAX: usize = 1 << 20;
@@ -58,14 +59,23 @@ pub struct Token(Zeroizing<String>);
 impl Token {
     /// Reads a file that only its owner may read; white space at its ends is dropped.
     pub fn read(path: &std::path::Path) -> Result<Self, HomeError> {
-        let bytes = Zeroizing::new(files::read_secret(path, TOKEN_BYTES_MAX)?);
+        let invalid = |why: &str| HomeError::Invalid {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        };
+        let bytes = private::read(path).map_err(|error| match error {
+            PrivateFileError::Io { error, .. } => files::io_error(path)(error),
+            PrivateFileError::Mode { .. } | PrivateFileError::Owner { .. } => HomeError::Loose {
+                path: path.to_owned(),
+            },
+            PrivateFileError::Link { .. } => invalid("it is a symbolic link; name the file itself"),
+            PrivateFileError::NotAFile { .. } => invalid("it is no regular file"),
+            _ => invalid("it is too long for a token"),
+        })?;
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
         let plain = |byte: u8| byte.is_ascii_graphic();
-        if text.is_empty() || !text.bytes().all(plain) {
-            return Err(HomeError::Invalid {
-                path: path.to_owned(),
-                why: "it holds no token".to_owned(),
-            });
+        if text.is_empty() || text.len() > TOKEN_BYTES_MAX || !text.bytes().all(plain) {
+            return Err(invalid("it holds no token"));
         }
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
@@ -235,7 +245,35 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    use super::{Endpoint, Token};
+    use crate::error::HomeError;
+
+    /// Goal: a token is read from its owner's own file alone. Method: one of each other sort.
+    #[test]
+    fn a_token_is_read_from_a_private_regular_file_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let missing = Token::read(&path).unwrap_err();
+        assert!(matches!(missing, HomeError::Io { .. }));
+        fs::write(&path, " s3cret\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Token::read(&path), Err(HomeError::Loose { .. })));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let token = Token::read(&path).unwrap();
+        assert_eq!(token.header().as_str(), "Bearer s3cret");
+        let link = directory.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(matches!(Token::read(&link), Err(HomeError::Invalid { .. })));
+        let inside = Token::read(directory.path()).unwrap_err();
+        assert!(matches!(inside, HomeError::Invalid { .. }), "{inside}");
+        fs::write(&path, "s".repeat(9_000)).unwrap();
+        assert!(matches!(Token::read(&path), Err(HomeError::Invalid { .. })));
+    }
 
     /// Goal: a token cannot leak by a mistyped scheme. Method: URLs of each sort.
     #[test]

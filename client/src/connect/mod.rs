@@ -6,11 +6,13 @@
 //! change nothing, and an entry that is appended twice stands once.
 
 mod endpoint;
+mod pace;
 mod read_api;
 
 use std::{future::Future, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
 use cairn_grpc::{
     refused,
     v1::{self, ledger_client::LedgerClient},
@@ -28,6 +30,7 @@ pub use endpoint::{Endpoint, Timeouts, Token};
 pub use read_api::ReadApi;
 
 use crate::{detail::shortened, error::ClientError};
+use pace::Pace;
 
 /// Bytes of an answer: a bundle's worth, which is the most that a lookup can hold.
 const ANSWER_BYTES_MAX: usize = cairn_proto::limits::BUNDLE_BYTES_MAX;
@@ -35,6 +38,8 @@ const ANSWER_BYTES_MAX: usize = cairn_proto::limits::BUNDLE_BYTES_MAX;
 const REQUEST_BYTES_MAX: usize = cairn_proto::limits::MANIFEST_BYTES_MAX + (1 << 20);
 /// How often a call is sent again.
 const RETRIES_MAX: usize = 3;
+/// The longest that a server may ask to be left alone between two tries.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// Characters of somebody else's words that are shown.
 const WORDS_MAX: usize = 300;
 
@@ -141,25 +146,17 @@ impl Connection {
     pub(crate) async fn get_content(
         &self,
         message: v1::GetContentRequest,
-    ) -> Result<Streaming<v1::GetContentResponse>, ClientError> {
-        self.attempts(|| {
+    ) -> Result<Parts<'_>, ClientError> {
+        let stream = self.attempts(|| {
             let mut service = self.service.clone();
             let request = Request::new(message.clone());
             async move { service.get_content(request).await }
+        });
+        Ok(Parts {
+            stream: stream.await?,
+            pace: Pace::new(self.timeouts.request),
+            connection: self,
         })
-        .await
-    }
-
-    /// The next message of a stream, in time.
-    pub(crate) async fn next<T>(
-        &self,
-        stream: &mut Streaming<T>,
-    ) -> Result<Option<T>, ClientError> {
-        match tokio::time::timeout(self.timeouts.request, stream.message()).await {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(status)) => Err(self.error(&status)),
-            Err(_) => Err(self.unreachable("the stream stalled")),
-        }
     }
 
     /// How long an answer may take.
@@ -187,7 +184,11 @@ impl Connection {
                 }
             }
         };
-        attempt.retry(delays()).when(ClientError::may_pass).await
+        attempt
+            .retry(delays())
+            .when(ClientError::may_pass)
+            .adjust(as_asked)
+            .await
     }
 
     pub(crate) fn unreachable(&self, why: &str) -> ClientError {
@@ -214,6 +215,27 @@ impl Connection {
             _ => None,
         };
         ClientError::Refused(refused)
+    }
+}
+
+/// A content's bytes as they come.
+pub(crate) struct Parts<'c> {
+    stream: Streaming<v1::GetContentResponse>,
+    pace: Pace,
+    connection: &'c Connection,
+}
+
+impl Parts<'_> {
+    /// The next bytes; `None` at the end. All of them together come in time, or it fails.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match self.pace.wait(self.stream.message()).await {
+            Some(Ok(part)) => Ok(part.map(|part| {
+                self.pace.received(part.data.len());
+                part.data
+            })),
+            Some(Err(status)) => Err(self.connection.error(&status)),
+            None => Err(self.connection.unreachable("the stream stalled")),
+        }
     }
 }
 
@@ -244,4 +266,46 @@ pub(crate) fn delays() -> ExponentialBuilder {
         .with_factor(3.0)
         .with_jitter()
         .with_max_times(RETRIES_MAX)
+}
+
+/// When to try again: not before the server asked for, where it asked for something bearable.
+/// `planned` is `None` where there are no tries left.
+pub(crate) fn as_asked(error: &ClientError, planned: Option<Duration>) -> Option<Duration> {
+    let asked = match error {
+        ClientError::Refused(refused) => refused.retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    planned.map(|planned| planned.max(asked.min(RETRY_AFTER_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cairn_grpc::Refused;
+    use cairn_proto::reason::Reason;
+
+    use super::{RETRY_AFTER_MAX, as_asked};
+    use crate::error::ClientError;
+
+    /// Goal: a server says when to come back, and can neither hurry nor hold up a client.
+    #[test]
+    fn a_refusals_own_delay_is_kept_within_bounds() {
+        let after = |retry_after| {
+            ClientError::Refused(Refused {
+                reason: Some(Reason::Overloaded),
+                code: "OVERLOADED".to_owned(),
+                message: String::new(),
+                retry_after,
+            })
+        };
+        let planned = Some(Duration::from_millis(100));
+        let second = Duration::from_secs(1);
+        assert_eq!(as_asked(&after(None), planned), planned);
+        assert_eq!(as_asked(&after(Some(Duration::ZERO)), planned), planned);
+        assert_eq!(as_asked(&after(Some(second)), planned), Some(second));
+        let hour = after(Some(3_600 * second));
+        assert_eq!(as_asked(&hour, planned), Some(RETRY_AFTER_MAX));
+        assert_eq!(as_asked(&hour, None), None);
+    }
 }

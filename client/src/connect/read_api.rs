@@ -13,7 +13,10 @@ use cairn_proto::{
     reason::Reason,
     tile::{Tile, TileKind},
 };
-use http::{Request, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderMap, Request, StatusCode,
+    header::{AUTHORIZATION, RETRY_AFTER},
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
@@ -21,7 +24,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
-use super::{Endpoint, delays, unreachable};
+use super::{Endpoint, as_asked, delays, pace::Pace, unreachable};
 use crate::{
     error::{ClientError, HomeError},
     files,
@@ -133,7 +136,11 @@ impl ReadApi {
             },
             Source::Server(server) => {
                 let attempt = || server.get(path, bytes_max);
-                attempt.retry(delays()).when(ClientError::may_pass).await
+                attempt
+                    .retry(delays())
+                    .when(ClientError::may_pass)
+                    .adjust(as_asked)
+                    .await
             }
         }
     }
@@ -150,23 +157,23 @@ impl Server {
             .map_err(|error| ClientError::Usage {
                 why: error.to_string(),
             })?;
-        let stalled = |_| unreachable(&self.base, "no answer in time");
+        let stalled = || unreachable(&self.base, "no answer in time");
         let failed = |error: &dyn std::error::Error| unreachable(&self.base, &causes(error));
-        let answer = tokio::time::timeout(self.patience, self.client.request(request))
+        let mut pace = Pace::new(self.patience);
+        let answer = pace
+            .wait(self.client.request(request))
             .await
-            .map_err(stalled)?
+            .ok_or_else(stalled)?
             .map_err(|error| failed(&error))?;
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
-            status => return Err(self.status(status)),
+            status => return Err(self.status(status, answer.headers())),
         }
         let mut body = answer.into_body();
         let mut bytes = Vec::new();
         loop {
-            let frame = tokio::time::timeout(self.patience, body.frame())
-                .await
-                .map_err(stalled)?;
+            let frame = pace.wait(body.frame()).await.ok_or_else(stalled)?;
             let Some(frame) = frame else {
                 return Ok(Some(bytes));
             };
@@ -175,18 +182,23 @@ impl Server {
                 if bytes.len().saturating_add(data.len()) > bytes_max {
                     return Err(ClientError::TooLarge { what: "a GET" });
                 }
+                pace.received(data.len());
                 bytes.extend_from_slice(data);
             }
         }
     }
 
-    fn status(&self, status: StatusCode) -> ClientError {
+    fn status(&self, status: StatusCode, headers: &HeaderMap) -> ClientError {
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|seconds| seconds.parse().ok());
         let refused = |reason: Option<Reason>| {
             ClientError::Refused(cairn_grpc::Refused {
                 reason,
                 code: reason.map_or("", Reason::code).to_owned(),
                 message: status.to_string(),
-                retry_after: None,
+                retry_after: retry_after.map(Duration::from_secs),
             })
         };
         match status {

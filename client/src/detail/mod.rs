@@ -11,7 +11,7 @@ mod text;
 
 use serde_json::Value;
 
-pub use text::{printable, printable_bytes, shortened};
+pub use text::{printable, printable_bytes, shell_word, shortened};
 
 use crate::compare::DifferenceKind;
 

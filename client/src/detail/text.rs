@@ -42,6 +42,46 @@ pub fn shortened(text: &str, chars_max: usize) -> String {
     out
 }
 
+/// Bytes as one word of a command that can be copied into a shell: as they are where a shell
+/// takes them so, else quoted; what is not fit to be shown is escaped as `$'...'` has it.
+pub fn shell_word(bytes: &[u8]) -> String {
+    let text = std::str::from_utf8(bytes).ok();
+    let Some(text) = text.filter(|text| !text.chars().any(acts)) else {
+        return escaped(bytes);
+    };
+    // A `#` begins a comment, and a `=` a path (zsh), only at the start of a word.
+    let inside = |letter| matches!(letter, '#' | '=');
+    let plain = |letter: char| {
+        letter.is_alphanumeric()
+            || matches!(letter, '_' | '-' | '.' | '/' | ':' | ',' | '@' | '%' | '+')
+    };
+    let bare = !text.is_empty()
+        && !text.starts_with(inside)
+        && text.chars().all(|letter| plain(letter) || inside(letter));
+    if bare {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = "$'".to_owned();
+    for byte in bytes {
+        match byte {
+            b'\'' | b'\\' => out.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => out.push(char::from(*byte)),
+            // Octal, which has three digits at most: what follows is never taken for one.
+            // Writing into a string cannot fail.
+            byte => {
+                let _ = write!(out, "\\{byte:03o}");
+            }
+        }
+    }
+    out.push('\'');
+    out
+}
+
 fn push(out: &mut String, letter: char) {
     match letter {
         '\n' => out.push_str("\\n"),
@@ -68,4 +108,31 @@ fn acts(letter: char) -> bool {
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e007f}'
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    /// Goal: a command that is printed means what it says when it is copied. Method: words
+    /// of each sort, and a shell that reads them back.
+    #[test]
+    fn a_word_is_read_by_a_shell_as_it_was() {
+        for plain in ["staging#1", "web.yaml=./app/web-1.yaml", "gr\u{fc}n"] {
+            assert_eq!(shell_word(plain.as_bytes()), plain);
+        }
+        assert_eq!(shell_word(b""), "''");
+        assert_eq!(shell_word(b"my shop"), "'my shop'");
+        assert_eq!(shell_word(b"a\x1b[31m\xff"), r"$'a\033[31m\377'");
+        let hostile = [
+            "$(id)", "`id`", "it's", "~", "#1", "=ls", "a;b", "a\\", "*", "a\"b",
+        ];
+        for word in hostile {
+            let line = format!("printf %s {}", shell_word(word.as_bytes()));
+            let shell = std::process::Command::new("sh")
+                .args(["-c", &line])
+                .output();
+            assert_eq!(shell.unwrap().stdout, word.as_bytes(), "{word}");
+        }
+    }
 }

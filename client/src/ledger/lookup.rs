@@ -6,18 +6,15 @@
 use cairn_grpc::{LookupAnswer, v1};
 use cairn_proto::{
     checkpoint::{AuthenticCheckpoint, TrustedCheckpoint},
-    entry::{EntryError, Leaf, Submission},
     hash::Sequence,
     name::Environment,
-    reason::Reason,
     rules::PolicyChain,
-    statement::Subject,
     trust::Trust,
-    verify::{self, Current, Evidence, TrustedMap, VerifyError},
+    verify::{Current, Evidence, TrustedMap, VerifyError},
 };
 
-use super::Ledger;
-use crate::{error::ClientError, evidence::EvidenceStore, held::Held};
+use super::{Case, Ledger, policies};
+use crate::{error::ClientError, held::Held};
 
 /// What a ledger says of an environment, proven, and the evidence for it.
 #[derive(Debug, Clone)]
@@ -63,12 +60,8 @@ impl Looked {
     pub(crate) fn policies(&self, trust: &Trust) -> Result<PolicyChain, VerifyError> {
         let evidence = &self.evidence;
         let record = (&evidence.map_record, &evidence.map_record_inclusion);
-        TrustedMap::prove(&self.checkpoint, record.0, record.1)?.policies(
-            trust,
-            &evidence.policy_row,
-            &evidence.policy_proof,
-            &evidence.policies,
-        )
+        let map = TrustedMap::prove(&self.checkpoint, record.0, record.1)?;
+        policies(&map, trust, evidence)
     }
 }
 
@@ -100,15 +93,14 @@ impl Ledger {
         let checkpoint = self
             .trusted(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
-        let proven = verify::current(self.trust(), &checkpoint, environment, &answer.evidence);
-        let current = proven.map_err(|error| {
-            let case = Case {
-                checkpoint: &checkpoint,
-                evidence: &answer.evidence,
-                store: self.evidence(),
-            };
-            judge(error, &case, self.now())
-        })?;
+        let case = Case {
+            trust: self.trust(),
+            checkpoint: &checkpoint,
+            environment,
+            evidence: &answer.evidence,
+            store: self.evidence(),
+        };
+        let current = case.prove(self.now())?;
         let looked = Looked {
             age: age_of(checkpoint.head(), self.now()),
             checkpoint,
@@ -153,72 +145,4 @@ pub(crate) fn not_below_held(
         }
     }
     Ok(())
-}
-
-/// What a failed proof is judged by.
-pub(crate) struct Case<'a> {
-    pub(crate) checkpoint: &'a TrustedCheckpoint,
-    pub(crate) evidence: &'a Evidence,
-    pub(crate) store: &'a EvidenceStore,
-}
-
-/// Tells what contradicts a signed head from what merely proves nothing; evidence of the
-/// former is kept before the error is returned.
-pub(crate) fn judge(error: VerifyError, case: &Case<'_>, now: u64) -> ClientError {
-    let error = sharpen(error, case.evidence);
-    if !contradicts(&error, case) {
-        return ClientError::Verify(error);
-    }
-    let note = case.checkpoint.head().bytes();
-    let code = error.reason().code();
-    match case.store.contradiction(code, note, case.evidence, now) {
-        Ok(evidence) => ClientError::Contradiction { error, evidence },
-        Err(failure) => failure.into(),
-    }
-}
-
-/// A document is decoded before it is compared. Where it is not even the one that was
-/// signed for, that is what is wrong with it.
-fn sharpen(error: VerifyError, evidence: &Evidence) -> VerifyError {
-    if !matches!(error, VerifyError::Entry(_)) {
-        return error;
-    }
-    let policies = evidence.policies.iter();
-    let mut documents: Vec<_> = policies
-        .map(|policy| (policy.entry.as_slice(), policy.document.as_slice()))
-        .collect();
-    let release = evidence.release.as_ref();
-    documents.extend(release.map(|release| (&release.entry[..], &release.manifest[..])));
-    let foreign = documents.into_iter().any(|(entry, document)| {
-        matches!(Leaf::decode(entry), Ok(Leaf::Entry(entry))
-            if entry.statement().subject != Subject::of(document))
-    });
-    if foreign {
-        VerifyError::Entry(EntryError::DocumentMismatch)
-    } else {
-        error
-    }
-}
-
-/// Whether bytes that a signed root binds are not what it says, or do not agree with each
-/// other. Everything else may be a server that cannot, or will not, prove what is true.
-fn contradicts(error: &VerifyError, case: &Case<'_>) -> bool {
-    let evidence = case.evidence;
-    let bound = |leaf: &[u8]| Leaf::decode(leaf).is_err();
-    match error {
-        error if error.reason() == Reason::NeedsNewerCairn => false,
-        VerifyError::MapRecord => case.checkpoint.head().size().0 > 0,
-        VerifyError::Entry(EntryError::DocumentMismatch) => true,
-        // The last leaf, or the leaf that the row states, is bound and does not decode.
-        VerifyError::Entry(_) => {
-            let release = evidence.release.as_ref();
-            bound(&evidence.map_record)
-                || release.is_some_and(|release| {
-                    Submission::decode(&release.entry, &release.manifest).is_err()
-                })
-        }
-        // An index is the answer's own word; the rest is bound on both sides.
-        VerifyError::RowMismatch { what } => *what != "the index",
-        _ => false,
-    }
 }

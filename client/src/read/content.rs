@@ -2,6 +2,11 @@
 //!
 //! Invariant: bytes are handed out only if there are as many as recorded and both digests
 //! are the recorded ones. What is streamed to a sink is to be thrown away on an error.
+//!
+//! Who is at fault where they are not: content is asked for by its BLAKE3, so bytes that have
+//! another one are the server's (TAMPERED). Bytes that have it, but not the recorded SHA-256
+//! or number, are what was asked for: then it is the manifest that contradicts itself, which
+//! a signer did and an honest server cannot mend.
 
 use std::io::Write;
 
@@ -14,6 +19,9 @@ use cairn_proto::{
 use sha2::Digest as _;
 
 use crate::{error::ClientError, ledger::Ledger};
+
+/// Bytes beyond the recorded number that are hashed still, to tell whose fault they are.
+const EXCESS_MAX: u64 = 64 << 20;
 
 /// Content to fetch.
 #[derive(Debug, Clone)]
@@ -63,19 +71,21 @@ impl Ledger {
                 offset: 0,
                 length: 0,
             };
-            let mut stream = self.connection().get_content(request).await?;
-            while let Some(part) = self.connection().next(&mut stream).await? {
-                length = length.saturating_add(u64::try_from(part.data.len()).unwrap_or(u64::MAX));
-                if length > want.size {
-                    break; // Already more than was recorded: what follows cannot mend it.
+            let mut parts = self.connection().get_content(request).await?;
+            while let Some(part) = parts.next().await? {
+                length = length.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+                if length.saturating_sub(want.size) > EXCESS_MAX {
+                    return Err(ClientError::TooLarge { what: "a content" });
                 }
-                blake3.update(&part.data);
-                sha256.update(&part.data);
-                sink.write_all(&part.data)
-                    .map_err(|error| ClientError::File {
+                blake3.update(&part);
+                sha256.update(&part);
+                // More than was recorded is hashed and not kept.
+                if length <= want.size {
+                    sink.write_all(&part).map_err(|error| ClientError::File {
                         path: want.name.into(),
                         error,
                     })?;
+                }
             }
         }
         let found = Digests {
@@ -85,15 +95,28 @@ impl Ledger {
         if length == want.size && found == want.digests {
             return Ok(());
         }
-        if length < want.size {
-            return Err(ClientError::Lacks {
-                what: format!("all bytes of {}", want.name),
-            });
+        Err(self.mismatch(want, length, &found))
+    }
+
+    /// Why these are not the bytes that were recorded.
+    fn mismatch(&self, want: &Want<'_>, length: u64, found: &Digests) -> ClientError {
+        if found.blake3 == want.digests.blake3 {
+            return ClientError::Inconsistent {
+                release: format!("{}#{}", want.environment, want.sequence),
+                what: want.name.to_owned(),
+            };
         }
-        let evidence = self.evidence().content(want, length, &found, self.now())?;
-        Err(ClientError::ContentMismatch {
-            what: want.name.to_owned(),
-            evidence,
-        })
+        if length < want.size {
+            return ClientError::Lacks {
+                what: format!("all bytes of {}", want.name),
+            };
+        }
+        match self.evidence().content(want, length, found, self.now()) {
+            Ok(evidence) => ClientError::ContentMismatch {
+                what: want.name.to_owned(),
+                evidence,
+            },
+            Err(failure) => failure.into(),
+        }
     }
 }

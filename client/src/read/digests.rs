@@ -31,6 +31,26 @@ pub struct Found {
 impl Ledger {
     /// Where an artifact's sha256 was released first and last, or that it never was.
     pub async fn find(&self, sha256: &Sha256) -> Result<Found, ClientError> {
+        let (row, checkpoint) = self.digest_row(sha256).await?;
+        let (mut first, mut last) = (None, None);
+        if let Some(row) = &row {
+            first = Some(self.entry(row.first, &checkpoint).await?);
+            last = Some(self.entry(row.last, &checkpoint).await?);
+        }
+        Ok(Found {
+            sha256: *sha256,
+            row,
+            first,
+            last,
+            size: checkpoint.head().size(),
+        })
+    }
+
+    /// The row of a sha256, or that it has none, and the checkpoint that says so.
+    pub(crate) async fn digest_row(
+        &self,
+        sha256: &Sha256,
+    ) -> Result<(Option<DigestRow>, TrustedCheckpoint), ClientError> {
         let held = self.held().load()?;
         let request = v1::FindDigestRequest {
             sha256: sha256.as_bytes().to_vec().into(),
@@ -48,18 +68,7 @@ impl Ledger {
             .and_then(|map| map.digest(sha256, &proof.row, &proof.row_proof))
             .map_err(ClientError::Verify)?;
         self.remember(held.as_ref(), &checkpoint, None, 0).await?;
-        let (mut first, mut last) = (None, None);
-        if let Some(row) = &row {
-            first = Some(self.entry(row.first, &checkpoint).await?);
-            last = Some(self.entry(row.last, &checkpoint).await?);
-        }
-        Ok(Found {
-            sha256: *sha256,
-            row,
-            first,
-            last,
-            size: checkpoint.head().size(),
-        })
+        Ok((row, checkpoint))
     }
 
     /// One entry, proven under a checkpoint that is trusted.

@@ -12,7 +12,7 @@ use cairn_grpc::v1;
 use cairn_proto::{
     checkpoint::TrustedCheckpoint,
     entry::{Entry, Leaf, MapRecord},
-    hash::{Index, KeyId, LeafHash, Sequence, Version},
+    hash::{Index, KeyId, LeafHash, Sequence, TreeSize, Version},
     name::Environment,
     statement::{Predicate, Release, Subject},
     verify::{Current, Recorded, VerifyError},
@@ -204,6 +204,12 @@ impl<'a> Chain<'a> {
             environment: environment.clone(),
             expected,
         })
+    }
+
+    /// Size of the checkpoint that the last release was proven under.
+    pub(crate) fn size(&self) -> Option<TreeSize> {
+        let linked = self.pages.linked.as_ref();
+        linked.map(|checkpoint| checkpoint.head().size())
     }
 
     /// The next older release, the current one first.

@@ -209,20 +209,22 @@ impl Ledger {
             entry::{EntryError, Leaf},
             statement::Subject,
         };
-        Submission::decode(leaf.entry, leaf.document).map_err(|error| {
-            let foreign = matches!(Leaf::decode(leaf.entry), Ok(Leaf::Entry(entry))
-                if entry.statement().subject != Subject::of(leaf.document));
-            if !foreign {
-                return ClientError::Verify(error.into());
-            }
-            let error = VerifyError::Entry(EntryError::DocumentMismatch);
-            let note = looked.checkpoint.head().bytes();
-            let code = error.reason().code();
-            match self.evidence().leaf(code, note, leaf, self.now()) {
-                Ok(evidence) => ClientError::Contradiction { error, evidence },
-                Err(failure) => failure.into(),
-            }
-        })
+        let unproven = |error: EntryError| ClientError::Verify(error.into());
+        // The entry is bound by the chain. Its document is, once it hashes to the subject, and
+        // is not decoded before.
+        let Leaf::Entry(entry) = Leaf::decode(leaf.entry).map_err(unproven)? else {
+            return Err(unproven(EntryError::UnknownShape));
+        };
+        if entry.statement().subject == Subject::of(leaf.document) {
+            return entry.with_document(leaf.document).map_err(unproven);
+        }
+        let error = VerifyError::Entry(EntryError::DocumentMismatch);
+        let note = looked.checkpoint.head().bytes();
+        let code = error.reason().code();
+        match self.evidence().leaf(code, note, leaf, self.now()) {
+            Ok(evidence) => Err(ClientError::Contradiction { error, evidence }),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// The newest entries of an environment, or of the whole log, at most `limit`. Those of

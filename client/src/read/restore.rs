@@ -34,6 +34,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// Permission bits of a file of which none were recorded.
 const MODE_DEFAULT: u32 = 0o644;
+/// Bytes of a symbolic link's target: no system takes more, whatever was recorded.
+const TARGET_BYTES_MAX: usize = 4_096;
 /// Free names that are tried for a temporary file.
 const NAMES_MAX: u32 = 100;
 
@@ -76,8 +78,8 @@ impl Ledger {
         match item.kind {
             ArtifactKind::Directory => place.directory(item.mode).map_err(file)?,
             ArtifactKind::Symlink => {
-                let mut target = Vec::new();
-                self.fetch_to(&want, &mut target).await?;
+                let target = self.fetch(&want, TARGET_BYTES_MAX).await?;
+                let target = target.ok_or_else(|| file(Errno::NAMETOOLONG.into()))?;
                 place.symlink(&target).map_err(file)?;
             }
             _ => {

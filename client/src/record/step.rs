@@ -1,6 +1,6 @@
 //! One step of an environment's chain: looked up, sent, signed, appended, proven.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cairn_grpc::v1;
 use cairn_proto::{
@@ -27,6 +27,8 @@ use crate::{
 const RACES_MAX: usize = 8;
 /// Releases in between that are listed.
 const BETWEEN_MAX: usize = 100;
+/// Releases in between that are searched for an entry of our own.
+const SEARCHED_MAX: usize = 10_000;
 
 /// A step to be taken.
 pub(super) struct Step<'a> {
@@ -43,9 +45,17 @@ pub(super) struct Step<'a> {
 struct Race {
     /// The current sequence at the first look; what comes after it was in between.
     began: Option<Sequence>,
-    /// An entry that was sent and may stand though it was refused or unanswered.
-    sent: Option<LeafHash>,
+    /// Entries that were sent, with the artifacts of each: they may stand though they were
+    /// refused or unanswered.
+    sent: Vec<(LeafHash, usize)>,
     upload: Sent,
+}
+
+/// What others, or an entry of our own whose answer was lost, did since the first look.
+enum Between {
+    /// Ours stands. To send its content again would undo what came after it.
+    Own(Box<Receipt>),
+    Others(Vec<Logged>),
 }
 
 enum Appended {
@@ -65,20 +75,18 @@ impl Ledger {
         let mut race = Race::default();
         for _ in 0..RACES_MAX {
             let looked = self.lookup(step.environment).await?;
-            let between = self.in_between(step, terms, &looked, &mut race).await?;
-            if let Some(mut receipt) = Self::unchanged(&looked, manifest) {
-                // Sent by this very call, and the answer was lost: then it is recorded.
-                let own = race.sent == Some(receipt.leaf_hash);
-                if own || !terms.again {
-                    let leaf = receipt.leaf_hash;
-                    receipt.between = between;
-                    receipt.between.retain(|other| other.leaf != leaf);
-                    return Ok(if own {
-                        Outcome::Recorded(receipt)
-                    } else {
-                        Outcome::Unchanged(receipt)
-                    });
-                }
+            let between = self.in_between(step.environment, terms, &looked, &mut race);
+            let between = match between.await? {
+                Between::Own(receipt) => return Ok(Outcome::Recorded(*receipt)),
+                Between::Others(between) => between,
+            };
+            if !terms.again
+                && let Some(mut receipt) = Self::unchanged(&looked, manifest)
+            {
+                let leaf = receipt.leaf_hash;
+                receipt.between = between;
+                receipt.between.retain(|other| other.leaf != leaf);
+                return Ok(Outcome::Unchanged(receipt));
             }
             if let Some(done) = self
                 .finish(step, terms, &looked, &mut race, between, progress)
@@ -99,6 +107,11 @@ impl Ledger {
         let mut race = Race::default();
         for _ in 0..RACES_MAX {
             let looked = self.lookup(environment).await?;
+            let between = self.in_between(environment, terms, &looked, &mut race);
+            let between = match between.await? {
+                Between::Own(receipt) => return Ok(Outcome::Recorded(*receipt)),
+                Between::Others(between) => between,
+            };
             let standing = match &looked.current {
                 Current::Release(release) if release.release().action != Action::Retire => release,
                 _ => {
@@ -116,7 +129,6 @@ impl Ledger {
                 artifacts: standing.manifest().artifacts().len(),
                 contents: &[],
             };
-            let between = self.in_between(&step, terms, &looked, &mut race).await?;
             let done = self
                 .finish(&step, terms, &looked, &mut race, between, &())
                 .await?;
@@ -130,16 +142,16 @@ impl Ledger {
         })
     }
 
-    /// What others recorded since the first look; an error if the caller expected none.
+    /// What was recorded since the first look; an error if it was not by us and the caller
+    /// expected none.
     async fn in_between(
         &self,
-        step: &Step<'_>,
+        environment: &Environment,
         terms: &Terms<'_>,
         looked: &Looked,
         race: &mut Race,
-    ) -> Result<Vec<Logged>, ClientError> {
+    ) -> Result<Between, ClientError> {
         let now = looked.sequence();
-        let environment = step.environment;
         let Some(began) = race.began else {
             race.began = Some(now);
             return match terms.expect {
@@ -148,28 +160,42 @@ impl Ledger {
                     expected,
                     found: now,
                 }),
-                _ => Ok(Vec::new()),
+                _ => Ok(Between::Others(Vec::new())),
             };
         };
         let mut between = Vec::new();
+        let mut own = None;
         let mut chain = Chain::new(self, environment, looked)?;
-        while between.len() < BETWEEN_MAX
-            && let Some(logged) = chain.next().await?
-            && logged
+        for _ in 0..SEARCHED_MAX {
+            let Some(logged) = chain.next().await? else {
+                break;
+            };
+            if logged
                 .release()
-                .is_some_and(|release| release.sequence > began)
-        {
-            between.push(logged);
+                .is_none_or(|release| release.sequence <= began)
+            {
+                break;
+            }
+            let sent = race.sent.iter().find(|(leaf, _)| *leaf == logged.leaf);
+            if let Some((_, artifacts)) = sent {
+                own = overtaken(&logged, *artifacts, &chain, looked);
+            } else if between.len() < BETWEEN_MAX {
+                between.push(logged);
+            }
         }
         between.reverse();
-        let others = between.iter().any(|logged| Some(logged.leaf) != race.sent);
-        if terms.expect.is_some() && others {
+        if let Some(mut receipt) = own {
+            receipt.sent = race.upload;
+            receipt.between = between;
+            return Ok(Between::Own(receipt));
+        }
+        if terms.expect.is_some() && !between.is_empty() {
             return Err(ClientError::RaceLost {
                 environment: environment.clone(),
                 between,
             });
         }
-        Ok(between)
+        Ok(Between::Others(between))
     }
 
     /// Uploads what is missing, then signs and appends. `None`: look again.
@@ -188,7 +214,7 @@ impl Ledger {
         race.upload.contents += sent.contents;
         race.upload.bytes += sent.bytes;
         let entry = self.sign(step, terms, looked)?;
-        race.sent = Some(LeafHash::of(&entry));
+        race.sent.push((LeafHash::of(&entry), step.artifacts));
         match self.append_step(step, looked, entry).await? {
             Appended::Again => Ok(None),
             Appended::Yes(mut receipt) => {
@@ -309,6 +335,30 @@ impl Ledger {
             between: Vec::new(),
         })))
     }
+}
+
+/// The receipt of an entry whose answer was lost, current or overtaken meanwhile.
+fn overtaken(
+    logged: &Logged,
+    artifacts: usize,
+    chain: &Chain<'_>,
+    looked: &Looked,
+) -> Option<Box<Receipt>> {
+    let (release, subject) = (logged.release()?, logged.subject?);
+    Some(Box::new(Receipt {
+        environment: release.environment.clone(),
+        sequence: release.sequence,
+        action: release.action,
+        index: logged.index,
+        leaf_hash: logged.leaf,
+        checkpoint_size: chain.size()?,
+        current: looked.sequence() == release.sequence,
+        manifest: subject.blake3,
+        artifacts,
+        sent: Sent::default(),
+        elapsed: Duration::ZERO,
+        between: Vec::new(),
+    }))
 }
 
 fn lost(step: &Step<'_>) -> ClientError {

@@ -1,6 +1,8 @@
 //! A ledger in memory, honest until a test tampers with it: what tests of held state,
 //! bundles and audits read from. No server, no network.
 
+mod forge;
+
 use std::{collections::BTreeMap, path::Path};
 
 use cairn_proto::{
@@ -230,22 +232,23 @@ impl Log {
         index
     }
 
-    pub(crate) fn change_policy(&mut self, policy: &Policy) -> u64 {
+    pub(crate) fn policy_entry(&self, policy: &Policy) -> Vec<u8> {
         let chain = self.state.chain().unwrap();
         let change = PolicyChange {
             ledger: *chain.ledger(),
             previous: chain.current().leaf,
             version: policy.version,
         };
-        let document = policy.encode();
         let statement = Statement {
-            subject: Subject::of(&document),
+            subject: Subject::of(&policy.encode()),
             predicate: Predicate::Policy(change),
         };
-        let entry = Envelope::sign(statement.encode(), &[&self.admin])
-            .unwrap()
-            .encode();
-        let index = self.admit(&entry, document);
+        let envelope = Envelope::sign(statement.encode(), &[&self.admin]);
+        envelope.unwrap().encode()
+    }
+
+    pub(crate) fn change_policy(&mut self, policy: &Policy) -> u64 {
+        let index = self.admit(&self.policy_entry(policy), policy.encode());
         self.policies.push(index);
         index
     }

@@ -17,7 +17,7 @@ use cairn_proto::{
     verify::{Recorded, TrustedMap},
 };
 
-use crate::{connect::Connection, error::ClientError};
+use crate::{connect::Connection, error::ClientError, ledger::policies};
 
 /// A key as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,12 +165,7 @@ async fn policy_in_force(
     let prove = || {
         let record = (&evidence.map_record, &evidence.map_record_inclusion);
         let map = TrustedMap::prove(&checkpoint, record.0, record.1)?;
-        map.policies(
-            trust,
-            &evidence.policy_row,
-            &evidence.policy_proof,
-            &evidence.policies,
-        )
+        policies(&map, trust, evidence)
     };
     let chain = prove().map_err(ClientError::Verify)?;
     let size = checkpoint.head().size().0;

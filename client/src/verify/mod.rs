@@ -14,6 +14,7 @@ mod report;
 mod superseded;
 #[cfg(test)]
 mod tests;
+mod unrecorded;
 
 use cairn_proto::{
     limits::TREE_BYTES_MAX, manifest::Manifest, name::Environment, statement::Action,
@@ -104,6 +105,7 @@ impl Ledger {
             superseded::tell(report, &older, &current);
             return Ok(());
         }
+        self.unrecorded(report, &measured).await?;
         self.explain(report, &current, &measured).await
     }
 

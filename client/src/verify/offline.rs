@@ -9,7 +9,7 @@ use cairn_proto::{
     hash::Sequence,
     name::Environment,
     trust::Trust,
-    verify::{self, Current},
+    verify::Current,
 };
 
 use super::{Report, Subject, measure};
@@ -18,7 +18,7 @@ use crate::{
     evidence::{EvidenceStore, ForkEvidence},
     held::{Held, HeldStore, HoldError, Kept, Seen},
     home::Home,
-    ledger::{Case, age_of, judge},
+    ledger::{Case, age_of},
     sources::Recorded,
     verdict::Verdict,
 };
@@ -119,20 +119,14 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
             None => offered.trust_first(),
             Some(held) => offered.trust_offline(held.checkpoint()).map_err(forked)?,
         };
-        let proven = verify::current(
-            check.trust,
-            &checkpoint,
-            &bundle.environment,
-            &bundle.evidence,
-        );
-        let current = proven.map_err(|error| {
-            let case = Case {
-                checkpoint: &checkpoint,
-                evidence: &bundle.evidence,
-                store: &evidence,
-            };
-            judge(error, &case, check.now)
-        })?;
+        let case = Case {
+            trust: check.trust,
+            checkpoint: &checkpoint,
+            environment: &bundle.environment,
+            evidence: &bundle.evidence,
+            store: &evidence,
+        };
+        let current = case.prove(check.now)?;
         let (sequence, version) = numbers(&current);
         let seen = Seen {
             base: held.as_ref().map(Held::checkpoint),

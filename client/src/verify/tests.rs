@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use cairn_proto::{policy::Rule, reason::Reason, statement::Action};
+use cairn_proto::{
+    hash::Index, policy::Rule, reason::Reason, statement::Action, verify::PolicyEvidence,
+};
 
 use super::{BundleCheck, Report, Subject, verify_bundle};
 use crate::{
@@ -190,7 +192,7 @@ fn a_signed_head_without_a_map_record_is_tampered() {
     bundle.evidence.map_record = leaf;
     let proof = cairn_proto::merkle::prove_inclusion(
         &case.log.tree,
-        cairn_proto::hash::Index(4),
+        Index(4),
         cairn_proto::hash::TreeSize(5),
     );
     bundle.evidence.map_record_inclusion = proof.unwrap();
@@ -249,4 +251,64 @@ fn a_bundle_of_something_else_is_refused() {
         case.check(&damaged, TIME),
         Err(ClientError::Bundle(_))
     ));
+}
+
+/// Goal: only what the signed head binds makes anybody UNTRUSTED. Method: a stranger's entry,
+/// once bound by the map, once merely put among the policies.
+#[test]
+fn a_strangers_entry_is_untrusted_only_where_the_head_binds_it() {
+    let mut log = Log::new(1);
+    let document = shop("replicas: 3").encode();
+    let release = log.next("prod/shop", Action::Release);
+    // The admin may change policies, and release nothing.
+    let entry = Log::signed_by(&log.admin, release.clone(), &document);
+    log.forge(&release, entry, document);
+    let case = Case::new(log);
+    let bound = case.check(&case.bundle(4), TIME).unwrap();
+    assert_eq!(bound.verdict, Verdict::Untrusted, "{bound:?}");
+    assert_eq!(bound.reason.as_deref(), Some("UNKNOWN_SIGNER"));
+
+    let case = Case::new(grown());
+    let mut junk = case.log.bundle_at("prod/shop", 6, TIME);
+    let policy = case.log.policy(2, Vec::new());
+    let mut other = Log::new(1);
+    std::mem::swap(&mut other.admin, &mut other.deployer);
+    let foreign = other.policy_entry(&policy);
+    junk.evidence.policies.push(PolicyEvidence {
+        index: Index(1),
+        entry: foreign,
+        document: policy.encode(),
+        inclusion: Vec::new(),
+    });
+    let report = case.check(&junk.encode().unwrap(), TIME).unwrap();
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    assert_eq!(report.reason.as_deref(), Some("POLICY_CHAIN"));
+}
+
+/// Goal: a false document is tampering only where the head binds its digest. Method: junk
+/// beside the chain, junk in the place of a policy's own document, and a row without entry.
+#[test]
+fn a_false_document_is_tampering_only_where_the_head_binds_its_digest() {
+    let case = Case::new(grown());
+    let with = |change: &dyn Fn(&mut cairn_proto::bundle::Bundle)| {
+        let mut bundle = case.log.bundle_at("prod/shop", 6, TIME);
+        change(&mut bundle);
+        case.check(&bundle.encode().unwrap(), TIME).unwrap()
+    };
+    let beside = with(&|bundle| {
+        let mut junk = bundle.evidence.policies[0].clone();
+        junk.document = b"{}".to_vec();
+        bundle.evidence.policies.push(junk);
+    });
+    assert_eq!(beside.verdict, Verdict::Failed, "{beside:?}");
+    assert!(beside.evidence.is_none());
+    let own = with(&|bundle| bundle.evidence.policies[0].document = b"{}".to_vec());
+    assert_eq!(own.verdict, Verdict::Tampered);
+    assert_eq!(own.reason.as_deref(), Some("DOCUMENT_MISMATCH"));
+    // The map's proof does not hold: neither the row nor what it would name is bound.
+    let unbound = with(&|bundle| {
+        bundle.evidence.map_record = b"{\"cairn\":1}".to_vec();
+        bundle.evidence.release.as_mut().unwrap().entry = b"{\"payload\":1}".to_vec();
+    });
+    assert_eq!(unbound.verdict, Verdict::Failed, "{unbound:?}");
 }

@@ -4,182 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cairn_client::{
-    connect::{Connection, Endpoint},
-    ledger::Ledger,
-    verdict::Verdict,
-    verify::{Report, Subject},
+use cairn_client::verdict::Verdict;
+use cairn_grpc::v1;
+
+use crate::client::{
+    desk::Desk,
+    liar::{Case, Lie},
 };
-use cairn_grpc::v1::{self, ledger_client::LedgerClient, ledger_server};
-use tokio::net::TcpListener;
-use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
-
-use crate::{
-    client::desk::{Desk, environment, tags},
-    support::Server,
-};
-
-type Stream<T> = tokio_stream::wrappers::ReceiverStream<Result<T, Status>>;
-type Lie<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
-
-/// What is changed on the way; by default nothing.
-#[derive(Clone)]
-struct Lies {
-    lookup: Lie<v1::LookupResponse>,
-    append: Lie<v1::AppendResponse>,
-}
-
-impl Default for Lies {
-    fn default() -> Self {
-        Self {
-            lookup: Arc::new(|_| {}),
-            append: Arc::new(|_| {}),
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Liar {
-    honest: LedgerClient<Channel>,
-    lies: Arc<Mutex<Lies>>,
-}
-
-/// An implementation in which the calls named first are passed on as they are.
-macro_rules! implement {
-    ([$($name:ident($request:ident) -> $response:ident;)*] $($rest:tt)*) => {
-        #[tonic::async_trait]
-        impl ledger_server::Ledger for Liar {
-            $(async fn $name(
-                &self,
-                request: Request<v1::$request>,
-            ) -> Result<Response<v1::$response>, Status> {
-                self.honest.clone().$name(Request::new(request.into_inner())).await
-            })*
-            $($rest)*
-        }
-    };
-}
-
-implement! {
-    [
-        get_ledger(GetLedgerRequest) -> GetLedgerResponse;
-        stat_content(StatContentRequest) -> StatContentResponse;
-        get_entry(GetEntryRequest) -> GetEntryResponse;
-        list_entries(ListEntriesRequest) -> ListEntriesResponse;
-        find_digest(FindDigestRequest) -> FindDigestResponse;
-        get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
-    ]
-
-    type AppendStreamStream = Stream<v1::AppendStreamResponse>;
-    type GetContentStream = Stream<v1::GetContentResponse>;
-    type WatchCheckpointsStream = Stream<v1::WatchCheckpointsResponse>;
-
-    async fn lookup(
-        &self,
-        request: Request<v1::LookupRequest>,
-    ) -> Result<Response<v1::LookupResponse>, Status> {
-        let request = Request::new(request.into_inner());
-        let mut answer = self.honest.clone().lookup(request).await?.into_inner();
-        (self.lies.lock().unwrap().lookup)(&mut answer);
-        Ok(Response::new(answer))
-    }
-
-    async fn append(
-        &self,
-        request: Request<v1::AppendRequest>,
-    ) -> Result<Response<v1::AppendResponse>, Status> {
-        let request = Request::new(request.into_inner());
-        let mut answer = self.honest.clone().append(request).await?.into_inner();
-        (self.lies.lock().unwrap().append)(&mut answer);
-        Ok(Response::new(answer))
-    }
-
-    async fn append_stream(
-        &self,
-        _: Request<Streaming<v1::AppendStreamRequest>>,
-    ) -> Result<Response<Self::AppendStreamStream>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
-
-    async fn put_content(
-        &self,
-        request: Request<Streaming<v1::PutContentRequest>>,
-    ) -> Result<Response<v1::PutContentResponse>, Status> {
-        let parts = request.into_inner().filter_map(Result::ok);
-        self.honest.clone().put_content(parts).await
-    }
-
-    async fn get_content(
-        &self,
-        _: Request<v1::GetContentRequest>,
-    ) -> Result<Response<Self::GetContentStream>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
-
-    async fn watch_checkpoints(
-        &self,
-        _: Request<v1::WatchCheckpointsRequest>,
-    ) -> Result<Response<Self::WatchCheckpointsStream>, Status> {
-        Err(Status::unimplemented("not here"))
-    }
-}
-
-struct Case {
-    desk: Desk,
-    lies: Arc<Mutex<Lies>>,
-    server: Server,
-    _data: tempfile::TempDir,
-}
-
-impl Case {
-    /// Two releases recorded honestly; then the desk talks to the liar.
-    async fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let server = Server::start(data.path()).await;
-        let mut desk = Desk::at(&server).await;
-        desk.put("web.yaml", b"replicas: 1\n");
-        desk.recorded().await;
-        desk.put("web.yaml", b"replicas: 2\n");
-        desk.recorded().await;
-        let lies = Arc::new(Mutex::new(Lies::default()));
-        let liar = Liar {
-            honest: server.client().await,
-            lies: Arc::clone(&lies),
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = ledger_server::LedgerServer::new(liar).max_decoding_message_size(64 << 20);
-        let serving = tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        tokio::spawn(serving);
-        let (home, trust) = (desk.ledger.home().clone(), desk.ledger.trust().clone());
-        let connection = Connection::open(&Endpoint::new(url)).unwrap();
-        desk.ledger = Ledger::new(&home, trust, connection);
-        Self {
-            desk,
-            lies,
-            server,
-            _data: data,
-        }
-    }
-
-    async fn told(&self, lie: impl Fn(&mut v1::LookupResponse) + Send + Sync + 'static) -> Report {
-        self.lies.lock().unwrap().lookup = Arc::new(lie);
-        let (inputs, tags) = (self.desk.inputs(), tags());
-        let subject = Subject {
-            inputs: &inputs,
-            tags: Some(&tags),
-            progress: &(),
-        };
-        self.desk
-            .ledger
-            .verify(&environment(), &subject)
-            .await
-            .unwrap()
-    }
-}
 
 /// A field of an answer.
 type Pick = fn(&mut v1::LookupResponse) -> &mut Bytes;
@@ -203,6 +34,14 @@ async fn each_changed_piece_of_a_lookup_has_its_own_verdict() {
     assert!(manifest.evidence.unwrap().exists());
     let entry = case.told(|it| it.entry = flipped(&it.entry, 30)).await;
     assert_eq!(entry.verdict, Verdict::Tampered);
+    let policy = case
+        .told(|it| {
+            let document = &mut it.policies[0].document;
+            *document = flipped(document, 30);
+        })
+        .await;
+    assert_eq!(policy.verdict, Verdict::Tampered);
+    assert_eq!(policy.reason.as_deref(), Some("DOCUMENT_MISMATCH"));
     let note = case
         .told(|it| {
             let text = String::from_utf8(it.checkpoint.to_vec()).unwrap();
@@ -219,12 +58,34 @@ async fn each_changed_piece_of_a_lookup_has_its_own_verdict() {
         })
         .await;
     assert_eq!(size.verdict, Verdict::Untrusted);
+    assert_eq!(case.told(|_| {}).await.verdict, Verdict::Verified);
+}
+
+/// Goal: what is bound by no signed head says nothing of anybody. Method: an answer with a
+/// piece missing, with junk in its place, or with junk beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_proves_nothing_is_a_failure_and_no_verdict_on_the_ledger() {
+    let case = Case::new().await;
     let unproven: Vec<Lie<v1::LookupResponse>> = vec![
         Arc::new(|it| it.inclusion.clear()),
         Arc::new(|it| it.policies.clear()),
         Arc::new(|it| it.entry = Bytes::new()),
         Arc::new(|it| it.policy_row = flipped(&it.policy_row, 5)),
         Arc::new(|it| it.index += 1),
+        // No policy of this log: whatever is wrong with it is nobody's fault here.
+        Arc::new(|it| it.policies[0].index += 1),
+        Arc::new(|it| {
+            let mut junk = it.policies[0].clone();
+            junk.document = Bytes::from_static(b"{}");
+            it.policies.push(junk);
+        }),
+        Arc::new(|it| {
+            let mut junk = it.policies[0].clone();
+            junk.index += 1;
+            junk.entry = it.entry.clone();
+            junk.document = it.manifest.clone();
+            it.policies.push(junk);
+        }),
         Arc::new(|it| {
             let proof = it.environment.as_mut().unwrap();
             proof.row = flipped(&proof.row, 7);

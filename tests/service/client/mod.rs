@@ -2,8 +2,10 @@
 //! what it says of servers that show less, or another history.
 
 mod auditing;
+mod contents;
 mod desk;
 mod histories;
+mod liar;
 mod liars;
 mod reading;
 mod recording;

@@ -1,5 +1,7 @@
 //! Recording, and what is said when it need not be, may not be, or was overtaken.
 
+use std::sync::Arc;
+
 use cairn_client::{
     connect::{Connection, Endpoint},
     ledger::Ledger,
@@ -8,7 +10,10 @@ use cairn_client::{
 use cairn_proto::{hash::Sequence, key::Signer, reason::Reason, statement::Action};
 
 use crate::{
-    client::desk::{Desk, environment},
+    client::{
+        desk::{Desk, environment},
+        liar::{Case, Lost},
+    },
     support::{STRANGER, Server, key},
 };
 
@@ -172,4 +177,54 @@ async fn a_stranger_is_denied_and_a_dead_address_is_unreachable() {
         .await
         .unwrap_err();
     assert_eq!(error.exit_code(), 3);
+}
+
+/// Goal: what was recorded and overtaken before its answer came is not put on top again.
+/// Method: the answer is lost, and meanwhile another desk records.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_answer_was_lost_is_not_signed_again_over_a_newer_one() {
+    let case = Case::new().await;
+    let lost = Arc::new(Lost::default());
+    case.lies.lock().unwrap().lost = Some(Arc::clone(&lost));
+    let other = Desk::at(&case.server).await;
+    other.put("web.yaml", b"replicas: 4\n");
+    case.desk.put("web.yaml", b"replicas: 3\n");
+    let expecting = Terms {
+        expect: Some(Sequence(2)),
+        ..case.desk.terms()
+    };
+    let overtake = async {
+        lost.appended.notified().await;
+        assert_eq!(other.recorded().await, 4);
+        lost.answer.notify_one();
+    };
+    let (outcome, ()) = tokio::join!(case.desk.record_with(&expecting), overtake);
+    let Outcome::Recorded(receipt) = outcome.unwrap() else {
+        panic!("it was recorded");
+    };
+    assert_eq!((receipt.sequence, receipt.current), (Sequence(3), false));
+    assert_eq!(receipt.between.len(), 1);
+    let log = case
+        .desk
+        .ledger
+        .log(Some(&environment()), 10)
+        .await
+        .unwrap();
+    assert_eq!(log.len(), 4, "nothing was signed on top");
+    assert_eq!(log[1].leaf, receipt.leaf_hash);
+}
+
+/// Goal: the same for an entry that still is the current one, a retirement too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retirement_whose_answer_was_lost_is_recorded() {
+    let case = Case::new().await;
+    let lost = Arc::new(Lost::default());
+    lost.answer.notify_one();
+    case.lies.lock().unwrap().lost = Some(lost);
+    let terms = case.desk.terms();
+    let outcome = case.desk.ledger.retire(&environment(), &terms).await;
+    let Outcome::Recorded(receipt) = outcome.unwrap() else {
+        panic!("it was recorded");
+    };
+    assert_eq!((receipt.sequence, receipt.current), (Sequence(3), true));
 }

@@ -150,3 +150,37 @@ async fn an_exported_bundle_verifies_with_no_server() {
         (Verdict::Verified, Some("first"))
     );
 }
+
+/// Goal: what was never released anywhere is UNRECORDED beside DRIFT, and what was, is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_ever_released_is_unrecorded_beside_the_drift() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path()).await;
+    let desk = Desk::at(&server).await;
+    let recorded = desk.read("shop/web.yaml".as_ref());
+    desk.recorded().await;
+    desk.put("web.yaml", b"kind: Other\n");
+    let drift = desk.verify().await.unwrap();
+    assert_eq!(drift.verdicts, [Verdict::Drift], "one file matches");
+    desk.put("conf/api.yaml", b"port: 81\n");
+    let unrecorded = desk.verify().await.unwrap();
+    let both = [Verdict::Unrecorded, Verdict::Drift];
+    assert_eq!(
+        (unrecorded.verdicts.as_slice(), unrecorded.exit_code()),
+        (&both[..], 11)
+    );
+    assert_eq!(unrecorded.sequence, Some(1));
+    desk.put("conf/api.yaml", &recorded);
+    let moved = desk.verify().await.unwrap();
+    assert_eq!(
+        moved.verdicts,
+        [Verdict::Drift],
+        "released under another name"
+    );
+    desk.put("conf/api.yaml", b"port: 81\n");
+    for number in 0..63 {
+        desk.put(&format!("more/{number}"), &[number]);
+    }
+    let many = desk.verify().await.unwrap();
+    assert_eq!(many.verdicts, [Verdict::Drift], "too many to ask after");
+}

@@ -1,0 +1,60 @@
+//! Whether what is here was ever released anywhere: where nothing matches at all, it may be
+//! no drift of the release but something that nobody recorded.
+//!
+//! Cheap by design: asked only where not one recorded thing matches, of at most
+//! [`DIGESTS_MAX`] digests, and no further than the first that was released.
+
+use std::collections::BTreeSet;
+
+use cairn_proto::hash::Sha256;
+
+use super::{Measured, Report};
+use crate::{error::ClientError, ledger::Ledger, sources::Capture, verdict::Verdict};
+
+/// Digests that are asked after, a call each.
+const DIGESTS_MAX: usize = 64;
+
+impl Ledger {
+    /// Adds UNRECORDED where each measured digest is proven never to have been released. No
+    /// answer is no proof, and no error either: what differs was found without it.
+    pub(super) async fn unrecorded(
+        &self,
+        report: &mut Report,
+        measured: &Measured<'_>,
+    ) -> Result<(), ClientError> {
+        let comparison = &measured.comparison;
+        if comparison.files_matched > 0 || comparison.images_matched > 0 {
+            return Ok(());
+        }
+        let Some(digests) = digests_of(&measured.capture) else {
+            return Ok(());
+        };
+        for digest in &digests {
+            match self.digest_row(digest).await {
+                Ok((None, _)) => {}
+                Ok((Some(_), _)) => return Ok(()),
+                Err(error) if error.verdict() == Some(Verdict::Tampered) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "whether a digest was ever released is not known");
+                    return Ok(());
+                }
+            }
+        }
+        report.hold(Verdict::Unrecorded);
+        let note = "nothing of what is here was ever released, to any environment";
+        report.notes.push(note.to_owned());
+        Ok(())
+    }
+}
+
+/// What to ask after; `None` where that cannot show that nothing was released: no digest was
+/// measured, or too many, or files of trees, which the map has no rows for.
+fn digests_of(capture: &Capture) -> Option<BTreeSet<Sha256>> {
+    if !capture.trees.is_empty() {
+        return None;
+    }
+    let artifacts = capture.artifacts.iter();
+    let digests = artifacts.filter_map(|artifact| artifact.bytes.digests());
+    let digests: BTreeSet<_> = digests.map(|digests| digests.sha256).collect();
+    Some(digests).filter(|digests| (1..=DIGESTS_MAX).contains(&digests.len()))
+}
