@@ -269,7 +269,11 @@ async fn streamed(mut client: Client, known: Arc<Known>, mut crew: Vec<Chain>) -
                 known.saw(crew[number].acknowledge(&known.trust, &receipt));
             }
             v1::append_stream_response::Outcome::Refusal(refusal) => {
-                assert!(PASSING.contains(&refusal.reason.as_str()), "{}", refusal.message);
+                assert!(
+                    PASSING.contains(&refusal.reason.as_str()),
+                    "{}",
+                    refusal.message
+                );
             }
         }
         ready.push(number);

@@ -97,7 +97,7 @@ async fn audit_by_all(dev: &Dev, served: &Served, test: &str) {
     assert!(report.ok, "{:?}", report.alarms);
     assert_eq!(report.entries, audited.head.size().0);
     if let Some(python) = Python::find(test) {
-        let patience = Duration::from_secs(240);
+        let patience = Duration::from_mins(4);
         let (url, trust) = (served.url(), dev.trust_file());
         let read = tokio::task::block_in_place(|| python.audit(&url, &trust, None, patience));
         assert_eq!(read["size"], audited.head.size().0);

@@ -17,7 +17,7 @@ use crate::support::{
     prove,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Goal: an old copy never signs where the anchor is kept elsewhere. Method: `init` and
 /// `serve` with such an anchor; copy after two starts, grow, restore the copy, start.

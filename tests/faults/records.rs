@@ -9,7 +9,7 @@ const TIMES: u64 = 50;
 fn run(dev: &Dev, words: &[&str]) -> (Ended, serde_json::Value) {
     let mut command = cairn(&dev.home);
     command.args(words).args(["--output", "json", "--no-input"]);
-    let ended = finish(command, Duration::from_secs(60));
+    let ended = finish(command, Duration::from_mins(1));
     let json = serde_json::from_str(&ended.stdout).unwrap_or_default();
     (ended, json)
 }

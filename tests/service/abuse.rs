@@ -77,7 +77,7 @@ impl Victim {
     }
 
     /// What must hold after any abuse.
-    async fn is_well(self, abuse: &str) {
+    async fn ends_well(self, abuse: &str) {
         self.enough.send_replace(true);
         let (calls, slowest) = self.bystander.await.unwrap();
         let (_, most) = self.served.memory();
@@ -127,7 +127,7 @@ async fn rapid_reset_closes_only_its_own_connection() {
             "{farewell:?}"
         );
     }
-    victim.is_well("rapid reset").await;
+    victim.ends_well("rapid reset").await;
 }
 
 /// Goal: a header block without end is not gathered. Method: `CONTINUATION` frames (CVE-2024-
@@ -150,7 +150,7 @@ async fn a_header_block_without_end_closes_only_its_own_connection() {
             piece.len()
         );
     }
-    victim.is_well("continuation flood").await;
+    victim.ends_well("continuation flood").await;
 }
 
 /// Goal: a small block that expands to a large one is refused. Method: one long header in
@@ -164,7 +164,7 @@ async fn a_header_bomb_is_refused() {
     block.extend([0x40, 1, b'b']);
     block.extend([0x7f, 0xb9, 0x16]);
     block.extend([b'x'; 127 + 0x39 + (0x16 << 7)]);
-    let bomb = [block, vec![0x80 | 62; 4_000]].concat();
+    let bomb = [block, vec![0xbe; 4_000]].concat();
     for stream in (1..200).step_by(2) {
         if !raw
             .send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &bomb))
@@ -178,7 +178,7 @@ async fn a_header_bomb_is_refused() {
         farewell.closed || farewell.answers + farewell.resets > 0,
         "{farewell:?}"
     );
-    victim.is_well("header bomb").await;
+    victim.ends_well("header bomb").await;
 }
 
 /// Goal: answers that nobody reads do not pile up. Method: pings, and calls, by a peer that
@@ -207,7 +207,7 @@ async fn a_peer_that_never_reads_is_not_buffered_for() {
         calls.send(&[request, message].concat()).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    victim.is_well("a peer that never reads").await;
+    victim.ends_well("a peer that never reads").await;
 }
 
 /// Goal: a slow peer holds up nobody. Method: two hundred connections that send a byte now
@@ -253,7 +253,7 @@ async fn slow_and_silent_peers_hold_up_nobody() {
         skipped("slow peers are cut", "it takes a minute: CAIRN_LONG=1");
     }
     drop(peers);
-    victim.is_well("slow peers").await;
+    victim.ends_well("slow peers").await;
 }
 
 /// Sends the beginning of a message of 6 MiB on a stream of its own, as far as the server
@@ -313,5 +313,5 @@ async fn half_sent_messages_are_bounded() {
     println!("half-sent messages: {} MiB were taken", taken >> 20);
     drop((streams, sender));
     connection.abort();
-    victim.is_well("half-sent messages").await;
+    victim.ends_well("half-sent messages").await;
 }

@@ -2,11 +2,7 @@
 
 use bytes::Bytes;
 use cairn_grpc::{refused, v1};
-use cairn_proto::{
-    hash::ContentId,
-    manifest::{Artifact, ArtifactKind, Mode},
-    tree::{Tree, TreeBytes, TreeEntry},
-};
+use cairn_proto::hash::ContentId;
 use cairn_server::access::{Access, Grants, Token};
 use tonic::{
     Code, Request, Status,
@@ -20,14 +16,14 @@ use crate::support::{
     audit::audit_by,
     external,
     http::{Browser, Version},
-    leaf, manifest, stored,
+    manifest, stored,
 };
 
-const SECRET: &[u8] = b"password: correct horse battery staple\n";
+pub(crate) const SECRET: &[u8] = b"password: correct horse battery staple\n";
 
 /// `writer` and `rival` write, each for its own; `reader` reads what `writer` writes;
 /// `auditor` reads everything; `guest` has no grant at all.
-fn tokens() -> Vec<Token> {
+pub(crate) fn tokens() -> Vec<Token> {
     let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     let token = |name: &str, read: &[&str], write: &[&str]| Token {
         name: name.to_owned(),
@@ -46,14 +42,14 @@ fn tokens() -> Vec<Token> {
     ]
 }
 
-fn access(reads_need_token: bool) -> Access {
+pub(crate) fn access(reads_need_token: bool) -> Access {
     Access::new(Grants::default(), tokens(), reads_need_token)
 }
 
-type As = v1::ledger_client::LedgerClient<InterceptedService<Channel, Presenting>>;
+pub(crate) type As = v1::ledger_client::LedgerClient<InterceptedService<Channel, Presenting>>;
 
 #[derive(Clone)]
-struct Presenting(Option<MetadataValue<Ascii>>);
+pub(crate) struct Presenting(Option<MetadataValue<Ascii>>);
 
 impl tonic::service::Interceptor for Presenting {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -67,7 +63,7 @@ impl tonic::service::Interceptor for Presenting {
 }
 
 /// A client that presents a header; `None`: nobody.
-async fn presenting(server: &Server, header: Option<&str>) -> As {
+pub(crate) async fn presenting(server: &Server, header: Option<&str>) -> As {
     let channel = Channel::from_shared(server.url())
         .unwrap()
         .connect()
@@ -77,11 +73,11 @@ async fn presenting(server: &Server, header: Option<&str>) -> As {
     v1::ledger_client::LedgerClient::with_interceptor(channel, Presenting(header))
 }
 
-async fn client(server: &Server, name: &str) -> As {
+pub(crate) async fn client(server: &Server, name: &str) -> As {
     presenting(server, Some(&format!("Bearer {name}-token"))).await
 }
 
-fn part(bytes: &[u8], sent: &[u8]) -> v1::PutContentRequest {
+pub(crate) fn part(bytes: &[u8], sent: &[u8]) -> v1::PutContentRequest {
     v1::PutContentRequest {
         content_id: ContentId::of(bytes).0.to_vec().into(),
         offset: 0,
@@ -90,14 +86,14 @@ fn part(bytes: &[u8], sent: &[u8]) -> v1::PutContentRequest {
     }
 }
 
-async fn put(client: &mut As, bytes: &[u8]) -> Result<(), Status> {
+pub(crate) async fn put(client: &mut As, bytes: &[u8]) -> Result<(), Status> {
     client
         .put_content(tokio_stream::iter([part(bytes, bytes)]))
         .await
         .map(drop)
 }
 
-fn get(bytes: &[u8], environment: &str) -> v1::GetContentRequest {
+pub(crate) fn get(bytes: &[u8], environment: &str) -> v1::GetContentRequest {
     v1::GetContentRequest {
         content_id: ContentId::of(bytes).0.to_vec().into(),
         environment: environment.into(),
@@ -108,7 +104,7 @@ fn get(bytes: &[u8], environment: &str) -> v1::GetContentRequest {
 }
 
 /// What `StatContent` says of one content: `None` if it need not be sent.
-async fn missing(client: &mut As, bytes: &[u8], environment: &str) -> Option<u64> {
+pub(crate) async fn missing(client: &mut As, bytes: &[u8], environment: &str) -> Option<u64> {
     let request = v1::StatContentRequest {
         content_ids: vec![ContentId::of(bytes).0.to_vec().into()],
         environment: environment.into(),
@@ -117,14 +113,14 @@ async fn missing(client: &mut As, bytes: &[u8], environment: &str) -> Option<u64
     answer.missing.first().map(|missing| missing.staged_bytes)
 }
 
-fn first(server: &Server, environment: &str, bytes: &[u8]) -> v1::AppendRequest {
+pub(crate) fn first(server: &Server, environment: &str, bytes: &[u8]) -> v1::AppendRequest {
     let genesis = *server.ledger.trust().genesis();
     let files = manifest(vec![stored("web.yaml", bytes)]);
     Draft::new(genesis, environment, 1, &files).sign(&[DEV])
 }
 
 /// Code and words of a refusal: what a caller can learn from it.
-fn told<T>(answer: Result<T, Status>) -> (String, String) {
+pub(crate) fn told<T>(answer: Result<T, Status>) -> (String, String) {
     let Err(status) = answer else {
         panic!("it was allowed")
     };
@@ -132,7 +128,7 @@ fn told<T>(answer: Result<T, Status>) -> (String, String) {
     (refused.code, refused.message)
 }
 
-fn code<T>(answer: Result<T, Status>) -> String {
+pub(crate) fn code<T>(answer: Result<T, Status>) -> String {
     told(answer).0
 }
 
@@ -302,118 +298,6 @@ async fn content_is_not_read_without_a_read_grant() {
         assert_eq!(code(reader.get_content(later).await), "NOT_FOUND");
     }
     server.stop().await;
-}
-
-/// Goal: whoever knows a digest learns nothing and gets nothing. Method: `rival` asks after,
-/// and names, content that `writer` sent; every answer is the same as for content that
-/// nobody ever sent.
-#[tokio::test(flavor = "multi_thread")]
-async fn content_of_another_caller_is_missing_to_those_who_cannot_read_it() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::with_access(data.path(), access(false)).await;
-    let (mut writer, mut rival) = (
-        client(&server, "writer").await,
-        client(&server, "rival").await,
-    );
-    let half = b"half of this was sent";
-    put(&mut writer, SECRET).await.unwrap();
-    writer
-        .put_content(tokio_stream::iter([part(half, &half[..7])]))
-        .await
-        .unwrap();
-    assert_eq!(missing(&mut writer, half, "staging").await, Some(7));
-    let nowhere: &[u8] = b"nobody ever sent this";
-    for durable in [false, true] {
-        if durable {
-            writer
-                .append(first(&server, "staging", SECRET))
-                .await
-                .unwrap();
-        }
-        assert_eq!(missing(&mut writer, SECRET, "staging").await, None);
-        for environment in ["rival/x", "staging"] {
-            for bytes in [SECRET, half, nowhere] {
-                assert_eq!(missing(&mut rival, bytes, environment).await, Some(0));
-            }
-        }
-        let unsent = told(rival.append(first(&server, "rival/x", nowhere)).await);
-        assert_eq!(unsent.0, "CONTENT_MISSING");
-        assert_eq!(
-            told(rival.append(first(&server, "rival/x", SECRET)).await),
-            unsent
-        );
-        let unsent = told(
-            rival
-                .append(listed(&server, &mut rival.clone(), nowhere).await)
-                .await,
-        );
-        assert_eq!(unsent.0, "CONTENT_MISSING");
-        let named = listed(&server, &mut rival.clone(), SECRET).await;
-        assert_eq!(told(rival.append(named).await), unsent);
-    }
-    // Whoever has the bytes may store them as well; whoever reads all needs no upload.
-    put(&mut rival, SECRET).await.unwrap();
-    rival
-        .append(first(&server, "rival/x", SECRET))
-        .await
-        .unwrap();
-    assert_eq!(
-        missing(&mut client(&server, "auditor").await, SECRET, "staging").await,
-        None
-    );
-    server.stop().await;
-}
-
-/// Goal: a listing that was stored as a plain file, which nobody looks into, gives no right to
-/// what it names. Method: the same bytes, first a file and then a tree.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_listing_recorded_as_a_file_does_not_open_what_it_names() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::with_access(data.path(), access(false)).await;
-    let (mut writer, mut rival) = (client(&server, "writer").await, client(&server, "rival").await);
-    put(&mut writer, SECRET).await.unwrap();
-    writer.append(first(&server, "staging", SECRET)).await.unwrap();
-    let listing = listing_of(SECRET);
-    put(&mut rival, &listing).await.unwrap();
-    let genesis = *server.ledger.trust().genesis();
-    let file = Draft::new(genesis, "rival/x", 1, &manifest(vec![stored("etc", &listing)]));
-    let file = file.sign(&[DEV]);
-    rival.append(file.clone()).await.unwrap();
-    let tree = Draft::new(genesis, "rival/x", 2, &manifest(vec![tree_of(&listing)]));
-    let tree = tree.after(leaf(&file)).sign(&[DEV]);
-    assert_eq!(code(rival.append(tree).await), "CONTENT_MISSING");
-    assert_eq!(code(rival.get_content(get(SECRET, "rival/x")).await), "NOT_FOUND");
-    server.stop().await;
-}
-
-/// A tree listing of one file with these bytes.
-fn listing_of(bytes: &[u8]) -> Vec<u8> {
-    let entry = TreeEntry {
-        name: "web.yaml".parse().unwrap(),
-        kind: ArtifactKind::File,
-        mode: Mode::of(0o644),
-        bytes: TreeBytes::Stored {
-            digests: cairn_proto::manifest::Digests::of(bytes),
-            size: bytes.len() as u64,
-        },
-    };
-    Tree::new(vec![entry]).unwrap().encode()
-}
-
-/// The tree artifact of a listing.
-fn tree_of(listing: &[u8]) -> Artifact {
-    let mut tree = stored("etc", listing);
-    tree.kind = ArtifactKind::Tree;
-    tree.mode = None;
-    tree
-}
-
-/// A release for `rival/x` of a tree that lists a content; the listing is uploaded.
-async fn listed(server: &Server, rival: &mut As, bytes: &[u8]) -> v1::AppendRequest {
-    let listing = listing_of(bytes);
-    put(rival, &listing).await.unwrap();
-    let genesis = *server.ledger.trust().genesis();
-    Draft::new(genesis, "rival/x", 1, &manifest(vec![tree_of(&listing)])).sign(&[DEV])
 }
 
 /// Goal: a closed log shows nothing without a token, everything with any. Method: every call

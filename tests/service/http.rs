@@ -103,7 +103,7 @@ async fn a_checkpoint_is_text_for_a_second_and_the_rest_is_immutable() {
     server.stop().await;
 }
 
-/// Goal: each tile that the log reaches is served, and no other. Method: every level, index
+/// Goal: each tile that the log reaches is answer, and no other. Method: every level, index
 /// and width, over both versions of HTTP, against the same computed from the leaves.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tile_of_every_level_and_width_is_what_the_leaves_make_it() {
@@ -124,9 +124,9 @@ async fn every_tile_of_every_level_and_width_is_what_the_leaves_make_it() {
             for width in 1..=last.width {
                 let tile = Tile { width, ..last };
                 let browser = if width % 2 == 0 { &mut one } else { &mut two };
-                let served = browser.get(&format!("/{tile}")).await.unwrap();
-                assert_eq!(served.status, 200, "{tile}");
-                assert!(served.body == expected(&audited, &tile), "{tile} differs");
+                let answer = browser.get(&format!("/{tile}")).await.unwrap();
+                assert_eq!(answer.status, 200, "{tile}");
+                assert!(answer.body == expected(&audited, &tile), "{tile} differs");
             }
             if last.width < 256 {
                 let beyond = Tile {
@@ -171,9 +171,9 @@ async fn every_document_is_served_by_its_hash() {
     for version in VERSIONS {
         let mut browser = Browser::open(server.address, version).await;
         for (id, document) in &audited.documents {
-            let served = browser.get(&format!("/document/{id}")).await.unwrap();
-            assert_eq!((served.status, &served.body), (200, document));
-            assert_eq!(DocumentId::of(&served.body), *id);
+            let answer = browser.get(&format!("/document/{id}")).await.unwrap();
+            assert_eq!((answer.status, &answer.body), (200, document));
+            assert_eq!(DocumentId::of(&answer.body), *id);
         }
         let unknown = "0".repeat(64);
         let upper = audited
@@ -214,12 +214,16 @@ async fn a_bundle_of_few_documents_is_read_many_times_on_one_connection() {
     }
     let audited = audit(&server).await;
     let width = u16::try_from(audited.head.size().0).unwrap();
-    let tile = Tile { kind: TileKind::Documents, index: 0, width };
+    let tile = Tile {
+        kind: TileKind::Documents,
+        index: 0,
+        width,
+    };
     for version in VERSIONS {
         let mut browser = Browser::open(server.address, version).await;
         for _ in 0..5 {
-            let served = browser.get(&format!("/{tile}")).await.unwrap();
-            assert!(served.body == expected(&audited, &tile));
+            let answer = browser.get(&format!("/{tile}")).await.unwrap();
+            assert!(answer.body == expected(&audited, &tile));
         }
     }
     server.stop().await;
@@ -288,7 +292,7 @@ async fn a_path_that_is_none_is_a_plain_404() {
             assert_eq!(answer.status, 404, "{path}");
             assert_eq!(answer.header("grpc-status"), "", "{path}");
             let immutable = answer.header("cache-control").contains("immutable");
-            assert!(!immutable, "{path} may be served one day");
+            assert!(!immutable, "{path} may be answer one day");
             let text = std::str::from_utf8(&answer.body).unwrap();
             assert!(text.ends_with("[NOT_FOUND]\n"), "{path}: {text}");
         }
@@ -362,8 +366,8 @@ async fn a_growing_log_serves_what_it_served_before() {
     let new = audit(&server).await;
     assert!(new.head.size() > old.head.size());
     for tile in tiles {
-        let served = browser.get(&format!("/{tile}")).await.unwrap();
-        assert!(served.body == expected(&old, &tile), "{tile} changed");
+        let answer = browser.get(&format!("/{tile}")).await.unwrap();
+        assert!(answer.body == expected(&old, &tile), "{tile} changed");
     }
     for index in 0..old.head.size().0 {
         assert_eq!(new.tree.leaf(Index(index)), old.tree.leaf(Index(index)));

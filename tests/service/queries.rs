@@ -98,8 +98,8 @@ async fn pages_of_any_size_add_up_to_the_whole_list() {
         .list_entries(list("", 1, "18446744073709551615"))
         .await
         .unwrap();
-    let last = audited.head.size().0 - 1;
-    assert_eq!(beyond.into_inner().entries[0].index, last);
+    let newest = audited.head.size().0 - 1;
+    assert_eq!(beyond.into_inner().entries[0].index, newest);
     for wrong in ["x", "-1", "1.0", " 1", "18446744073709551616", "\u{1f4a9}"] {
         assert_eq!(
             code(client.list_entries(list("", 1, wrong)).await),

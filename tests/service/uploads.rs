@@ -218,9 +218,7 @@ async fn every_range_of_a_content_is_read_as_it_was_sent() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
     let mut client = server.client().await;
-    let large: Vec<u8> = (0..3_500_000_u32)
-        .flat_map(|number| number.to_le_bytes())
-        .collect();
+    let large: Vec<u8> = (0..3_500_000_u32).flat_map(u32::to_le_bytes).collect();
     let large = &large[..3_500_001];
     for bytes in [BYTES, large] {
         let pieces: Vec<&[u8]> = bytes.chunks(700_000).collect();

@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 use super::prove::Client;
 
 /// A start that replays its journal takes less than this in any build.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// Where a `cairn dev` keeps everything.
 #[derive(Debug, Clone)]
@@ -234,9 +234,9 @@ impl Served {
     /// Asks it to end in good order.
     pub(crate) fn stop(mut self) -> Ended {
         self.child.signal(Signal::TERM);
-        let code = wait_for(&mut self.child.0, Duration::from_secs(30)).unwrap();
+        let ended = wait_for(&mut self.child.0, Duration::from_secs(30)).unwrap();
         Ended {
-            code,
+            code: ended.code(),
             stdout: String::new(),
             stderr: read_from_start(self.stderr),
         }
@@ -273,11 +273,11 @@ pub(crate) async fn client(address: SocketAddr) -> Client {
     LedgerClient::new(channel).max_decoding_message_size(64 << 20)
 }
 
-fn wait_for(child: &mut Child, patience: Duration) -> Option<Option<i32>> {
+fn wait_for(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + patience;
     while Instant::now() < until {
         if let Some(status) = child.try_wait().unwrap() {
-            return Some(status.code());
+            return Some(status);
         }
         thread::sleep(Duration::from_millis(2));
     }
@@ -293,10 +293,10 @@ pub(crate) fn finish(mut command: Command, patience: Duration) -> Ended {
         .stdout(stdout.try_clone().unwrap())
         .stderr(stderr.try_clone().unwrap());
     let mut child = Guarded(command.spawn().unwrap());
-    let code = wait_for(&mut child.0, patience);
-    let code = code.unwrap_or_else(|| panic!("{command:?} took more than {patience:?}"));
+    let ended = wait_for(&mut child.0, patience);
+    let ended = ended.unwrap_or_else(|| panic!("{command:?} took more than {patience:?}"));
     Ended {
-        code,
+        code: ended.code(),
         stdout: read_from_start(stdout),
         stderr: read_from_start(stderr),
     }
