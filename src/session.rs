@@ -69,7 +69,7 @@ impl Session {
         Ok(vec![self.signer(&key)?])
     }
 
-    /// One key: a file (below the home directory if its path is relative there) or an agent's.
+    /// One key: a file or an agent's.
     pub(crate) fn signer(&self, key: &str) -> Result<Box<dyn Signer>, Failure> {
         let spec: KeySpec = key.parse()?;
         Ok(keys::load(&spec, self)?)

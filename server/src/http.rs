@@ -95,6 +95,7 @@ fn refuse(reason: Reason, message: &str) -> Response {
         Reason::NotAuthenticated => StatusCode::UNAUTHORIZED,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::InvalidRequest => StatusCode::BAD_REQUEST,
+        Reason::Overloaded | Reason::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let text = format!("{message} [{reason}]\n");

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,7 +18,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 use crate::support::{
     DEV, Draft, Server,
     audit::{Audited, Fault, audit, replay},
-    copy, external,
+    external,
     http::{Browser, Version},
     leaf, manifest, place, server_keys, stored,
     tools::long,
@@ -26,6 +27,13 @@ use crate::support::{
 /// One open, one audit: far more than either takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONTENTS: [&[u8]; 3] = [b"replicas: 3\n", b"image: shop\n", &[7; 3_000]];
+
+const FILES: [&str; 4] = [
+    "format",
+    "anchor",
+    "journal/00000000.seg",
+    "packs/00000000.seg",
+];
 
 /// A ledger to be damaged.
 struct Small {
@@ -109,24 +117,20 @@ impl Small {
     }
 
     fn targets(&self) -> Vec<Target> {
-        [
-            ("journal/00000000.seg", 23),
-            ("packs/00000000.seg", 23),
-            ("anchor", 41),
-            ("format", 5),
-        ]
-        .into_iter()
-        .map(|(name, step)| {
-            let bytes = fs::read(self.good().join(name)).unwrap();
-            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-            let bytes = bytes.len().min(used + 100);
-            Target {
-                name,
-                bytes,
-                step: if long() { 1 } else { step },
-            }
-        })
-        .collect()
+        let steps = [5, 41, 23, 23];
+        FILES
+            .into_iter()
+            .zip(steps)
+            .map(|(name, step)| {
+                let bytes = fs::read(self.good().join(name)).unwrap();
+                let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+                Target {
+                    name,
+                    bytes: bytes.len().min(used + 100),
+                    step: if long() { 1 } else { step },
+                }
+            })
+            .collect()
     }
 }
 
@@ -199,7 +203,7 @@ async fn contents(server: &Server) -> Outcome {
     Outcome::Whole
 }
 
-/// Flips one byte in a copy of the store, of which only what is small is copied.
+/// Flips one byte in a copy of the store. What is allocated and not used is left as a hole.
 fn damaged(small: &Small, target: &str, at: usize, number: usize) -> PathBuf {
     let (good, data) = (
         small.good(),
@@ -210,21 +214,38 @@ fn damaged(small: &Small, target: &str, at: usize, number: usize) -> PathBuf {
     }
     // Every other one starts from the journal alone.
     if number.is_multiple_of(2) {
-        copy(&good.join("view"), &data.join("view"));
+        copy_sparse(&good.join("view"), &data.join("view"));
     }
-    for name in [
-        "format",
-        "anchor",
-        "journal/00000000.seg",
-        "packs/00000000.seg",
-    ] {
+    for name in FILES {
         let mut bytes = fs::read(good.join(name)).unwrap();
         if name == target {
             bytes[at] ^= 0x10;
         }
-        fs::write(data.join(name), bytes).unwrap();
+        write_sparse(&data.join(name), &bytes);
     }
     data
+}
+
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let mut file = fs::File::create(path).unwrap();
+    file.write_all(&bytes[..used]).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
+fn copy_sparse(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_sparse(&entry.path(), &target);
+        } else {
+            write_sparse(&target, &fs::read(entry.path()).unwrap());
+        }
+    }
 }
 
 async fn one(

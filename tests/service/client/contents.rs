@@ -100,10 +100,9 @@ async fn other_bytes_than_those_asked_for_are_tampering() {
 /// Goal: no recorded size makes a client hold gigabytes for a link. Method: a link with a
 /// target that is longer than any.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_with_a_target_of_no_sane_length_is_not_restored() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path()).await;
-    let desk = Desk::at(&server).await;
+async fn a_link_with_a_target_of_no_sane_length_is_not_even_fetched() {
+    let case = Case::new().await;
+    let desk = &case.desk;
     desk.put("sane", &[b'x'; 200]);
     desk.put("long", &[b'x'; 4_097]);
     let mut capture = desk.capture();
@@ -113,16 +112,18 @@ async fn a_link_with_a_target_of_no_sane_length_is_not_restored() {
             artifact.mode = None;
         }
     }
-    record(&desk, &capture).await;
-    assert!(restore(&desk, "sane").await.is_ok());
-    let error = restore(&desk, "long").await.unwrap_err();
+    record(desk, &capture).await;
+    // Whoever fetches is told that there is nothing.
+    let fetched = restore(desk, "sane").await.unwrap_err();
+    assert!(matches!(fetched, ClientError::Refused(_)), "{fetched}");
+    let error = restore(desk, "long").await.unwrap_err();
     let ClientError::File { error, .. } = error else {
         panic!("{error}");
     };
-    assert_eq!(
-        error.raw_os_error(),
-        Some(rustix::io::Errno::NAMETOOLONG.raw_os_error())
-    );
+    let too_long = rustix::io::Errno::NAMETOOLONG.raw_os_error();
+    assert_eq!(error.raw_os_error(), Some(too_long));
+    case.lies.lock().unwrap().content = Some(Served::Bytes(&[b'x'; 200]));
+    assert!(restore(desk, "sane").await.is_ok());
 }
 
 /// Goal: a stream that says nothing ends. Method: parts without bytes, each in time.
