@@ -71,12 +71,28 @@ async fn small() -> Small {
     Small { directory, audited }
 }
 
-/// A file of the store and how much of it means anything.
+/// A file of the store, and which of its bytes are flipped.
 struct Target {
     name: &'static str,
-    bytes: usize,
-    /// How far apart the bytes are that the short form flips.
-    step: usize,
+    places: Vec<usize>,
+}
+
+/// Bytes that are allocated and hold nothing yet are flipped here and there only.
+const DEAD_STEP: usize = 193;
+/// Zeros on both sides of a byte that make it one of those.
+const DEAD_MARGIN: usize = 48;
+
+/// Every `step`-th byte of what is used.
+fn places(bytes: &[u8], step: usize) -> Vec<usize> {
+    let zero = |at: &usize| {
+        let around = at.saturating_sub(DEAD_MARGIN)..bytes.len().min(at + DEAD_MARGIN);
+        bytes[around].iter().all(|byte| *byte == 0)
+    };
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let end = bytes.len().min(used + 4 * DEAD_STEP);
+    let (dead, live): (Vec<usize>, Vec<usize>) = (0..end).partition(zero);
+    let live = live.into_iter().step_by(step);
+    live.chain(dead.into_iter().step_by(DEAD_STEP)).collect()
 }
 
 impl Target {
@@ -117,20 +133,15 @@ impl Small {
     }
 
     fn targets(&self) -> Vec<Target> {
-        let steps = [5, 41, 23, 23];
-        FILES
-            .into_iter()
-            .zip(steps)
-            .map(|(name, step)| {
-                let bytes = fs::read(self.good().join(name)).unwrap();
-                let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-                Target {
-                    name,
-                    bytes: bytes.len().min(used + 100),
-                    step: if long() { 1 } else { step },
-                }
-            })
-            .collect()
+        let steps = [5, 11, 23, 23];
+        let target = |(name, step): (&'static str, usize)| {
+            let bytes = fs::read(self.good().join(name)).unwrap();
+            Target {
+                name,
+                places: places(&bytes, if long() { 1 } else { step }),
+            }
+        };
+        FILES.into_iter().zip(steps).map(target).collect()
     }
 }
 
@@ -277,7 +288,7 @@ async fn each_flipped_byte_is_refused_by_name_healed_or_harmless() {
     let small = Arc::new(small().await);
     let mut number = 0;
     for target in small.targets() {
-        let places: Vec<usize> = (0..target.bytes).step_by(target.step).collect();
+        let places = &target.places;
         let flips = places.iter().map(|at| {
             number += 1;
             one(small.clone(), target.name, *at, number)

@@ -315,3 +315,55 @@ async fn half_sent_messages_are_bounded() {
     connection.abort();
     victim.ends_well("half-sent messages").await;
 }
+
+/// Goal: calls that are begun and never sent hold up nobody. Method: more of them than the
+/// server answers at once, over a few connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_begun_and_never_sent_hold_up_nobody() {
+    let victim = Victim::new().await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::open(victim.served.address, &[]).await;
+        for stream in (1..800).step_by(2) {
+            let head = frame(HEADERS, END_HEADERS, stream, &call("/cairn.v1.Ledger/Append"));
+            raw.send(&head).await;
+        }
+        idle.push(raw);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(idle);
+    victim.ends_well("calls that are never sent").await;
+}
+
+/// Goal: answers that nobody reads are not held in memory. Method: full bundles of entries
+/// are asked for on as many streams as there may be, none of which may be sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn bundles_that_nobody_reads_are_not_held() {
+    let victim = Victim::new().await;
+    let (trust, key) = (victim.dev.trust(), victim.dev.key());
+    let mut client = victim.served.client().await;
+    for number in 0..130 {
+        let files = crate::support::manifest(vec![crate::support::external("a", b"1")]);
+        let name = format!("big/{number}");
+        let mut draft = crate::support::Draft::new(*trust.genesis(), &name, 1, &files);
+        draft.release.reason = Some("x".repeat(1_000));
+        draft.release.annotations = (0..30).map(|at| (format!("a{at}"), "y".repeat(1_000))).collect();
+        client.append(draft.sign_by(&key)).await.unwrap();
+    }
+    let before = victim.served.memory().0;
+    let mut raws = Vec::new();
+    for _ in 0..2 {
+        let mut raw = Raw::open(victim.served.address, &[(4, 0)]).await;
+        for stream in (1..1_000).step_by(2) {
+            // GET, by index 2.
+            let mut block = call("/tile/entries/000");
+            block[0] = 0x82;
+            raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await;
+        }
+        raws.push(raw);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    println!("unread bundles: {} KiB", victim.served.memory().0 - before);
+    drop(raws);
+    victim.ends_well("bundles that nobody reads").await;
+}

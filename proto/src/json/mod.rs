@@ -75,7 +75,7 @@ impl Value {
         Self::Text(text.to_string())
     }
 
-    /// An unsigned number; callers bound it by [`JSON_INTEGER_MAX`] beforehand.
+    /// An unsigned number; callers bound it by [`crate::limits::JSON_INTEGER_MAX`] beforehand.
     pub fn number(number: u64) -> Self {
         Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
     }
