@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use cairn_grpc::v1;
 use cairn_proto::{name::Environment, reason::Reason};
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -28,6 +29,11 @@ use crate::{
 const PART_BYTES: usize = 512 << 10;
 /// Parts in flight between the disk and the network.
 const PARTS: usize = 8;
+/// Bytes of parts that are handed on together. One small file after another would be a frame
+/// each, and HTTP/2 servers end a connection that sends many tiny frames.
+const BATCH_BYTES: usize = 64 << 10;
+/// What a part takes beside its bytes.
+const PART_HEAD_BYTES: usize = 64;
 /// Contents asked after in one call.
 const IDS_MAX: usize = 10_000;
 /// Times that an upload is continued after the connection broke.
@@ -68,11 +74,17 @@ impl Ledger {
     ) -> Result<Sent, ClientError> {
         let mut sent = Sent::default();
         let mut tries = 0;
+        let mut before = usize::MAX;
         loop {
             let missing = self.missing(environment, contents).await?;
             if missing.is_empty() {
                 return Ok(sent);
             }
+            // What broke a connection that had moved something may not break the next one.
+            if missing.len() < before {
+                tries = 0;
+            }
+            before = missing.len();
             let bytes = missing.iter().map(|it| it.content.size - it.staged).sum();
             progress.upload_planned(missing.len(), bytes);
             let count = missing.len();
@@ -128,7 +140,8 @@ impl Ledger {
         let moved = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&moved);
         let reader = tokio::task::spawn_blocking(move || read_all(&missing, &parts, &counter));
-        let put = self.connection().put_content(ReceiverStream::new(receiver));
+        let parts = ReceiverStream::new(receiver).flat_map(stream::iter);
+        let put = self.connection().put_content(parts);
         tokio::pin!(put);
         let mut reported = 0;
         let mut quiet = tokio::time::Instant::now();
@@ -179,9 +192,11 @@ fn resume_at(content: &Content, staged: u64) -> u64 {
 /// Reads and sends all parts; ends early, without an error, if nobody listens any more.
 fn read_all(
     missing: &[Missing],
-    parts: &mpsc::Sender<v1::PutContentRequest>,
+    parts: &mpsc::Sender<Vec<v1::PutContentRequest>>,
     moved: &AtomicU64,
 ) -> Result<(), SourceError> {
+    let mut batch = Vec::new();
+    let mut gathered = 0;
     for Missing { content, staged } in missing {
         let mut reader = content.open(*staged)?;
         let mut offset = *staged;
@@ -204,14 +219,21 @@ fn read_all(
                 data: Bytes::from(part),
                 last: reader.left() == 0,
             };
-            if parts.blocking_send(request).is_err() {
-                return Ok(());
-            }
+            gathered += request.data.len() + PART_HEAD_BYTES;
+            batch.push(request);
             moved.fetch_add(length, Ordering::Relaxed);
+            if gathered >= BATCH_BYTES {
+                gathered = 0;
+                if parts.blocking_send(std::mem::take(&mut batch)).is_err() {
+                    return Ok(());
+                }
+            }
             offset = offset.saturating_add(length);
             first = false;
         }
     }
+    // Nobody listens any more: the answer says why.
+    let _ = parts.blocking_send(batch);
     Ok(())
 }
 
