@@ -325,7 +325,12 @@ async fn calls_that_are_begun_and_never_sent_hold_up_nobody() {
     for _ in 0..4 {
         let mut raw = Raw::open(victim.served.address, &[]).await;
         for stream in (1..800).step_by(2) {
-            let head = frame(HEADERS, END_HEADERS, stream, &call("/cairn.v1.Ledger/Append"));
+            let head = frame(
+                HEADERS,
+                END_HEADERS,
+                stream,
+                &call("/cairn.v1.Ledger/Append"),
+            );
             raw.send(&head).await;
         }
         idle.push(raw);
@@ -347,7 +352,9 @@ async fn bundles_that_nobody_reads_are_not_held() {
         let name = format!("big/{number}");
         let mut draft = crate::support::Draft::new(*trust.genesis(), &name, 1, &files);
         draft.release.reason = Some("x".repeat(1_000));
-        draft.release.annotations = (0..30).map(|at| (format!("a{at}"), "y".repeat(1_000))).collect();
+        draft.release.annotations = (0..30)
+            .map(|at| (format!("a{at}"), "y".repeat(1_000)))
+            .collect();
         client.append(draft.sign_by(&key)).await.unwrap();
     }
     let before = victim.served.memory().0;
@@ -358,7 +365,8 @@ async fn bundles_that_nobody_reads_are_not_held() {
             // GET, by index 2.
             let mut block = call("/tile/entries/000");
             block[0] = 0x82;
-            raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)).await;
+            raw.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block))
+                .await;
         }
         raws.push(raw);
     }
