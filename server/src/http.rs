@@ -32,7 +32,7 @@ const FOR_EVER: Keep = Keep {
     public: "public, max-age=31536000, immutable",
     private: "private, max-age=31536000, immutable",
 };
-/// Bytes of documents that are sent together where there are so many.
+/// Bytes of entries or documents that are sent together where there are so many.
 const PART_BYTES_MIN: usize = 64 << 10;
 /// A checkpoint is old after seconds.
 const BRIEFLY: Keep = Keep {
@@ -125,73 +125,79 @@ async fn tile(State(reads): State<Reads>, Path(path): Path<String>) -> Response 
     let Ok(tile) = Tile::parse(&format!("tile/{path}")) else {
         return refuse(Reason::NotFound, "no such tile");
     };
-    let ledger = reads.ledger.clone();
-    let bytes = match tile.kind {
-        // In memory: no thread is needed for it.
-        TileKind::Hashes(_) => ledger.tile(&tile),
-        _ => blocking(move || ledger.tile(&tile)).await,
-    };
-    match bytes {
+    if tile.kind == TileKind::Entries {
+        return in_parts(&reads, tile, Rest::Entries(0)).await;
+    }
+    // In memory: no thread is needed for it.
+    match reads.ledger.tile(&tile) {
         Ok(bytes) => reads.found(BINARY, FOR_EVER, bytes),
         Err(refusal) => refused(&refusal),
     }
-}
-
-/// Documents, and the records that may hold more.
-struct Gathered {
-    bytes: Bytes,
-    rest: std::vec::IntoIter<u64>,
-}
-
-/// Reads a few records: a tile may name a gigabyte of manifests. What is gathered is empty
-/// only at the end, and small only there: HTTP/2 readers take many such frames for a flood.
-async fn gather(
-    ledger: Ledger,
-    tile: Tile,
-    mut rest: std::vec::IntoIter<u64>,
-) -> Result<Gathered, Refusal> {
-    blocking(move || {
-        let mut bytes = BytesMut::new();
-        while bytes.len() < PART_BYTES_MIN {
-            let Some(position) = rest.next() else { break };
-            bytes.extend_from_slice(&ledger.documents_in(&tile, position)?);
-        }
-        let bytes = bytes.freeze();
-        Ok(Gathered { bytes, rest })
-    })
-    .await
 }
 
 async fn documents(State(reads): State<Reads>, Path(path): Path<String>) -> Response {
     let Ok(tile) = Tile::parse(&format!("documents/{path}")) else {
         return refuse(Reason::NotFound, "no such tile");
     };
-    let records = match reads.ledger.document_records(&tile) {
-        Ok(records) => records,
-        Err(refusal) => return refused(&refusal),
-    };
-    let ledger = reads.ledger.clone();
-    let first = match gather(ledger.clone(), tile, records.into_iter()).await {
-        Ok(gathered) => gathered,
-        Err(refusal) => return refused(&refusal),
-    };
-    if first.rest.len() == 0 {
-        return reads.found(BINARY, FOR_EVER, first.bytes);
+    match reads.ledger.document_records(&tile) {
+        Ok(records) => in_parts(&reads, tile, Rest::Documents(records.into_iter())).await,
+        Err(refusal) => refused(&refusal),
     }
-    let parts = stream::try_unfold(Some(first), move |gathered| {
+}
+
+/// What is left to read of a bundle.
+#[derive(Debug, Clone)]
+enum Rest {
+    /// Entries from this offset on.
+    Entries(u16),
+    /// Documents of these records.
+    Documents(std::vec::IntoIter<u64>),
+}
+
+/// Reads the next part. It is empty only at the end, and small only there: HTTP/2 readers
+/// take many such frames for a flood.
+fn part(ledger: &Ledger, tile: &Tile, rest: Rest) -> Result<(Bytes, Option<Rest>), Refusal> {
+    match rest {
+        Rest::Entries(from) => {
+            let (bytes, next) = ledger.entries_in(tile, from, PART_BYTES_MIN)?;
+            Ok((bytes, (next < tile.width).then_some(Rest::Entries(next))))
+        }
+        Rest::Documents(mut records) => {
+            let mut bytes = BytesMut::new();
+            while bytes.len() < PART_BYTES_MIN {
+                let Some(position) = records.next() else {
+                    break;
+                };
+                bytes.extend_from_slice(&ledger.documents_in(tile, position)?);
+            }
+            let rest = (records.len() > 0).then_some(Rest::Documents(records));
+            Ok((bytes.freeze(), rest))
+        }
+    }
+}
+
+/// A bundle: at once where it is small, else as it is read. The first part is read before
+/// the answer begins, so that a fault is seen, and then again: nothing waits in memory for a
+/// reader that does not read.
+async fn in_parts(reads: &Reads, tile: Tile, all: Rest) -> Response {
+    let read = move |ledger: Ledger, rest| blocking(move || part(&ledger, &tile, rest));
+    match read(reads.ledger.clone(), all.clone()).await {
+        Ok((bytes, None)) if bytes.len() <= 2 * PART_BYTES_MIN => {
+            return reads.found(BINARY, FOR_EVER, bytes);
+        }
+        Ok(_) => {}
+        Err(refusal) => return refused(&refusal),
+    }
+    let ledger = reads.ledger.clone();
+    let parts = stream::try_unfold(Some(all), move |rest| {
         let ledger = ledger.clone();
         async move {
-            let Some(Gathered { bytes, rest }) = gathered else {
-                return Ok(None);
-            };
+            let Some(rest) = rest else { return Ok(None) };
             // An error ends the body early, so that the reader sees that it is not whole.
-            let next = gather(ledger, tile, rest).await.inspect_err(|refusal| {
+            let (bytes, rest) = read(ledger, rest).await.inspect_err(|refusal| {
                 tracing::error!(%refusal, "a read failed");
             })?;
-            Ok::<_, Refusal>(Some((
-                bytes,
-                Some(next).filter(|next| !next.bytes.is_empty()),
-            )))
+            Ok::<_, Refusal>((!bytes.is_empty()).then_some((bytes, rest)))
         }
     });
     reads.found(BINARY, FOR_EVER, Body::from_stream(parts))

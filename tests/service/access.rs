@@ -13,7 +13,7 @@ use tonic::{
 
 use crate::support::{
     DEV, Draft, Server,
-    audit::audit_by,
+    audit::{audit, audit_by},
     external,
     http::{Browser, Version},
     manifest, stored,
@@ -297,6 +297,7 @@ async fn content_is_not_read_without_a_read_grant() {
         };
         assert_eq!(code(reader.get_content(later).await), "NOT_FOUND");
     }
+    audit(&server).await;
     server.stop().await;
 }
 

@@ -8,7 +8,7 @@ use cairn_proto::{
     verify::{Current, Recorded, current},
 };
 
-use crate::support::{DEV, Draft, Server, external, leaf, manifest, stored};
+use crate::support::{DEV, Draft, Server, audit::audit, external, leaf, manifest, stored};
 
 const NOW: u64 = 4_000_000_000;
 
@@ -96,6 +96,7 @@ async fn an_appended_release_is_proven_recorded_and_current_at_once_and_after_a_
             (again.index, &again.checkpoint[..]),
             (2, &again.checkpoint[..])
         );
+        audit(&server).await;
         server.stop().await;
     }
 }
@@ -156,6 +157,7 @@ async fn a_chain_of_release_rollback_and_retirement_is_followed_step_by_step() {
             .len(),
         1
     );
+    audit(&server).await;
     server.stop().await;
 }
 
@@ -200,5 +202,6 @@ async fn staged_content_becomes_readable_only_through_a_release_that_names_it() 
         (&part.data[..], part.size),
         (&bytes[..], bytes.len() as u64)
     );
+    audit(&server).await;
     server.stop().await;
 }

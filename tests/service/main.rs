@@ -7,6 +7,7 @@ mod support;
 mod abuse;
 mod access;
 mod appends;
+mod auditor;
 mod client;
 mod fill;
 mod fishing;

@@ -29,6 +29,8 @@ enum Sender {
 pub(crate) struct Browser {
     address: SocketAddr,
     token: Option<String>,
+    /// A byte that is flipped in what comes from paths that begin so.
+    lie: Option<(&'static str, usize)>,
     sender: Sender,
 }
 
@@ -72,6 +74,7 @@ impl Browser {
         Self {
             address,
             token: None,
+            lie: None,
             sender,
         }
     }
@@ -82,8 +85,23 @@ impl Browser {
         self
     }
 
+    /// The same, as if the server flipped a byte: to see whether anybody notices.
+    pub(crate) fn lied_to(mut self, path: &'static str, at: usize) -> Self {
+        self.lie = Some((path, at));
+        self
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Result<Answer, String> {
-        self.ask(Method::GET, path).await
+        let mut answer = self.ask(Method::GET, path).await?;
+        if let Some((of, at)) = self.lie
+            && path.starts_with(of)
+        {
+            let mut body = answer.body.to_vec();
+            let at = at % body.len().max(1);
+            body.get_mut(at).into_iter().for_each(|byte| *byte ^= 1);
+            answer.body = body.into();
+        }
+        Ok(answer)
     }
 
     /// Asks, and reads the whole answer; one that ends early is an error.

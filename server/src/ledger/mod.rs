@@ -44,12 +44,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use crate::view::ViewError;
 pub(crate) use admit::{Received, stored};
 pub use commit::Failure;
+pub(crate) use head::Head;
 pub use head::ServerKeys;
 pub use open::{Genesis, LedgerError};
 
 use crate::{content::ContentError, segment::StoreError, store::Store};
 use documents::Documents;
-use head::Head;
 use sequence::{Candidate, Outcome};
 
 /// Entries waiting to be sequenced: a few batches' worth. More callers are told to wait.

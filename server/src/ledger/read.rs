@@ -137,16 +137,28 @@ impl Ledger {
                 let hashes = tile.hashes(&*reading(&self.shared.tree));
                 hashes.map(Bytes::from).ok_or_else(missing)
             }
-            TileKind::Entries => {
-                let mut bundle = Vec::new();
-                for offset in 0..u64::from(tile.width) {
-                    let entry = self.shared.entry(Index(tile.first() + offset))?;
-                    push_entry(&mut bundle, &entry);
-                }
-                Ok(bundle.into())
-            }
-            TileKind::Documents => Err(missing()),
+            TileKind::Entries | TileKind::Documents => Err(missing()),
         }
+    }
+
+    /// Entries of a bundle from an offset on, some `bytes` of them and at least one, and the
+    /// offset after them: a bundle of the largest entries has 16 MiB.
+    pub(crate) fn entries_in(
+        &self,
+        tile: &Tile,
+        from: u16,
+        bytes: usize,
+    ) -> Result<(Bytes, u16), Refusal> {
+        if tile.kind != TileKind::Entries || !tile.within(self.head().size()) {
+            return Err(not_found(format!("tile {tile}")));
+        }
+        let (mut part, mut offset) = (Vec::new(), from);
+        while offset < tile.width && part.len() < bytes {
+            let entry = self.shared.entry(Index(tile.first() + u64::from(offset)))?;
+            push_entry(&mut part, &entry);
+            offset += 1;
+        }
+        Ok((part.into(), offset))
     }
 
     /// Records that hold the documents of a tile, to be streamed one at a time: up to 256

@@ -9,10 +9,12 @@ use cairn_proto::{
 use tonic::Status;
 
 use super::{environment, status};
-use crate::ledger::{Ledger, Refusal};
+use crate::ledger::{Head, Ledger, Refusal};
 
-/// Entries of a page: at most some 13 MB of them.
+/// Entries of a page.
 const PAGE_MAX: u32 = 200;
+/// Bytes of entries after which a page ends: it waits in memory until it is read.
+const PAGE_BYTES: usize = 256 << 10;
 const PAGE_DEFAULT: u32 = 50;
 
 pub(super) fn ledger(ledger: &Ledger) -> v1::GetLedgerResponse {
@@ -69,24 +71,37 @@ pub(super) fn list(
         asked => asked.min(PAGE_MAX),
     };
     let last = below.saturating_sub(u64::from(count));
-    let entries = (last..below).rev().map(|number| {
-        let index = place(ledger, of.as_ref(), number)?;
-        let entry = ledger.leaf(index)?;
-        Ok(v1::ListedEntry {
-            index: index.0,
-            entry,
-            inclusion: hash_list(&ledger.inclusion(index, head.size(), &head)?),
-        })
-    });
-    let entries: Result<Vec<_>, Refusal> = entries.collect();
+    let mut entries = Vec::new();
+    let (mut next, mut bytes) = (below, 0);
+    while next > last && bytes < PAGE_BYTES {
+        next -= 1;
+        let listed =
+            listed(ledger, of.as_ref(), next, &head).map_err(|refusal| status(&refusal))?;
+        bytes += listed.entry.len();
+        entries.push(listed);
+    }
     Ok(v1::ListEntriesResponse {
-        entries: entries.map_err(|refusal| status(&refusal))?,
-        next_page_token: if last > 0 {
-            last.to_string()
+        entries,
+        next_page_token: if next > 0 {
+            next.to_string()
         } else {
             String::new()
         },
         checkpoint: head.note.clone(),
+    })
+}
+
+fn listed(
+    ledger: &Ledger,
+    of: Option<&Environment>,
+    number: u64,
+    head: &Head,
+) -> Result<v1::ListedEntry, Refusal> {
+    let index = place(ledger, of, number)?;
+    Ok(v1::ListedEntry {
+        index: index.0,
+        entry: ledger.leaf(index)?,
+        inclusion: hash_list(&ledger.inclusion(index, head.size(), head)?),
     })
 }
 
