@@ -61,8 +61,9 @@ pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failur
     let opened = tokio::task::spawn_blocking(move || open(&data, server_keys, &dev)).await;
     let ledger = opened.map_err(Failure::usage)??;
     let moved = activate(session, ledger.trust(), &url, &keys.dev_file)?;
+    let stop = shutdown();
     announce(session.output, args, &url, ledger.trust(), moved);
-    run(listener, ledger, keys.server, Access::open(), shutdown()).await
+    run(listener, ledger, keys.server, Access::open(), stop).await
 }
 
 fn announce(output: Output, args: &cli::Dev, url: &str, trust: &Trust, moved: bool) {

@@ -66,6 +66,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
              directory would look sound. Keep it elsewhere: `anchor` in the configuration.",
         );
     }
+    let stop = shutdown();
     output.line(format!(
         "  Ledger     http://{address}   {}",
         ledger.trust().origin()
@@ -76,7 +77,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         origin: ledger.trust().origin().as_str(),
         genesis: ledger.trust().genesis().to_string(),
     });
-    run(listener, ledger, keys, access, shutdown()).await
+    run(listener, ledger, keys, access, stop).await
 }
 
 #[derive(Serialize)]
@@ -114,15 +115,18 @@ pub(super) async fn run(
     }
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-pub(super) async fn shutdown() {
-    let interrupted = tokio::signal::ctrl_c();
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = interrupted.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupted => {}
-        _ = terminated.recv() => {}
+/// Resolves at Ctrl-C or SIGTERM, from the moment of this call on: whoever was told that the
+/// server is there may ask it to end.
+pub(super) fn shutdown() -> impl Future<Output = ()> {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let [Ok(mut interrupted), Ok(mut terminated)] = signals else {
+            // Without handlers the signals end the process by themselves.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
     }
 }
