@@ -11,7 +11,7 @@ use cairn_proto::{
     entry::{EntryError, Leaf, MapRecord, Submission},
     hash::{DocumentId, Index, LeafHash},
     merkle::{Frontier, Tree},
-    rules::{PolicyChain, RuleError, SignedSubmission, State, StateParts, authenticate_genesis},
+    rules::{PolicyChain, RuleError, State, StateParts, authenticate_genesis},
 };
 
 use super::{LedgerError, PolicyBytes, commit::place_documents};
@@ -158,18 +158,11 @@ impl Replay {
                     None => earlier(store, view, record, update, &id)?,
                 };
                 let submission = entry.with_document(&document)?;
-                let signed = self.authenticate(submission)?;
+                let signed = self.state.authenticate(submission)?;
                 let effect = self.state.apply(&signed)?;
                 update.effect(&self.state, &effect);
                 Ok(())
             }
-        }
-    }
-
-    fn authenticate(&self, submission: Submission) -> Result<SignedSubmission, RuleError> {
-        match self.state.chain() {
-            None => authenticate_genesis(submission),
-            Some(chain) => chain.authority().authenticate(submission),
         }
     }
 }
