@@ -99,14 +99,10 @@ impl Envelope {
         if !counted || ascending(&keyids, "signatures").is_err() {
             return Err(EnvelopeError::Signatures);
         }
-        let envelope = Self {
+        Ok(Self {
             payload,
             signatures,
-        };
-        match envelope.encode().len() {
-            0..=ENTRY_BYTES_MAX => Ok(envelope),
-            bytes => Err(EnvelopeError::TooLarge { bytes }),
-        }
+        })
     }
 
     /// Signs a payload with each signer.
@@ -122,7 +118,13 @@ impl Envelope {
             })
             .collect::<Result<Vec<_>, SignError>>()?;
         signatures.sort_by_key(|signature| signature.keyid);
-        Self::assemble(payload, signatures).map_err(|error| SignError(error.to_string()))
+        let envelope = Self::assemble(payload, signatures).and_then(|envelope| {
+            match envelope.encode().len() {
+                0..=ENTRY_BYTES_MAX => Ok(envelope),
+                bytes => Err(EnvelopeError::TooLarge { bytes }),
+            }
+        });
+        envelope.map_err(|error| SignError(error.to_string()))
     }
 
     /// The canonical bytes: a leaf of the log.
@@ -130,11 +132,11 @@ impl Envelope {
         let signatures = self.signatures.iter().map(|signature| {
             Value::object([
                 ("keyid", Value::text(signature.keyid)),
-                ("sig", Value::Text(STANDARD.encode(signature.signature))),
+                ("sig", Value::Text(STANDARD.encode(signature.signature).into())),
             ])
         });
         Value::object([
-            ("payload", Value::Text(STANDARD.encode(&self.payload))),
+            ("payload", Value::Text(STANDARD.encode(&self.payload).into())),
             ("payloadType", Value::text(PAYLOAD_TYPE)),
             ("signatures", Value::Array(signatures.collect())),
         ])

@@ -200,7 +200,7 @@ fn small(field: &Field, most: u64) -> Result<usize, JsonError> {
     usize::try_from(field.number(1..=most)?).map_err(|_| field.invalid())
 }
 
-fn count(number: usize) -> Value {
+fn count(number: usize) -> Value<'static> {
     Value::number(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
@@ -216,8 +216,8 @@ fn decode_key(field: &Field) -> Result<PublicKey, JsonError> {
     PublicKey::parse(bytes).map_err(|_| field.error(Reason::KeyWeak))
 }
 
-fn encode_key(key: &PublicKey) -> Value {
-    Value::Text(STANDARD.encode(key.as_bytes()))
+fn encode_key(key: &PublicKey) -> Value<'static> {
+    Value::Text(STANDARD.encode(key.as_bytes()).into())
 }
 
 fn decode_admin(field: Field) -> Result<NamedKey, JsonError> {
@@ -230,7 +230,7 @@ fn decode_admin(field: Field) -> Result<NamedKey, JsonError> {
     Ok(admin)
 }
 
-fn encode_admin(admin: &NamedKey) -> Value {
+fn encode_admin(admin: &NamedKey) -> Value<'static> {
     Value::object([
         ("key", encode_key(&admin.key)),
         ("name", Value::text(&admin.name)),
@@ -255,7 +255,7 @@ fn decode_deployer(field: Field) -> Result<Deployer, JsonError> {
     Ok(deployer)
 }
 
-fn encode_deployer(deployer: &Deployer) -> Value {
+fn encode_deployer(deployer: &Deployer) -> Value<'static> {
     let actions = deployer
         .actions
         .iter()
@@ -293,7 +293,7 @@ fn decode_rule(field: Field) -> Result<Rule, JsonError> {
     Ok(rule)
 }
 
-fn encode_rule(rule: &Rule) -> Value {
+fn encode_rule(rule: &Rule) -> Value<'static> {
     let mut members = vec![("environments", Value::text(&rule.environments))];
     members.extend(
         rule.approvals

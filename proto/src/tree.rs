@@ -43,7 +43,7 @@ pub struct TreeEntry {
 }
 
 impl TreeEntry {
-    fn encode(&self) -> Value {
+    fn encode(&self) -> Value<'static> {
         let mut members = vec![
             ("kind", Value::text(self.kind.as_str())),
             ("mode", self.mode.encode()),

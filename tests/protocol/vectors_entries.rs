@@ -19,11 +19,11 @@ fn entry(cases: &Cases, case: &Value) -> Vec<u8> {
     let payload = cases.told("payload", case);
     let signature = Canonical::object([
         ("keyid", Canonical::text("0".repeat(64))),
-        ("sig", Canonical::Text(STANDARD.encode([0; 64]))),
+        ("sig", Canonical::text(STANDARD.encode([0; 64]))),
     ]);
     let kind = "application/vnd.in-toto+json";
     Canonical::object([
-        ("payload", Canonical::Text(STANDARD.encode(payload))),
+        ("payload", Canonical::text(STANDARD.encode(payload))),
         ("payloadType", Canonical::text(kind)),
         ("signatures", Canonical::Array(vec![signature])),
     ])

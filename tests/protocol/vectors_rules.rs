@@ -43,7 +43,7 @@ impl<'a> Told<'a> {
         });
         let kind = "application/vnd.in-toto+json";
         Canonical::object([
-            ("payload", Canonical::Text(STANDARD.encode(payload))),
+            ("payload", Canonical::text(STANDARD.encode(payload))),
             ("payloadType", Canonical::text(kind)),
             ("signatures", Canonical::Array(signatures.collect())),
         ])

@@ -1,32 +1,45 @@
 //! Taking a value apart by name, so that a member nobody asked for is refused.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, rc::Rc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{JsonError, Value};
+use super::{JsonError, Object, Value};
 use crate::{hash::decode_hex32, reason::Reason};
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
+/// Where a value stands, as a chain up to the root. It is spelt out only for an error: a
+/// path for every value would cost more than the values.
+#[derive(Debug, Clone)]
+enum Place<'a> {
+    Root,
+    Member(Rc<Place<'a>>, Cow<'a, str>),
+    Element(Rc<Place<'a>>, usize),
+}
+
+impl fmt::Display for Place<'_> {
+    /// Recursion is bounded by [`crate::limits::JSON_DEPTH_MAX`].
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Member(parent, name) if matches!(**parent, Self::Root) => out.write_str(name),
+            Self::Member(parent, name) => write!(out, "{parent}.{name}"),
+            Self::Element(parent, position) => write!(out, "{parent}[{position}]"),
+        }
     }
 }
 
 /// A value with the place it stands in, so that errors can name it.
 #[derive(Debug)]
-pub struct Field {
-    path: String,
-    value: Value,
+pub struct Field<'a> {
+    place: Place<'a>,
+    value: Value<'a>,
 }
 
-impl Field {
+impl<'a> Field<'a> {
     /// The root of a document.
-    pub fn root(value: Value) -> Self {
+    pub fn root(value: Value<'a>) -> Self {
         Self {
-            path: String::new(),
+            place: Place::Root,
             value,
         }
     }
@@ -38,7 +51,7 @@ impl Field {
 
     /// An error with another reason at this place.
     pub fn error(&self, reason: Reason) -> JsonError {
-        JsonError::new(reason, self.path.clone())
+        JsonError::new(reason, self.place.to_string())
     }
 
     /// A string of a length, in bytes, within `bytes`.
@@ -80,25 +93,25 @@ impl Field {
     }
 
     /// An array with a number of elements within `bounds`.
-    pub fn array(self, bounds: RangeInclusive<usize>) -> Result<Vec<Field>, JsonError> {
+    pub fn array(self, bounds: RangeInclusive<usize>) -> Result<Vec<Field<'a>>, JsonError> {
         match self.value {
-            Value::Array(values) if bounds.contains(&values.len()) => Ok(values
-                .into_iter()
-                .enumerate()
-                .map(|(position, value)| Field {
-                    path: format!("{}[{position}]", self.path),
+            Value::Array(values) if bounds.contains(&values.len()) => {
+                let here = Rc::new(self.place);
+                let fields = values.into_iter().enumerate().map(|(position, value)| Field {
+                    place: Place::Element(Rc::clone(&here), position),
                     value,
-                })
-                .collect()),
+                });
+                Ok(fields.collect())
+            }
             _ => Err(self.invalid()),
         }
     }
 
     /// An object, to be taken apart.
-    pub fn members(self) -> Result<Members, JsonError> {
+    pub fn members(self) -> Result<Members<'a>, JsonError> {
         match self.value {
             Value::Object(members) => Ok(Members {
-                path: self.path,
+                place: Rc::new(self.place),
                 members,
             }),
             _ => Err(self.invalid()),
@@ -108,23 +121,28 @@ impl Field {
 
 /// An object being taken apart; [`Members::finish`] refuses what nobody took.
 #[derive(Debug)]
-pub struct Members {
-    path: String,
-    members: BTreeMap<String, Value>,
+pub struct Members<'a> {
+    place: Rc<Place<'a>>,
+    members: Object<'a>,
 }
 
-impl Members {
+impl<'a> Members<'a> {
+    fn error(&self, reason: Reason, name: &str) -> JsonError {
+        let place = Place::Member(Rc::clone(&self.place), name.into());
+        JsonError::new(reason, place.to_string())
+    }
+
     /// A member that must be there.
-    pub fn take(&mut self, name: &str) -> Result<Field, JsonError> {
+    pub fn take(&mut self, name: &'a str) -> Result<Field<'a>, JsonError> {
         self.take_optional(name)
-            .ok_or_else(|| JsonError::new(Reason::JsonMissingMember, join(&self.path, name)))
+            .ok_or_else(|| self.error(Reason::JsonMissingMember, name))
     }
 
     /// A member that may be absent.
-    pub fn take_optional(&mut self, name: &str) -> Option<Field> {
-        let value = self.members.remove(name)?;
+    pub fn take_optional(&mut self, name: &'a str) -> Option<Field<'a>> {
+        let value = self.members.take(name)?;
         Some(Field {
-            path: join(&self.path, name),
+            place: Place::Member(Rc::clone(&self.place), name.into()),
             value,
         })
     }
@@ -140,22 +158,20 @@ impl Members {
     }
 
     /// The members left, for objects whose names are data.
-    pub fn rest(self) -> impl Iterator<Item = (String, Field)> {
-        let path = self.path;
-        self.members.into_iter().map(move |(name, value)| {
-            let path = join(&path, &name);
-            (name, Field { path, value })
+    pub fn rest(self) -> impl Iterator<Item = (String, Field<'a>)> {
+        let place = self.place;
+        self.members.0.into_iter().map(move |(name, value)| {
+            let text = name.clone().into_owned();
+            let place = Place::Member(Rc::clone(&place), name);
+            (text, Field { place, value })
         })
     }
 
     /// Ends the object: a member left over is unknown.
     pub fn finish(self) -> Result<(), JsonError> {
-        match self.members.keys().next() {
+        match self.members.0.first() {
             None => Ok(()),
-            Some(name) => Err(JsonError::new(
-                Reason::JsonUnknownMember,
-                join(&self.path, name),
-            )),
+            Some((name, _)) => Err(self.error(Reason::JsonUnknownMember, name)),
         }
     }
 }

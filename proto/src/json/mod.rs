@@ -8,7 +8,7 @@
 mod field;
 mod strict;
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, io};
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
@@ -42,9 +42,10 @@ impl JsonError {
     }
 }
 
-/// A JSON value as Cairn knows them: no floats, no order but the canonical one.
+/// A JSON value as Cairn knows them: no floats, no order but the canonical one. Text is
+/// borrowed from what was parsed where that spells it as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     /// `null`; no member of ours ever is.
     Null,
     /// `true` or `false`.
@@ -52,27 +53,43 @@ pub enum Value {
     /// An integer within 2^53.
     Integer(i64),
     /// A string.
-    Text(String),
+    Text(Cow<'a, str>),
     /// An array.
-    Array(Vec<Value>),
-    /// An object, members sorted by name.
-    Object(BTreeMap<String, Value>),
+    Array(Vec<Value<'a>>),
+    /// An object.
+    Object(Object<'a>),
 }
 
-impl Value {
+/// The members of an object, ascending by name, no name twice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+impl<'a> Object<'a> {
+    /// Removes a member.
+    fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let found = self.0.binary_search_by(|(other, _)| (**other).cmp(name));
+        found.ok().map(|position| self.0.remove(position).1)
+    }
+}
+
+impl<'a, N: Into<Cow<'a, str>>> FromIterator<(N, Value<'a>)> for Object<'a> {
+    /// Sorts; of members with one name the last is kept.
+    fn from_iter<I: IntoIterator<Item = (N, Value<'a>)>>(members: I) -> Self {
+        let members = members.into_iter();
+        let sorted: BTreeMap<_, _> = members.map(|(name, it)| (name.into(), it)).collect();
+        Self(sorted.into_iter().collect())
+    }
+}
+
+impl<'a> Value<'a> {
     /// An object of the given members.
-    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
-        Self::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
+    pub fn object(members: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Self {
+        Self::Object(members.into_iter().collect())
     }
 
     /// A string.
     pub fn text(text: impl fmt::Display) -> Self {
-        Self::Text(text.to_string())
+        Self::Text(text.to_string().into())
     }
 
     /// An unsigned number; callers bound it by [`crate::limits::JSON_INTEGER_MAX`] beforehand.
@@ -82,12 +99,33 @@ impl Value {
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        // Writing a tree of owned values into memory cannot fail.
+        // Writing a tree of values into memory cannot fail.
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Whether these are the canonical bytes.
+    fn is_spelt(&self, bytes: &[u8]) -> bool {
+        let mut rest = Unread(bytes);
+        serde_json::to_writer(&mut rest, self).is_ok() && rest.0.is_empty()
     }
 }
 
-impl Serialize for Value {
+/// Bytes that must be written next, and nothing else.
+struct Unread<'a>(&'a [u8]);
+
+impl io::Write for Unread<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        let rest = self.0.strip_prefix(written);
+        self.0 = rest.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(written.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => out.serialize_unit(),
@@ -95,15 +133,17 @@ impl Serialize for Value {
             Self::Integer(value) => out.serialize_i64(*value),
             Self::Text(value) => out.serialize_str(value),
             Self::Array(values) => out.collect_seq(values),
-            Self::Object(members) => out.collect_map(members),
+            Self::Object(Object(members)) => {
+                out.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
         }
     }
 }
 
 /// Reads one value and refuses every spelling but the canonical one.
-pub fn parse_canonical(bytes: &[u8]) -> Result<Value, JsonError> {
+pub fn parse_canonical(bytes: &[u8]) -> Result<Value<'_>, JsonError> {
     let value = strict::parse(bytes)?;
-    if value.encode() == bytes {
+    if value.is_spelt(bytes) {
         Ok(value)
     } else {
         Err(JsonError::new(Reason::JsonNotCanonical, ""))

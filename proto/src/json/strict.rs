@@ -3,17 +3,20 @@
 //! Where a fault stands is spelt out only once there is one: a document of a peer's own
 //! making must not cost more than its length.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+};
 
-use super::{JsonError, Value};
+use super::{JsonError, Object, Value};
 use crate::{
     limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX},
     reason::Reason,
 };
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Value<'_>, JsonError> {
     // All of it at first: bytes that are no text are no JSON, whatever else they hold.
     let text = str::from_utf8(bytes).map_err(|_| JsonError::new(Reason::JsonSyntax, ""))?;
     let mut fault = None;
@@ -81,29 +84,29 @@ impl Strict<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value<'de>, D::Error> {
         source.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
         Ok(Value::Bool(value))
     }
 
-    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<Value<'de>, E> {
         if (-JSON_INTEGER_MAX..=JSON_INTEGER_MAX).contains(&value) {
             return Ok(Value::Integer(value));
         }
@@ -111,24 +114,28 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Err(self.refuse(Reason::JsonNumber, place))
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value<'de>, E> {
         // Anything beyond i64 is beyond the bound as well.
         self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Value, E> {
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Value<'de>, E> {
         self.visit_i64(i64::MAX)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
+    fn visit_string<E>(self, value: String) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut source: A) -> Result<Value<'de>, A::Error> {
         let here = self.place;
         if self.depth >= JSON_DEPTH_MAX {
             return Err(self.refuse(Reason::JsonTooDeep, here));
@@ -143,20 +150,61 @@ impl<'de> Visitor<'de> for Strict<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Value<'de>, A::Error> {
         let here = self.place;
         if self.depth >= JSON_DEPTH_MAX {
             return Err(self.refuse(Reason::JsonTooDeep, here));
         }
-        let mut members = BTreeMap::new();
-        while let Some(name) = source.next_key::<String>()? {
+        let mut members = Building::default();
+        while let Some(Name(name)) = source.next_key()? {
             let place = Place::Member(here, &name);
-            if members.contains_key(&name) {
+            if members.has(&name) {
                 return Err(self.refuse(Reason::JsonDuplicateMember, &place));
             }
             let value = source.next_value_seed(self.nested(&place))?;
-            members.insert(name, value);
+            members.push(name, value);
         }
-        Ok(Value::Object(members))
+        Ok(Value::Object(members.finish()))
+    }
+}
+
+/// A member's name; borrowed where it is spelt as it is.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Members in the order of the text, which is ascending in all that will be accepted.
+#[derive(Default)]
+struct Building<'a> {
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// Every name, once one came out of order.
+    unordered: Option<BTreeSet<Cow<'a, str>>>,
+}
+
+impl<'a> Building<'a> {
+    fn follows(&self, name: &str) -> bool {
+        self.members.last().is_none_or(|(last, _)| **last < *name)
+    }
+
+    fn has(&mut self, name: &str) -> bool {
+        if self.unordered.is_none() && self.follows(name) {
+            return false;
+        }
+        let members = &self.members;
+        let names = || members.iter().map(|(name, _)| name.clone()).collect();
+        self.unordered.get_or_insert_with(names).contains(name)
+    }
+
+    fn push(&mut self, name: Cow<'a, str>, value: Value<'a>) {
+        if let Some(names) = &mut self.unordered {
+            names.insert(name.clone());
+        }
+        self.members.push((name, value));
+    }
+
+    fn finish(mut self) -> Object<'a> {
+        if self.unordered.is_some() {
+            self.members.sort_by(|(left, _), (right, _)| left.cmp(right));
+        }
+        Object(self.members)
     }
 }

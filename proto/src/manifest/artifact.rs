@@ -88,7 +88,7 @@ impl Mode {
         self.0.into()
     }
 
-    pub(crate) fn encode(self) -> Value {
+    pub(crate) fn encode(self) -> Value<'static> {
         Value::text(self)
     }
 
@@ -129,7 +129,7 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    pub(super) fn encode(&self) -> Value {
+    pub(super) fn encode(&self) -> Value<'static> {
         let mut members = vec![
             ("kind", Value::text(self.kind.as_str())),
             ("name", Value::text(&self.name)),

@@ -31,7 +31,7 @@ impl Digests {
         size == 0 && *self == Self::of(b"")
     }
 
-    pub(crate) fn encode(&self) -> Value {
+    pub(crate) fn encode(&self) -> Value<'static> {
         Value::object([
             ("blake3", Value::text(self.blake3)),
             ("sha256", Value::text(self.sha256)),
@@ -59,7 +59,7 @@ pub struct Withheld {
 }
 
 impl Withheld {
-    pub(crate) fn encode(&self) -> Value {
+    pub(crate) fn encode(&self) -> Value<'static> {
         Value::object([
             ("keyId", Value::text(hex::encode(self.key_id))),
             ("tag", Value::text(hex::encode(self.tag))),

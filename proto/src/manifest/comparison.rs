@@ -38,7 +38,7 @@ impl Comparison {
         })
     }
 
-    pub(super) fn encode(&self) -> Value {
+    pub(super) fn encode(&self) -> Value<'static> {
         let unmeasured = match self.unmeasured {
             Unmeasured::Refuse => "refuse",
             Unmeasured::Accept => "accept",

@@ -214,7 +214,7 @@ fn decode_predecessor(field: Field) -> Result<Predecessor, JsonError> {
     Ok(predecessor)
 }
 
-fn encode_genesis(genesis: &Genesis) -> Value {
+fn encode_genesis(genesis: &Genesis) -> Value<'static> {
     let mut members = vec![
         ("clockKey", Value::text(&genesis.clock_key)),
         ("logKey", Value::text(&genesis.log_key)),
@@ -242,7 +242,7 @@ fn decode_policy(mut members: Members) -> Result<Predicate, JsonError> {
     Ok(Predicate::Policy(change))
 }
 
-fn encode_policy(change: &PolicyChange) -> Value {
+fn encode_policy(change: &PolicyChange) -> Value<'static> {
     Value::object([
         ("ledger", Value::text(change.ledger)),
         ("previous", Value::text(change.previous)),

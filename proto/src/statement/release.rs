@@ -155,7 +155,7 @@ pub fn is_annotation_name(name: &str) -> bool {
             .all(|byte| plain(byte) || matches!(byte, b'.' | b'_' | b'/' | b'-'))
 }
 
-pub(super) fn encode_release(release: &Release) -> Value {
+pub(super) fn encode_release(release: &Release) -> Value<'static> {
     let mut members = vec![
         ("action", Value::text(release.action.as_str())),
         ("createdAt", Value::text(&release.created_at)),
@@ -186,9 +186,8 @@ pub(super) fn encode_release(release: &Release) -> Value {
     }));
     if !release.annotations.is_empty() {
         let pairs = release.annotations.iter();
-        let annotations =
-            Value::object(pairs.map(|(name, text)| (name.as_str(), Value::text(text))));
-        members.push(("annotations", annotations));
+        let pairs = pairs.map(|(name, text)| (name.clone(), Value::text(text)));
+        members.push(("annotations", Value::Object(pairs.collect())));
     }
     Value::object(members)
 }
