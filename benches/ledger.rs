@@ -1,29 +1,34 @@
-//! How fast a whole ledger is over loopback, beside the floors of the same run.
+//! How fast entries are appended over loopback, beside what the floors of the same run allow.
 //!
 //! `cargo bench --bench ledger` prints a table and writes `target/bench-ledger.json`. The
-//! workload: 1,000 environments; each entry a manifest of 14 artifacts of which one changed,
-//! signed beforehand, its document sent along. Server and load share this machine's cores.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
+//! workload: 1,000 environments; each entry of some 1 KB names a manifest of 14 artifacts of
+//! which one changed, signed beforehand, its document sent along; a run ends when the view has
+//! caught up. Server and load share this machine's cores.
+#![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "ledger/echo.rs"]
+mod echo;
+#[path = "ledger/floors.rs"]
+mod floors;
+#[path = "shared/report.rs"]
+mod report;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
-use cairn_grpc::v1;
-use cairn_proto::{
-    entry::Submission,
-    hash::{LeafHash, MapKey, Sha256},
-    key::Signer as _,
-    map::Map,
-    row::{DigestRow, Row},
-};
-use futures_util::StreamExt as _;
-use support::{DEV, Draft, Server, external, key, leaf, manifest};
+use cairn_grpc::v1::{self, ledger_client::LedgerClient};
+use cairn_proto::hash::LeafHash;
+use futures_util::{StreamExt as _, stream};
+use report::{Line, Report, Unit, cores, per, percentiles};
+use support::{DEV, Draft, Server, external, leaf, manifest};
+use tonic::transport::Channel;
 
 const ENVIRONMENTS: usize = 1_000;
 const ROUNDS: usize = 12;
 const IN_FLIGHT: usize = 64;
+/// Bytes of the annotation that makes an envelope one of some 1 KB.
+const PADDING: usize = 160;
 
 /// Signed releases, a round at a time: `ROUNDS` for each environment.
 fn workload(ledger: LeafHash) -> Vec<Vec<v1::AppendRequest>> {
@@ -31,13 +36,16 @@ fn workload(ledger: LeafHash) -> Vec<Vec<v1::AppendRequest>> {
     let rounds = (1..=ROUNDS).map(|round| {
         let releases = previous.iter_mut().enumerate().map(|(number, previous)| {
             let artifacts = (0..14).map(|file| {
-                let changed = if file == round % 14 { round } else { 0 };
-                let bytes = format!("{number} {file} {changed}");
+                // One of them is new in each round; the others are as they were.
+                let changed = if file < round % 14 { 14 } else { 0 } + file;
+                let bytes = format!("{number} {changed} {}", round / 14);
                 external(&format!("etc/shop/{file:02}.yaml"), bytes.as_bytes())
             });
             let manifest = manifest(artifacts.collect());
             let name = format!("bench/{number}/shop");
             let mut draft = Draft::new(ledger, &name, round as u64, &manifest);
+            let padding = "x".repeat(PADDING);
+            draft.release.annotations = [("bench".to_owned(), padding)].into();
             draft.release.previous = *previous;
             let request = draft.sign(&[DEV]);
             *previous = Some(leaf(&request));
@@ -48,71 +56,16 @@ fn workload(ledger: LeafHash) -> Vec<Vec<v1::AppendRequest>> {
     rounds.collect()
 }
 
-/// Seconds of one call, on one core.
-fn cost(calls: usize, mut call: impl FnMut(usize)) -> f64 {
-    let start = Instant::now();
-    (0..calls).for_each(&mut call);
-    start.elapsed().as_secs_f64() / calls as f64
-}
-
-struct Line {
-    name: &'static str,
-    rate: f64,
-    ceiling: Option<f64>,
-}
-
-/// What one append costs at the least, each part measured alone on one core.
-fn floors(sample: &[v1::AppendRequest]) -> (f64, Vec<Line>) {
-    let dev = key(DEV);
-    let message = vec![7; 1_024];
-    let signature = dev.sign(&message).unwrap();
-    let public = dev.public_key();
-    let verify = cost(4_000, |_| public.verify(&message, &signature).unwrap());
-    let decode = cost(sample.len() * 4, |turn| {
-        let request = &sample[turn % sample.len()];
-        Submission::decode(&request.envelope, &request.document).unwrap();
-    });
-    let mut map = Map::default();
-    let rows = cost(100_000, |turn| {
-        let key = MapKey(*blake3_of(turn).as_bytes());
-        let index = cairn_proto::hash::Index(turn as u64);
-        let row = DigestRow::touched(None, index, &LeafHash(key.0));
-        map.insert(key, Row::Digest(row));
-        if turn % 64 == 63 {
-            map.root();
-        }
-    });
-    let costs = [
-        ("strict Ed25519 verification, one core", verify),
-        ("decoding envelope, statement and manifest", decode),
-        ("a map row, root every 64", rows),
-    ];
-    let table = costs.map(|(name, cost)| Line {
-        name,
-        rate: 1.0 / cost,
-        ceiling: None,
-    });
-    // Three rows a release: the environment's, a digest that came and one that went.
-    (verify + decode + 3.0 * rows, table.into())
-}
-
-fn blake3_of(turn: usize) -> Sha256 {
-    Sha256::of(&turn.to_be_bytes())
-}
-
-async fn unary(server: &Server, round: &[v1::AppendRequest]) -> f64 {
-    let client = server.client().await;
-    let start = Instant::now();
-    let appends = futures_util::stream::iter(round.iter().cloned()).map(|request| {
+async fn unary(client: &LedgerClient<Channel>, round: &[v1::AppendRequest]) {
+    let appends = stream::iter(round.iter().cloned()).map(|request| {
         let mut client = client.clone();
         async move { client.append(request).await.unwrap() }
     });
     let done = appends.buffer_unordered(IN_FLIGHT).count().await;
-    done as f64 / start.elapsed().as_secs_f64()
+    assert_eq!(done, round.len());
 }
 
-async fn streamed(server: &Server, round: &[v1::AppendRequest]) -> f64 {
-    let mut client = server.client().await;
+async fn streamed(client: &LedgerClient<Channel>, round: &[v1::AppendRequest]) {
     let requests: Vec<_> = round
         .iter()
         .zip(0..)
@@ -121,52 +74,87 @@ async fn streamed(server: &Server, round: &[v1::AppendRequest]) -> f64 {
             append: Some(request.clone()),
         })
         .collect();
-    let total = requests.len();
-    let start = Instant::now();
-    let answers = client
-        .append_stream(tokio_stream::iter(requests))
-        .await
-        .unwrap();
-    let done = answers
-        .into_inner()
-        .map(|answer| answer.unwrap())
-        .count()
-        .await;
-    assert_eq!(done, total);
-    done as f64 / start.elapsed().as_secs_f64()
+    let answers = client.clone().append_stream(stream::iter(requests)).await;
+    let receipts = answers.unwrap().into_inner().map(|answer| {
+        let outcome = answer.unwrap().outcome.unwrap();
+        assert!(matches!(
+            outcome,
+            v1::append_stream_response::Outcome::Receipt(_)
+        ));
+    });
+    assert_eq!(receipts.count().await, round.len());
 }
 
-/// Milliseconds of single appends at some 100 a second: median and 99th percentile.
-async fn latency(server: &Server, requests: &[v1::AppendRequest]) -> (f64, f64) {
-    let mut client = server.client().await;
+/// How a round is sent.
+#[derive(Clone, Copy)]
+enum Way {
+    Unary,
+    Streamed,
+}
+
+impl Way {
+    async fn send(self, client: &LedgerClient<Channel>, round: &[v1::AppendRequest]) {
+        match self {
+            Self::Unary => unary(client, round).await,
+            Self::Streamed => streamed(client, round).await,
+        }
+    }
+
+    /// Seconds an append of a new ledger takes, until its view has caught up; and the entries
+    /// of a batch.
+    async fn append(self, rounds: &[Vec<v1::AppendRequest>]) -> (f64, f64) {
+        let data = tempfile::tempdir().unwrap();
+        let server = Server::start(data.path()).await;
+        let client = server.client().await;
+        // The first round warms up caches and files.
+        self.send(&client, &rounds[0]).await;
+        let before = leaves(&client).await;
+        let start = Instant::now();
+        for round in &rounds[1..] {
+            self.send(&client, round).await;
+        }
+        let appended = start.elapsed();
+        let records = leaves(&client).await - before;
+        server.ledger.close().await;
+        let (entries, seconds) = ((rounds.len() - 1) * ENVIRONMENTS, start.elapsed());
+        eprintln!("appended in {appended:?}, view after {seconds:?}");
+        #[allow(clippy::cast_precision_loss)]
+        let batch = entries as f64 / (records - entries as u64) as f64;
+        (per(seconds.as_secs_f64(), entries), batch)
+    }
+
+    /// Seconds a message takes with no work behind it.
+    async fn bare(self, receipt: v1::AppendResponse, rounds: &[Vec<v1::AppendRequest>]) -> f64 {
+        let client = echo::echo(receipt).await;
+        self.send(&client, &rounds[0]).await;
+        let start = Instant::now();
+        for round in &rounds[1..] {
+            self.send(&client, round).await;
+        }
+        per(
+            start.elapsed().as_secs_f64(),
+            (rounds.len() - 1) * ENVIRONMENTS,
+        )
+    }
+}
+
+async fn leaves(client: &LedgerClient<Channel>) -> u64 {
+    let ledger = client.clone().get_ledger(v1::GetLedgerRequest {}).await;
+    support::prove::size_of(&ledger.unwrap().into_inner().checkpoint)
+}
+
+/// Milliseconds of single appends at some 100 a second.
+async fn latencies(client: &LedgerClient<Channel>, requests: &[v1::AppendRequest]) -> Vec<f64> {
+    let mut client = client.clone();
     let mut millis = Vec::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
     for request in requests {
+        tick.tick().await;
         let start = Instant::now();
         client.append(request.clone()).await.unwrap();
         millis.push(start.elapsed().as_secs_f64() * 1_000.0);
-        tokio::time::sleep(Duration::from_millis(8)).await;
     }
-    millis.sort_by(f64::total_cmp);
-    (millis[millis.len() / 2], millis[millis.len() * 99 / 100])
-}
-
-async fn lookups(server: &Server) -> f64 {
-    const COUNT: usize = 20_000;
-    let client = server.client().await;
-    let start = Instant::now();
-    let calls = futures_util::stream::iter(0..COUNT).map(|turn| {
-        let mut client = client.clone();
-        let environment = format!("bench/{}/shop", turn % ENVIRONMENTS);
-        async move {
-            let request = v1::LookupRequest {
-                environment,
-                trusted_checkpoint: bytes::Bytes::new(),
-            };
-            client.lookup(request).await.unwrap()
-        }
-    });
-    let done = calls.buffer_unordered(IN_FLIGHT).count().await;
-    done as f64 / start.elapsed().as_secs_f64()
+    millis
 }
 
 fn main() {
@@ -175,73 +163,53 @@ fn main() {
 }
 
 async fn run() {
+    let mut report = Report::new("ledger");
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path()).await;
-    println!("signing {} releases", ENVIRONMENTS * ROUNDS);
+    let client = server.client().await;
+    eprintln!("signing {} releases", ENVIRONMENTS * ROUNDS);
     let rounds = workload(*server.ledger.trust().genesis());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    let (cost, mut table) = floors(&rounds[0]);
-    let ceiling = cores / cost;
-    // The first rounds warm up caches and files.
-    unary(&server, &rounds[0]).await;
-    let mut rates = [Vec::new(), Vec::new()];
-    for pair in rounds[1..ROUNDS - 1].chunks_exact(2) {
-        rates[0].push(unary(&server, &pair[0]).await);
-        rates[1].push(streamed(&server, &pair[1]).await);
-    }
-    let median = |rates: &mut Vec<f64>| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    };
-    let [unary, streamed] = &mut rates;
-    table.push(Line {
-        name: "unary append, 64 in flight",
-        rate: median(unary),
-        ceiling: Some(ceiling),
-    });
-    table.push(Line {
-        name: "streamed append",
-        rate: median(streamed),
-        ceiling: Some(ceiling),
-    });
-    let (p50, p99) = latency(&server, &rounds[ROUNDS - 1][..300]).await;
-    table.push(Line {
-        name: "lookup with all proofs, 64 in flight",
-        rate: lookups(&server).await,
-        ceiling: None,
-    });
+    let request = &rounds[1][0];
+    let (envelope, document) = (request.envelope.len(), request.document.len());
+    eprintln!("envelopes of {envelope} bytes, documents of {document}");
+    let mut millis = latencies(&client, &rounds[0][..600]).await;
+    let receipt = client.clone().append(rounds[0][600].clone()).await.unwrap();
+    let receipt = receipt.into_inner();
     server.stop().await;
-    report(&table, p50, p99);
-}
 
-fn report(table: &[Line], p50: f64, p99: f64) {
-    println!(
-        "\n{:<44} {:>10} {:>10} {:>6}",
-        "", "per second", "ceiling", "ratio"
-    );
-    let mut json = Vec::new();
-    for row in table {
-        let (ceiling, ratio) = match row.ceiling {
-            Some(ceiling) => (
-                format!("{ceiling:.0}"),
-                format!("{:.2}", row.rate / ceiling),
-            ),
-            None => ("-".into(), "-".into()),
-        };
-        println!(
-            "{:<44} {:>10.0} {ceiling:>10} {ratio:>6}",
-            row.name, row.rate
-        );
-        json.push(serde_json::json!({
-            "name": row.name, "perSecond": row.rate, "ceiling": row.ceiling,
-        }));
+    let work = floors::append(&rounds[0], &mut report);
+    #[allow(clippy::cast_precision_loss)]
+    let cores = cores() as f64;
+    for (way, what, floor, target) in [
+        (
+            Way::Unary,
+            "unary durable append, 64 in flight",
+            "floor: the same messages with no work behind, unary",
+            ">= 0.6 of the ceiling; aim 12k/s",
+        ),
+        (
+            Way::Streamed,
+            "streamed durable append",
+            "floor: the same messages with no work behind, streamed",
+            ">= 0.6 of the ceiling; aim 20k/s",
+        ),
+    ] {
+        let bare = way.bare(receipt.clone(), &rounds).await;
+        report.push(Line::new(floor, bare * 1e6, Unit::Micros));
+        let (seconds, batch) = way.append(&rounds).await;
+        let ceiling = 1.0 / (work / cores + bare);
+        let line = Line::new(what, 1.0 / seconds, Unit::PerSecond);
+        report.push(line.beside(ceiling).target(target));
+        report.push(Line::new(
+            format!("{what}: entries a batch"),
+            batch,
+            Unit::Times,
+        ));
     }
-    println!(
-        "{:<44} p50 {p50:.2} ms, p99 {p99:.2} ms",
-        "append, one at a time"
-    );
-    let json = serde_json::json!({"rows": json, "appendMs": {"p50": p50, "p99": p99}});
-    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
-    std::fs::create_dir_all(target).unwrap();
-    std::fs::write(format!("{target}/bench-ledger.json"), json.to_string()).unwrap();
+    let (p50, p99) = percentiles(&mut millis);
+    let line = Line::new("append at 100/s, p50", p50, Unit::Millis);
+    report.push(line.target("<= 1.5 ms"));
+    let line = Line::new("append at 100/s, p99", p99, Unit::Millis);
+    report.push(line.target("<= 5 ms"));
+    report.finish();
 }

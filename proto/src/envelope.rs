@@ -132,11 +132,17 @@ impl Envelope {
         let signatures = self.signatures.iter().map(|signature| {
             Value::object([
                 ("keyid", Value::text(signature.keyid)),
-                ("sig", Value::Text(STANDARD.encode(signature.signature).into())),
+                (
+                    "sig",
+                    Value::Text(STANDARD.encode(signature.signature).into()),
+                ),
             ])
         });
         Value::object([
-            ("payload", Value::Text(STANDARD.encode(&self.payload).into())),
+            (
+                "payload",
+                Value::Text(STANDARD.encode(&self.payload).into()),
+            ),
             ("payloadType", Value::text(PAYLOAD_TYPE)),
             ("signatures", Value::Array(signatures.collect())),
         ])

@@ -247,11 +247,7 @@ fn an_agent_that_answers_nonsense_is_an_error_and_never_a_signature() {
         [length.as_slice(), bytes].concat()
     };
     let key = SecretKey::from_seed(&[7; 32]).unwrap();
-    let blob = [
-        string(b"ssh-ed25519"),
-        string(key.public_key().as_bytes()),
-    ]
-    .concat();
+    let blob = [string(b"ssh-ed25519"), string(key.public_key().as_bytes())].concat();
     let list = [vec![12, 0, 0, 0, 1], string(&blob), string(b"comment")].concat();
     let other = [string(b"ssh-ed25519"), string(&key.sign(b"other").unwrap())].concat();
     let short = [string(b"ssh-ed25519"), string(&[1; 63])].concat();

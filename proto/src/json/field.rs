@@ -97,10 +97,13 @@ impl<'a> Field<'a> {
         match self.value {
             Value::Array(values) if bounds.contains(&values.len()) => {
                 let here = Rc::new(self.place);
-                let fields = values.into_iter().enumerate().map(|(position, value)| Field {
-                    place: Place::Element(Rc::clone(&here), position),
-                    value,
-                });
+                let fields = values
+                    .into_iter()
+                    .enumerate()
+                    .map(|(position, value)| Field {
+                        place: Place::Element(Rc::clone(&here), position),
+                        value,
+                    });
                 Ok(fields.collect())
             }
             _ => Err(self.invalid()),

@@ -203,7 +203,8 @@ impl<'a> Building<'a> {
 
     fn finish(mut self) -> Object<'a> {
         if self.unordered.is_some() {
-            self.members.sort_by(|(left, _), (right, _)| left.cmp(right));
+            self.members
+                .sort_by(|(left, _), (right, _)| left.cmp(right));
         }
         Object(self.members)
     }

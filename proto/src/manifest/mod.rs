@@ -67,7 +67,6 @@ impl Manifest {
         Self::decode(&encode(&artifacts, &comparison))
     }
 
-
     /// Reads canonical bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_BYTES_MAX {
