@@ -10,6 +10,7 @@ mod chains;
 mod damage;
 mod fleet;
 mod kill;
+mod liar;
 mod old_copy;
 mod records;
 mod storm;

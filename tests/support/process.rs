@@ -253,13 +253,18 @@ impl Served {
 
     /// Resident memory in KiB: now, and the most that it ever was.
     pub(crate) fn memory(&self) -> (u64, u64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_whitespace().nth(1).unwrap().parse().unwrap()
-        };
-        (field("VmRSS:"), field("VmHWM:"))
+        memory_of(self.pid()).unwrap()
     }
+}
+
+/// `None` where there is no such process any more.
+fn memory_of(pid: u32) -> Option<(u64, u64)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    Some((field("VmRSS:")?, field("VmHWM:")?))
 }
 
 /// A connection of its own.
@@ -284,8 +289,29 @@ fn wait_for(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     None
 }
 
+/// Runs a command to its end; also the most memory in KiB that it was ever seen to hold.
+pub(crate) fn finish_at_peak(command: Command, patience: Duration) -> (Ended, u64) {
+    let (stopped, stop) = mpsc::channel::<()>();
+    let (ids, id) = mpsc::channel();
+    let watching = thread::spawn(move || {
+        let mut peak = 0;
+        let Ok(pid) = id.recv() else { return peak };
+        while stop.recv_timeout(Duration::from_millis(2)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            peak = peak.max(memory_of(pid).map_or(0, |(_, most)| most));
+        }
+        peak
+    });
+    let ended = finish_watched(command, patience, |pid| ids.send(pid).unwrap());
+    drop(stopped);
+    (ended, watching.join().unwrap())
+}
+
 /// Runs a command to its end, or fails the test.
-pub(crate) fn finish(mut command: Command, patience: Duration) -> Ended {
+pub(crate) fn finish(command: Command, patience: Duration) -> Ended {
+    finish_watched(command, patience, |_| {})
+}
+
+fn finish_watched(mut command: Command, patience: Duration, began: impl FnOnce(u32)) -> Ended {
     let stdout = tempfile::tempfile().unwrap();
     let stderr = tempfile::tempfile().unwrap();
     command.stdin(Stdio::null());
@@ -293,6 +319,7 @@ pub(crate) fn finish(mut command: Command, patience: Duration) -> Ended {
         .stdout(stdout.try_clone().unwrap())
         .stderr(stderr.try_clone().unwrap());
     let mut child = Guarded(command.spawn().unwrap());
+    began(child.0.id());
     let ended = wait_for(&mut child.0, patience);
     let ended = ended.unwrap_or_else(|| panic!("{command:?} took more than {patience:?}"));
     Ended {

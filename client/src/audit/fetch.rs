@@ -13,6 +13,7 @@ use cairn_proto::{
     hash::{DocumentId, LeafHash, TreeSize},
     limits::MANIFEST_BYTES_MAX,
     reason::Reason,
+    statement::Subject,
     tile::{Tile, TileKind, split_documents, split_entries},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -38,6 +39,18 @@ pub(super) struct Item {
     pub(super) leaf: Result<Leaf, EntryError>,
     /// The document that it names; `None` where the source does not have it.
     pub(super) document: Option<Arc<Vec<u8>>>,
+}
+
+impl Item {
+    /// Whether the document is another one than its entry names.
+    pub(super) fn is_misdocumented(&self) -> bool {
+        match (&self.leaf, &self.document) {
+            (Ok(Leaf::Entry(entry)), Some(document)) => {
+                Subject::of(document) != entry.statement().subject
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Leaves that follow each other.

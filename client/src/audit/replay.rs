@@ -3,6 +3,10 @@
 //! Why verifying ahead is sound: a submission is authenticated under the policy that was in
 //! force some entries earlier, and `State::apply` looks at names and counts again under the
 //! one in force at its place. What fails ahead is tried again in its place, where it counts.
+//!
+//! Where a document is not served, or not the one that was signed for, nobody can say what its
+//! entry did: from there on leaves are hashed and no longer judged, so that what follows from
+//! the gap is not held against those who signed.
 
 use std::{
     path::PathBuf,
@@ -84,7 +88,10 @@ enum Ahead {
     MapRecord(MapRecord),
     Signed(Box<SignedSubmission>),
     Broken(EntryError),
+    /// Its document is not served.
     Undocumented,
+    /// What is served is not the document that was signed for.
+    Misdocumented,
     /// To be authenticated in its place.
     Later(Item),
 }
@@ -93,6 +100,8 @@ pub(super) struct Replay {
     trust: Trust,
     done: Arc<AtomicU64>,
     outcome: Outcome,
+    /// Whether what an entry did is not known.
+    gap: bool,
 }
 
 impl Replay {
@@ -100,6 +109,7 @@ impl Replay {
         Self {
             trust: trust.clone(),
             done,
+            gap: false,
             outcome: Outcome {
                 tree: Tree::default(),
                 state: State::new(),
@@ -165,17 +175,24 @@ impl Replay {
         self.outcome.tree.push(hash);
         self.outcome.ends_with_map_record = matches!(ahead, Ahead::MapRecord(_));
         let applied = match ahead {
-            Ahead::MapRecord(record) => self.map_record(&record),
-            Ahead::Signed(signed) => self.entry(&signed),
             Ahead::Broken(error) => Err(error.into()),
-            Ahead::Later(item) => self.in_its_place(item),
             Ahead::Undocumented => {
-                self.outcome.state.ignore();
                 let what = "the document that the entry names is not served";
-                self.outcome
-                    .alarm(Reason::DocumentMissing, Some(index), what);
+                self.leave_gap(Reason::DocumentMissing, index, what);
                 return Ok(());
             }
+            Ahead::Misdocumented => {
+                let what = "what is served is not the document that the entry names";
+                self.leave_gap(Reason::DocumentMismatch, index, what);
+                return Ok(());
+            }
+            _ if self.gap => {
+                self.outcome.state.ignore();
+                return Ok(());
+            }
+            Ahead::MapRecord(record) => self.map_record(&record),
+            Ahead::Signed(signed) => self.entry(&signed),
+            Ahead::Later(item) => self.in_its_place(item),
         };
         match applied {
             Ok(()) if index == 0 => self.same_ledger(),
@@ -190,6 +207,13 @@ impl Replay {
                 Ok(())
             }
         }
+    }
+
+    /// Passes over an entry of which nobody can say what it did.
+    fn leave_gap(&mut self, reason: Reason, index: u64, what: &str) {
+        self.gap = true;
+        self.outcome.state.ignore();
+        self.outcome.alarm(reason, Some(index), what);
     }
 
     fn same_ledger(&self) -> Result<(), ClientError> {
@@ -240,6 +264,7 @@ fn one_ahead(item: Item, chain: Option<&PolicyChain>) -> Ahead {
     };
     match authenticate(item, chain) {
         Ok(signed) => Ahead::Signed(Box::new(signed)),
+        Err(_) if again.is_misdocumented() => Ahead::Misdocumented,
         Err(_) => Ahead::Later(again),
     }
 }

@@ -179,9 +179,13 @@ fn bind_policies(
     }
 }
 
-/// That a document is the one that a bound entry's subject names; it is not decoded.
+/// That a document is the one that a bound entry's subject names; it is not decoded. No
+/// document is empty: an empty one was not given, and contradicts nothing.
 fn bind_document(entry: &[u8], document: &[u8]) -> Result<(), Fault> {
     match Leaf::decode(entry) {
+        Ok(Leaf::Entry(_)) if document.is_empty() => {
+            Err(Fault::Unproven(VerifyError::Undocumented))
+        }
         Ok(Leaf::Entry(entry)) if entry.statement().subject != Subject::of(document) => {
             Err(Fault::Contradicts(EntryError::DocumentMismatch.into()))
         }

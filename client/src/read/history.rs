@@ -150,6 +150,11 @@ impl<'a> Pages<'a> {
                     what: "its entries in order".to_owned(),
                 });
             }
+            if self.environment.is_empty() && !self.follows(index, &checkpoint) {
+                return Err(ClientError::Lacks {
+                    what: format!("the entry after {index}"),
+                });
+            }
             self.last = Some(index);
             let inclusion = cairn_grpc::hashes(&listed.inclusion, "entries.inclusion")?;
             Recorded::prove(checkpoint.head(), &listed.entry, index, &inclusion)
@@ -157,8 +162,21 @@ impl<'a> Pages<'a> {
             self.ready.push_back(Logged::of(index, &listed.entry)?);
         }
         let more = !page.next_page_token.is_empty() && !page.entries.is_empty();
+        if self.environment.is_empty() && !more && self.last != Some(Index(0)) {
+            return Err(ClientError::Lacks {
+                what: "the log's beginning".to_owned(),
+            });
+        }
         self.token = Some(page.next_page_token).filter(|_| more);
         Ok(())
+    }
+
+    /// Whether an entry of the whole log is the one before the last one shown; the first is
+    /// the newest. What is left out of an environment's entries its chain shows.
+    fn follows(&self, index: Index, checkpoint: &TrustedCheckpoint) -> bool {
+        let newest = checkpoint.head().size().0;
+        let above = self.last.map_or(newest, |last| last.0);
+        index.0.checked_add(1) == Some(above)
     }
 
     async fn checkpoint(&mut self, note: &[u8]) -> Result<TrustedCheckpoint, ClientError> {

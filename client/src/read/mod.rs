@@ -215,6 +215,9 @@ impl Ledger {
         let Leaf::Entry(entry) = Leaf::decode(leaf.entry).map_err(unproven)? else {
             return Err(unproven(EntryError::UnknownShape));
         };
+        if leaf.document.is_empty() {
+            return Err(ClientError::Verify(VerifyError::Undocumented));
+        }
         if entry.statement().subject == Subject::of(leaf.document) {
             return entry.with_document(leaf.document).map_err(unproven);
         }

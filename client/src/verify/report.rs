@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use cairn_proto::{
     checkpoint::{History, TrustedCheckpoint},
     name::Environment,
+    reason::Reason,
     verify::ApprovedRelease,
 };
 use serde::Serialize;
@@ -146,6 +147,12 @@ impl Report {
         self.evidence = error.evidence().cloned();
     }
 
+    /// The code of a verdict that no error speaks for; the first one stays.
+    fn because(&mut self, reason: Reason) {
+        let code = || reason.code().to_owned();
+        self.reason.get_or_insert_with(code);
+    }
+
     /// One more verdict holds.
     pub(super) fn hold(&mut self, verdict: Verdict) {
         self.verdicts.push(verdict);
@@ -180,6 +187,7 @@ impl Report {
         });
         if let History::Behind { held } = checkpoint.history() {
             self.hold(Verdict::Stale);
+            self.because(Reason::RolledBack);
             self.notes.push(format!(
                 "the server shows {} entries; {held} were seen before",
                 head.size()
@@ -209,6 +217,7 @@ impl Report {
         let Some(max) = max else { return };
         if self.age.is_none_or(|age| age > max) {
             self.hold(Verdict::Stale);
+            self.because(Reason::Stale);
             self.notes
                 .push(format!("the policy allows an age of {max} s at most"));
         }

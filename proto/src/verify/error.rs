@@ -56,6 +56,9 @@ pub enum VerifyError {
     /// The genesis keys differ from the pinned ones.
     #[error("the genesis entry names other keys than the pinned ones")]
     WrongKeys,
+    /// The document that an entry names was not given at all.
+    #[error("the document that an entry names was not given")]
+    Undocumented,
     /// The environment has a release, but the evidence does not carry it.
     #[error("the evidence lacks {what}")]
     Lacks {
@@ -72,6 +75,7 @@ impl VerifyError {
             Self::MapRecord => Reason::MapRecordWrong,
             Self::Map { .. } => Reason::MapProof,
             Self::RowMismatch { .. } => Reason::RowMismatch,
+            Self::Undocumented => Reason::DocumentMissing,
             Self::Entry(error) => error.reason(),
             Self::WrongGenesis { .. } | Self::WrongKeys => Reason::WrongGenesis,
             Self::PolicyChain => Reason::PolicyChain,
@@ -80,7 +84,8 @@ impl VerifyError {
     }
 
     /// Whether this says that a signer was not allowed, rather than that nothing was proven.
+    /// What needs a newer program breaks no rule.
     pub fn is_untrusted(&self) -> bool {
-        matches!(self, Self::Rule(_))
+        matches!(self, Self::Rule(error) if error.reason() != Reason::NeedsNewerCairn)
     }
 }

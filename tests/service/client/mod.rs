@@ -3,10 +3,11 @@
 
 mod auditing;
 mod contents;
-mod desk;
 mod histories;
 mod liar;
 mod liars;
 mod reading;
 mod recording;
 mod verifying;
+
+use crate::support::desk;

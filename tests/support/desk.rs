@@ -21,9 +21,10 @@ use cairn_proto::{
     manifest::Comparison,
     name::Environment,
     secret::TagKey,
+    trust::Trust,
 };
 
-use crate::support::{DEV, Server, key};
+use super::{DEV, Server, key};
 
 pub(crate) struct Desk {
     pub(crate) directory: tempfile::TempDir,
@@ -46,15 +47,22 @@ pub(crate) fn tags() -> TagContext {
 impl Desk {
     /// A desk that trusts what the server proves of itself.
     pub(crate) async fn at(server: &Server) -> Self {
+        let endpoint = Endpoint::new(server.url());
+        let connection = Connection::open(&endpoint).unwrap();
+        let now = cairn_client::clock::now();
+        let known = discover(&connection, None, now).await.unwrap();
+        Self::trusting(known.trust, &endpoint)
+    }
+
+    /// A desk that was told whom to trust, and has seen nothing yet.
+    pub(crate) fn trusting(trust: Trust, endpoint: &Endpoint) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("shop")).unwrap();
         let home = Home::at(directory.path().join("home"));
-        let connection = Connection::open(&Endpoint::new(server.url())).unwrap();
-        let now = cairn_client::clock::now();
-        let known = discover(&connection, None, now).await.unwrap();
+        let connection = Connection::open(endpoint).unwrap();
         let desk = Self {
             directory,
-            ledger: Ledger::new(&home, known.trust, connection),
+            ledger: Ledger::new(&home, trust, connection),
             key: key(DEV),
         };
         desk.put("web.yaml", b"kind: Deployment\nspec:\n  replicas: 3\n");
