@@ -236,6 +236,71 @@ fn a_key_in_an_ssh_agent_signs() {
     assert!(signer.sign(b"message").is_err());
 }
 
+/// Goal: whatever an agent answers can only fail. Method: a socket that answers every request
+/// with bytes that are cut, too long, of another type, or a signature of something else.
+#[test]
+fn an_agent_that_answers_nonsense_is_an_error_and_never_a_signature() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent");
+    let string = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [length.as_slice(), bytes].concat()
+    };
+    let key = SecretKey::from_seed(&[7; 32]).unwrap();
+    let blob = [
+        string(b"ssh-ed25519"),
+        string(key.public_key().as_bytes()),
+    ]
+    .concat();
+    let list = [vec![12, 0, 0, 0, 1], string(&blob), string(b"comment")].concat();
+    let other = [string(b"ssh-ed25519"), string(&key.sign(b"other").unwrap())].concat();
+    let short = [string(b"ssh-ed25519"), string(&[1; 63])].concat();
+    let fingerprint = {
+        use base64::Engine as _;
+        let hash = cairn_proto::hash::Sha256::of(&blob).0;
+        let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(hash);
+        format!("SHA256:{text}")
+    };
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut answers = vec![
+        Vec::new(),
+        vec![0, 0, 0, 0],
+        vec![0xff; 64],
+        string(&[5]),
+        string(&[12, 0xff, 0xff, 0xff, 0xff]),
+        string(&list)[..40].to_vec(),
+        string(&list),
+    ];
+    let opens = answers.len();
+    answers.extend([
+        string(&[5]),
+        string(&[14]),
+        string(&[vec![14], string(&other)].concat()),
+        string(&[vec![14], string(&short)].concat()),
+    ]);
+    let count = answers.len();
+    let agent = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut length = [0; 4];
+            std::io::Read::read_exact(&mut stream, &mut length).unwrap();
+            let mut request = vec![0; u32::from_be_bytes(length) as usize];
+            std::io::Read::read_exact(&mut stream, &mut request).unwrap();
+            std::io::Write::write_all(&mut stream, &answer).unwrap();
+        }
+    });
+    for _ in 1..opens {
+        let error = agent::AgentSigner::open(&socket, &fingerprint).err();
+        assert!(matches!(error, Some(KeyError::Agent { .. })), "{error:?}");
+    }
+    let signer = agent::AgentSigner::open(&socket, &fingerprint).unwrap();
+    assert_eq!(signer.public_key(), key.public_key());
+    for _ in opens..count {
+        signer.sign(b"message").unwrap_err();
+    }
+    agent.join().unwrap();
+}
+
 #[test]
 fn openssl_reads_our_keys_and_we_read_openssls() {
     if !has_tool("openssl") {
