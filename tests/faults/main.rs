@@ -13,4 +13,5 @@ mod kill;
 mod old_copy;
 mod records;
 mod storm;
+mod transfers;
 mod two_servers;
