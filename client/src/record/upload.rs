@@ -1,8 +1,5 @@
 //! Sending content that the ledger lacks, in parts, from where the last try stopped.
 //!
-//! How much a server keeps is its own word; what it is worth is seen when the whole hashes to
-//! something else there: then it is sent once more, from wherever the server says by then.
-//!
 //! Invariant: a content is completed only if its bytes still hash to what was measured
 //! ([`crate::sources::HashingReader`] withholds the end otherwise); memory is bounded by
 //! the parts in flight.
@@ -79,7 +76,7 @@ impl Ledger {
     ) -> Result<Sent, ClientError> {
         let mut missing = self.missing(environment, contents).await?;
         let mut sent = Sent::default();
-        let (mut tries, mut doubted) = (0, false);
+        let mut tries = 0;
         let mut before = (usize::MAX, u64::MAX);
         while !missing.is_empty() {
             let bytes = missing.iter().map(|it| it.content.size - it.staged).sum();
@@ -88,25 +85,15 @@ impl Ledger {
             if count < before.0 || bytes < before.1.saturating_sub(PROGRESS_BYTES) {
                 (tries, before) = (0, (count, bytes));
             }
-            let resumed = missing.iter().any(|it| it.staged > 0);
             progress.upload_planned(count, bytes);
-            let failure = match self.send(missing, progress).await {
+            match self.send(missing, progress).await {
                 Ok(()) => {
                     sent.contents += count;
                     sent.bytes += bytes;
                     return Ok(sent);
                 }
-                Err(error) => error,
-            };
-            // Our bytes are hashed before the last of them leaves: what the server kept of
-            // an earlier try was damaged there. It was dropped, so this happens once.
-            let damaged = resumed && failure.reason() == Some(Reason::ContentMismatch);
-            if damaged && !doubted {
-                doubted = true;
-            } else if may_continue(&failure) && tries < TRIES {
-                tries += 1;
-            } else {
-                return Err(failure);
+                Err(error) if may_continue(&error) && tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
             }
             missing = self.look_again(environment, contents, &mut tries).await?;
         }
