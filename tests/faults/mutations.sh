@@ -81,6 +81,7 @@ for name in "${names[@]}"; do
         failed='**none**'
         survived=$((survived + 1))
     else
+        # shellcheck disable=SC2016 # The backticks are Markdown's.
         failed=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/`\1`/p' "$log" | sort -u | paste -sd' ')
     fi
     printf '| %s | %s | %s |\n' "$(field Check "$name")" "$file" "$failed"

@@ -152,7 +152,7 @@ impl Place {
         for _ in 0..NAMES_MAX {
             let file = match self.partial(&name)? {
                 Found::Ours(file) => file,
-                Found::Other => break,
+                Found::Busy | Found::Other => break,
                 Found::Gone => continue,
             };
             return Ok(NewFile {
@@ -177,7 +177,9 @@ impl Place {
 
     fn partial(&self, name: &str) -> io::Result<Found> {
         let create = FILE.union(OFlags::CREATE).union(OFlags::EXCL);
-        let opened = match openat(&self.directory, name, create, Bits::from_raw_mode(0o600)) {
+        let made = openat(&self.directory, name, create, Bits::from_raw_mode(0o600));
+        let is_new = made.is_ok();
+        let opened = match made {
             Err(Errno::EXIST) => openat(&self.directory, name, FILE, Bits::empty()),
             opened => opened,
         };
@@ -190,14 +192,19 @@ impl Place {
             }
             Err(error) => return Err(error.into()),
         };
-        self.found(name, file)
+        let found = self.found(name, file)?;
+        if is_new && matches!(found, Found::Other) {
+            // A file system without locks or private files: nothing may stay under this name.
+            unlinkat(&self.directory, name, AtFlags::empty())?;
+        }
+        Ok(found)
     }
 
     /// What an open file is, and whether the name is still its own.
     fn found(&self, name: &str, file: File) -> io::Result<Found> {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(Found::Other),
-            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => return Ok(Found::Busy),
+            Err(TryLockError::Error(_)) => return Ok(Found::Other),
             Ok(()) => {}
         }
         let there = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -261,6 +268,8 @@ impl Place {
 enum Found {
     /// A private file, locked.
     Ours(File),
+    /// What another process works on.
+    Busy,
     /// Something to be left alone.
     Other,
     /// It went away while it was looked at.
