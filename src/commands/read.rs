@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
-    read::{Diff, Logged, LoggedKind, Proven, Reference},
+    read::{Diff, Logged, LoggedKind, Proven, Reference, RestoreProgress},
 };
 use cairn_proto::statement::{Action, Release};
 use serde_json::{Value, json};
@@ -276,11 +276,26 @@ fn difference_row(difference: &Difference) -> [String; 4] {
     ]
 }
 
+/// Says on standard error, at once, what a restore does not begin anew.
+struct Told;
+
+impl RestoreProgress for Told {
+    fn resumed(&self, kept: u64, of: u64) {
+        complain(format!(
+            "  Resuming  an earlier run left {kept} of {of} bytes"
+        ));
+    }
+
+    fn again(&self) {
+        complain("  Again     what an earlier run left does not belong to it");
+    }
+}
+
 /// `cairn restore REF NAME --to DIR`
 pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let restored = ledger
-        .restore(&args.reference, &args.name, &args.to)
+        .restore(&args.reference, &args.name, &args.to, &Told)
         .await?;
     let path = printable(&restored.path.to_string_lossy());
     session.output.json(&json!({
@@ -289,6 +304,7 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
         "name": args.name.to_string(),
         "path": restored.path.to_string_lossy(),
         "bytes": restored.bytes,
+        "resumedBytes": restored.resumed,
     }));
     session.output.fact(
         "Restored",

@@ -49,23 +49,6 @@ fn a_directory_of_many_files_is_a_tree_and_each_file_counts() {
         .says("3/3  is missing");
 }
 
-/// Goal: a file larger than memory is read in parts. Method: 5 GiB, sparse.
-#[test]
-fn a_huge_sparse_file_is_recorded_and_verified() {
-    if !is_long_run("a sparse file of 5 GiB") {
-        return;
-    }
-    let (stage, _ledger) = Stage::with_ledger();
-    fs::create_dir(stage.path("app")).unwrap();
-    let file = File::create(stage.path("app/disk.img")).unwrap();
-    file.set_len(5 << 30).unwrap();
-    stage
-        .run("record staging app")
-        .exits(0)
-        .says("Recorded  staging#1");
-    stage.run("verify staging app").exits(0).says("1 of 1 file");
-}
-
 /// Goal: Ctrl-C ends a command at once, whatever it is busy with, and records nothing.
 /// Method: a file that takes long to read.
 #[test]

@@ -1,6 +1,9 @@
 //! The program as its users meet it: real processes, real sockets, real files.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod commands;
 mod inputs;
 mod large;

@@ -1,5 +1,5 @@
 //! A folder with a home directory of its own, the program run in it, and a ledger that is
-//! killed when the test ends.
+//! audited and killed when the test ends.
 
 use std::{
     fs,
@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::audit::audit_at;
 
 /// A folder in which commands are run.
 pub(crate) struct Stage {
@@ -209,7 +211,8 @@ impl Ran {
     }
 }
 
-/// A server in the background, killed by its id when dropped.
+/// A server in the background. When dropped, all that it made is audited; then it is killed
+/// by its id.
 pub(crate) struct Ledger {
     child: Child,
     /// Read from for as long as the server lives: it must not meet a broken pipe.
@@ -253,9 +256,19 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
+        let alive = !matches!(self.child.try_wait(), Ok(Some(_)));
+        let audited = std::panic::catch_unwind(|| {
+            let address = self.url.strip_prefix("http://").map(str::parse);
+            if let (true, false, Some(address)) = (alive, std::thread::panicking(), address) {
+                audit_at(address.unwrap(), None);
+            }
+        });
         // Nothing to do if it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Err(failed) = audited {
+            std::panic::resume_unwind(failed);
+        }
     }
 }
 

@@ -14,4 +14,5 @@ mod liar;
 mod old_copy;
 mod records;
 mod storm;
+mod transfers;
 mod two_servers;

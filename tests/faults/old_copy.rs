@@ -212,6 +212,7 @@ async fn a_lookup_by_a_client_that_saw_more_ends_the_signing() {
     look(&dev).await.unwrap_err();
     assert_eq!(size(&served).await, 6);
     assert_eq!(held(&dev), before);
+    served.stop();
 }
 
 /// Goal: the same by an append. Method: the note goes along with the very entry.
@@ -236,6 +237,7 @@ async fn an_append_by_a_client_that_saw_more_is_not_signed() {
     assert_signs_nothing(&served, knowing).await;
     assert_signs_nothing(&served, chain.next()).await;
     assert_eq!(held(&dev), before);
+    served.stop();
 }
 
 /// Goal: a copy that went on signing until it was longer is found out all the same. Method:
@@ -252,4 +254,6 @@ async fn a_copy_that_grew_another_history_is_a_fork_with_evidence() {
     assert!(evidence.contains("cairn.evidence/v1"));
     assert_eq!(held(&dev), before, "what was seen stays");
     assert_signs_nothing(&served, chain.next()).await;
+    // Another history, and sound in itself: only whoever saw the first can tell.
+    served.stop();
 }

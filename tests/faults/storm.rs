@@ -99,4 +99,5 @@ async fn a_retry_storm_over_two_kills_leaves_one_entry_each() {
         assert_eq!(audited.releases(environment), 1);
     }
     assert_eq!(audited.state.environments().count() as u64, SUBMISSIONS);
+    served.stop();
 }

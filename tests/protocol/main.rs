@@ -4,6 +4,7 @@
 
 mod ledger;
 mod merkle;
+mod mutations;
 mod properties;
 mod properties_bytes;
 mod tidy;

@@ -1,20 +1,10 @@
-//! Ledgers of any size, made over one stream.
+//! Ledgers of any size, of a server of this process.
 
-use std::collections::HashMap;
-
-use cairn_grpc::v1::{self, append_stream_response::Outcome};
+use cairn_grpc::v1;
 use cairn_proto::hash::LeafHash;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-use crate::support::{DEV, Draft, Server, external, leaf, manifest, prove};
-
-/// Requests that wait for the stream to take them.
-const QUEUE: usize = 64;
-/// Receipts that are proven: one of so many, and the first.
-const PROVEN: u64 = 97;
-/// Environments that share their manifests with those that are a multiple of this away.
-const SHARED: u64 = 50;
+pub(crate) use crate::support::fill::environment;
+use crate::support::{DEV, Server, fill as stream, key, prove};
 
 /// A release of an environment, after the one before it.
 pub(crate) fn release(
@@ -24,62 +14,14 @@ pub(crate) fn release(
     previous: Option<LeafHash>,
     text: &str,
 ) -> v1::AppendRequest {
-    let files = manifest(vec![external("web.yaml", text.as_bytes())]);
-    let mut draft = Draft::new(genesis, environment, sequence, &files);
-    draft.release.previous = previous;
-    draft.sign(&[DEV])
-}
-
-/// Name of the environment of a number.
-pub(crate) fn environment(number: u64) -> String {
-    format!("fill/{number:04}")
+    stream::release(genesis, environment, sequence, previous, text, &key(DEV))
 }
 
 /// Appends `rounds` releases to each of so many environments; of each round all are sent
 /// before the next begins.
 pub(crate) async fn fill(server: &Server, environments: u64, rounds: u64) {
-    let genesis = *server.ledger.trust().genesis();
-    let mut last: HashMap<u64, LeafHash> = HashMap::new();
-    let (sender, requests) = mpsc::channel(QUEUE);
-    let mut client = server.client().await;
-    let answers = client
-        .append_stream(ReceiverStream::new(requests))
-        .await
-        .unwrap();
-    let mut answers = answers.into_inner();
-    for round in 1..=rounds {
-        let mut signed = HashMap::new();
-        for number in 0..environments {
-            let text = format!("{} {round}", number % SHARED);
-            let previous = last.get(&number).copied();
-            let request = release(genesis, &environment(number), round, previous, &text);
-            last.insert(number, leaf(&request));
-            signed.insert(number, request);
-        }
-        let (to_stream, sent) = (sender.clone(), signed.clone());
-        let sending = tokio::spawn(async move {
-            for (tag, append) in sent {
-                let append = Some(append);
-                to_stream
-                    .send(v1::AppendStreamRequest { tag, append })
-                    .await
-                    .unwrap();
-            }
-        });
-        for count in 0..environments {
-            let answer = answers.message().await.unwrap().unwrap();
-            let request = signed.remove(&answer.tag).unwrap();
-            match answer.outcome.unwrap() {
-                Outcome::Receipt(receipt) if count % PROVEN == 0 => {
-                    let name = environment(answer.tag);
-                    prove::receipt(server.ledger.trust(), &request, &name, &receipt);
-                }
-                Outcome::Receipt(_) => {}
-                Outcome::Refusal(refusal) => panic!("{}: {}", refusal.reason, refusal.message),
-            }
-        }
-        sending.await.unwrap();
-    }
+    let (client, trust) = (server.client().await, server.ledger.trust());
+    stream::fill(client, trust, &key(DEV), environments, rounds).await;
 }
 
 /// Appends one release to each of so many environments that are not there yet.

@@ -8,7 +8,7 @@ use cairn_proto::{
 
 use crate::{
     access::{As, SECRET, access, client, code, first, get, missing, part, put, told},
-    support::{DEV, Draft, Server, audit::audit, leaf, manifest, stored},
+    support::{DEV, Draft, Server, leaf, manifest, stored},
 };
 
 /// Goal: whoever knows a digest learns nothing and gets nothing. Method: `rival` asks after,
@@ -68,7 +68,6 @@ async fn content_of_another_caller_is_missing_to_those_who_cannot_read_it() {
         missing(&mut client(&server, "auditor").await, SECRET, "staging").await,
         None
     );
-    audit(&server).await;
     server.stop().await;
 }
 
@@ -105,7 +104,6 @@ async fn a_listing_recorded_as_a_file_does_not_open_what_it_names() {
         code(rival.get_content(get(SECRET, "rival/x")).await),
         "NOT_FOUND"
     );
-    audit(&server).await;
     server.stop().await;
 }
 

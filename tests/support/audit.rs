@@ -2,9 +2,13 @@
 //! the rules and compared with the signed head. Written apart from the client's audit, so
 //! that each shows where the other is wrong.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::SocketAddr};
 
 use bytes::Bytes;
+use cairn_client::{
+    connect::{Connection, Endpoint},
+    trust::discover,
+};
 use cairn_proto::{
     checkpoint::{AuthenticCheckpoint, SignedCheckpoint},
     entry::Leaf,
@@ -44,7 +48,35 @@ pub(crate) struct Audited {
 /// Audits a server of this process.
 pub(crate) async fn audit(server: &Server) -> Audited {
     let mut browser = Browser::open(server.address, Version::Two).await;
+    if let Some(token) = server.reader {
+        browser = browser.with_token(token);
+    }
     audit_by(&mut browser, server.ledger.trust()).await
+}
+
+/// Audits a server of another process, from anywhere. Where nothing is pinned, it must at
+/// least agree with what it says of itself.
+pub(crate) fn audit_at(address: SocketAddr, trust: Option<Trust>) {
+    let audit = async move {
+        let trust = if let Some(trust) = trust {
+            trust
+        } else {
+            let endpoint = Endpoint::new(format!("http://{address}"));
+            let connection = Connection::open(&endpoint).unwrap();
+            discover(&connection, None, now()).await.unwrap().trust
+        };
+        let mut browser = Browser::open(address, Version::One).await;
+        audit_by(&mut browser, &trust).await;
+    };
+    // The caller may or may not be in a runtime; a thread of its own is in none.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let audited = std::thread::spawn(move || runtime.block_on(audit)).join();
+    if let Err(failed) = audited {
+        std::panic::resume_unwind(failed);
+    }
 }
 
 /// Audits what a connection shows; anything wrong or missing fails the test.

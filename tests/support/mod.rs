@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod desk;
+pub(crate) mod fill;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod prove;
@@ -109,12 +110,43 @@ pub(crate) fn ledger_at(place: &Place) -> Ledger {
     start::create(place, keys, &genesis).unwrap()
 }
 
-/// A server in this process, stopped when dropped or by `stop`.
+/// Fails the test where a server goes that was not ended on purpose: by being audited, or by
+/// saying why not.
+#[derive(Debug)]
+pub(crate) struct MustEnd {
+    ended: bool,
+}
+
+impl MustEnd {
+    pub(crate) fn new() -> Self {
+        Self { ended: false }
+    }
+
+    pub(crate) fn ended(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for MustEnd {
+    fn drop(&mut self) {
+        let forgotten = !self.ended && !std::thread::panicking();
+        assert!(
+            !forgotten,
+            "a server was dropped: `stop` it, which audits what it made"
+        );
+    }
+}
+
+/// A server in this process. Every test ends it, and every end but a declared one audits
+/// the whole log.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Ledger,
+    /// The token that may read where reads need one.
+    pub(crate) reader: Option<&'static str>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
+    end: MustEnd,
 }
 
 impl Server {
@@ -145,9 +177,17 @@ impl Server {
         Self {
             address,
             ledger,
+            reader: None,
             stop: Some(stop),
             task,
+            end: MustEnd::new(),
         }
+    }
+
+    /// The same, audited with a token.
+    pub(crate) fn read_by(mut self, token: &'static str) -> Self {
+        self.reader = Some(token);
+        self
     }
 
     pub(crate) fn url(&self) -> String {
@@ -165,19 +205,28 @@ impl Server {
     }
 
     /// Waits for the end that a fault of the store brings about, and says what it was.
-    pub(crate) async fn failure(self) -> ServeError {
+    pub(crate) async fn failure(mut self) -> ServeError {
+        self.end.ended();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
         ended.unwrap().unwrap().unwrap_err()
     }
 
     /// Stops and leaves the data directory to whoever comes to delete it.
-    pub(crate) async fn abandon(mut self) {
+    pub(crate) async fn abandon_unaudited(mut self, _why: &str) {
+        self.end.ended();
         let _ = self.stop.take().unwrap().send(());
         let _ = self.task.await.unwrap();
     }
 
-    /// Stops and waits until the data directory is free again.
-    pub(crate) async fn stop(mut self) {
+    /// Audits everything, stops, and waits until the data directory is free again.
+    pub(crate) async fn stop(self) {
+        audit::audit(&self).await;
+        self.stop_unaudited("it was just now").await;
+    }
+
+    /// The same without the audit, and why.
+    pub(crate) async fn stop_unaudited(mut self, _why: &str) {
+        self.end.ended();
         self.stop.take().unwrap().send(()).unwrap();
         self.task.await.unwrap().unwrap();
         drop(self.ledger);

@@ -18,7 +18,7 @@ use cairn_proto::{key::SecretKey, trust::Trust};
 use rustix::process::{Pid, Signal, kill_process};
 use tonic::transport::Channel;
 
-use super::prove::Client;
+use super::{MustEnd, audit::audit_at, prove::Client};
 
 /// A start that replays its journal takes less than this in any build.
 const START: Duration = Duration::from_mins(1);
@@ -84,7 +84,10 @@ impl Dev {
 
     /// Starts it and waits for nothing.
     pub(crate) fn spawn(&self) -> Starting {
-        Starting::of(self.command())
+        Starting {
+            dev: Some(self.clone()),
+            ..Starting::of(self.command())
+        }
     }
 }
 
@@ -133,6 +136,8 @@ pub(crate) struct Starting {
     child: Guarded,
     lines: mpsc::Receiver<String>,
     stderr: File,
+    /// What knows its trust file, once it serves.
+    dev: Option<Dev>,
 }
 
 impl Starting {
@@ -154,6 +159,7 @@ impl Starting {
             child: Guarded(child),
             lines,
             stderr,
+            dev: None,
         }
     }
 
@@ -180,12 +186,15 @@ fn read_from_start(mut file: File) -> String {
     text
 }
 
-/// A server that serves.
+/// A server that serves. Every test ends it, and every end in good order but a declared one
+/// audits the whole log.
 #[derive(Debug)]
 pub(crate) struct Served {
     child: Guarded,
     stderr: File,
     pub(crate) address: SocketAddr,
+    dev: Option<Dev>,
+    end: MustEnd,
 }
 
 impl Served {
@@ -203,6 +212,8 @@ impl Served {
                     address: url.parse().unwrap(),
                     child: starting.child,
                     stderr: starting.stderr,
+                    dev: starting.dev,
+                    end: MustEnd::new(),
                 });
             }
         }
@@ -225,14 +236,22 @@ impl Served {
         client(self.address).await
     }
 
-    /// The end that nothing can prepare for.
-    pub(crate) fn kill(self) -> String {
+    /// The end that nothing can prepare for. What it made is audited after the next start.
+    pub(crate) fn kill(mut self) -> String {
+        self.end.ended();
         drop(self.child);
         read_from_start(self.stderr)
     }
 
-    /// Asks it to end in good order.
-    pub(crate) fn stop(mut self) -> Ended {
+    /// Audits everything, and asks it to end in good order.
+    pub(crate) fn stop(self) -> Ended {
+        audit_at(self.address, self.dev.as_ref().map(Dev::trust));
+        self.stop_unaudited("it was just now")
+    }
+
+    /// The same without the audit, and why.
+    pub(crate) fn stop_unaudited(mut self, _why: &str) -> Ended {
+        self.end.ended();
         self.child.signal(Signal::TERM);
         let ended = wait_for(&mut self.child.0, Duration::from_secs(30)).unwrap();
         Ended {
@@ -257,8 +276,9 @@ impl Served {
     }
 }
 
-/// `None` where there is no such process any more.
-fn memory_of(pid: u32) -> Option<(u64, u64)> {
+/// Resident memory of a process in KiB: now, and the most that it ever was. `None` of one
+/// that ended.
+pub(crate) fn memory_of(pid: u32) -> Option<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name))?;

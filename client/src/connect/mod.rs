@@ -155,6 +155,7 @@ impl Connection {
         Ok(Parts {
             stream: stream.await?,
             pace: Pace::new(self.timeouts.request),
+            stalled: false,
             connection: self,
         })
     }
@@ -222,6 +223,7 @@ impl Connection {
 pub(crate) struct Parts<'c> {
     stream: Streaming<v1::GetContentResponse>,
     pace: Pace,
+    stalled: bool,
     connection: &'c Connection,
 }
 
@@ -234,8 +236,16 @@ impl Parts<'_> {
                 part.data
             })),
             Some(Err(status)) => Err(self.connection.error(&status)),
-            None => Err(self.connection.unreachable("the stream stalled")),
+            None => {
+                self.stalled = true;
+                Err(self.connection.unreachable("the stream stalled"))
+            }
         }
+    }
+
+    /// Whether the server was there and too slow.
+    pub(crate) fn stalled(&self) -> bool {
+        self.stalled
     }
 }
 

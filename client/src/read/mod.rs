@@ -7,6 +7,7 @@ mod content;
 mod diff;
 mod digests;
 mod history;
+mod place;
 mod reference;
 mod restore;
 
@@ -29,7 +30,7 @@ pub use digests::Found;
 pub(crate) use history::{Chain, Pages};
 pub use history::{Logged, LoggedKind};
 pub use reference::{Reference, ReferenceError};
-pub use restore::Restored;
+pub use restore::{RestoreProgress, Restored};
 
 use crate::{
     clock::parse_time,

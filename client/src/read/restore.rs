@@ -1,13 +1,13 @@
-//! Putting recorded bytes back on disk.
+//! Putting recorded bytes back: what they are, and fetching them, from where an earlier run
+//! stopped.
 //!
-//! Invariants: nothing is written outside the directory that the caller named, whatever
-//! the artifact's name and whatever links lie there; a file appears whole, with its mode,
-//! or not at all; a directory is never replaced.
+//! Invariant: a file gets its name only after all of its bytes, those of an earlier run
+//! included, had both recorded digests. What an earlier run left is never a reason to accuse
+//! a server: if the whole is wrong, all of it is fetched anew before anything is said.
+//! Out of scope: where bytes are written (`place`).
 
 use std::{
-    fs::File,
-    io::{self, Write as _},
-    os::fd::OwnedFd,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,27 +17,27 @@ use cairn_proto::{
     name::ArtifactName,
     tree::{Tree, TreeBytes},
 };
-use rustix::{
-    fs::{
-        AtFlags, CWD, FileType, Mode as Bits, OFlags, RawMode, mkdirat, openat, renameat, statat,
-        symlinkat, unlinkat,
-    },
-    io::Errno,
-};
+use rustix::io::Errno;
 
-use super::{Proven, Reference, content::Want};
+use super::{
+    Proven, Reference,
+    content::{Fetch, Want},
+    place::{NewFile, Place},
+};
 use crate::{error::ClientError, ledger::Ledger};
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-/// Permission bits of a file of which none were recorded.
-const MODE_DEFAULT: u32 = 0o644;
 /// Bytes of a symbolic link's target: no system takes more, whatever was recorded.
 const TARGET_BYTES_MAX: usize = 4_096;
-/// Free names that are tried for a temporary file.
-const NAMES_MAX: u32 = 100;
+
+/// Is told how a restore goes on.
+pub trait RestoreProgress: Sync {
+    /// An earlier run left so many of so many bytes, and this one goes on after them.
+    fn resumed(&self, _kept: u64, _of: u64) {}
+    /// What was left did not belong to the whole; all is fetched anew.
+    fn again(&self) {}
+}
+
+impl RestoreProgress for () {}
 
 /// What was put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Restored {
     pub path: PathBuf,
     /// Its number of bytes.
     pub bytes: u64,
+    /// Bytes of them that an earlier run had left, and that were not fetched again.
+    pub resumed: u64,
 }
 
 /// One recorded thing that can be put back.
@@ -65,6 +67,7 @@ impl Ledger {
         reference: &Reference,
         name: &ArtifactName,
         to: &Path,
+        progress: &dyn RestoreProgress,
     ) -> Result<Restored, ClientError> {
         let proven = self.resolve(reference).await?;
         let item = self.find_item(&proven, name).await?;
@@ -75,6 +78,7 @@ impl Ledger {
         };
         let place = Place::open(to, &item.name).map_err(file)?;
         let want = want(&proven, &item);
+        let mut resumed = 0;
         match item.kind {
             ArtifactKind::Directory => place.directory(item.mode).map_err(file)?,
             ArtifactKind::Symlink => {
@@ -83,15 +87,53 @@ impl Ledger {
                 place.symlink(&target).map_err(file)?;
             }
             _ => {
-                let mut new = place.create().map_err(file)?;
-                self.fetch_to(&want, &mut new.file).await?;
+                let mut new = place.create(&item.digests.blake3).map_err(file)?;
+                resumed = self.fetch_file(&want, &mut new, progress).await?;
                 new.publish(item.mode).map_err(file)?;
             }
         }
         Ok(Restored {
             path,
             bytes: item.size,
+            resumed,
         })
+    }
+
+    /// Completes a file; says how many of its bytes were there before.
+    async fn fetch_file(
+        &self,
+        want: &Want<'_>,
+        new: &mut NewFile<'_>,
+        progress: &dyn RestoreProgress,
+    ) -> Result<u64, ClientError> {
+        let file = |error: io::Error| ClientError::File {
+            path: want.name.into(),
+            error,
+        };
+        let mut fetch = Fetch::new(want);
+        let kept = new.reread(want.size, |bytes| fetch.hash(bytes));
+        let kept = kept.map_err(file)?;
+        if kept > 0 {
+            progress.resumed(kept, want.size);
+            match self.fetch_rest(&mut fetch, &mut new.file).await {
+                Ok(()) if fetch.is_right() => return Ok(kept),
+                Err(error) if error.may_pass() => return Err(error),
+                // Wherever the wrong bytes came from: this run was not given all of them.
+                _ => progress.again(),
+            }
+            new.empty().map_err(file)?;
+            fetch = Fetch::new(want);
+        }
+        let fetched = self.fetch_rest(&mut fetch, &mut new.file).await;
+        match fetched.and_then(|()| self.weigh(&fetch)) {
+            Ok(()) => Ok(0),
+            // What came is left to another run: nobody said that it is wrong.
+            Err(error) if error.may_pass() => Err(error),
+            Err(error) => {
+                new.discard();
+                Err(error)
+            }
+        }
     }
 
     async fn find_item(&self, proven: &Proven, name: &ArtifactName) -> Result<Item, ClientError> {
@@ -203,198 +245,4 @@ fn trees_above(manifest: &Manifest, name: &ArtifactName) -> Vec<Item> {
             _ => None,
         })
         .collect()
-}
-
-/// A name in a directory that was reached without a symbolic link below the caller's own.
-struct Place {
-    directory: OwnedFd,
-    name: String,
-}
-
-/// A file that nobody sees yet; removed when dropped unpublished.
-struct NewFile<'a> {
-    place: &'a Place,
-    name: String,
-    file: File,
-    published: bool,
-}
-
-impl Place {
-    fn open(to: &Path, name: &ArtifactName) -> io::Result<Self> {
-        // The caller's own directory is resolved as the system does; what follows is not.
-        let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
-        let mut directory = openat(CWD, to, flags, Bits::empty())?;
-        let mut segments: Vec<_> = name.as_str().split('/').collect();
-        let last = segments.pop().unwrap_or_default().to_owned();
-        if matches!(last.as_str(), "" | "." | "..") {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        for segment in segments {
-            if matches!(segment, "" | "." | "..") {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            match mkdirat(&directory, segment, Bits::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            directory = openat(&directory, segment, DIRECTORY, Bits::empty())?;
-        }
-        let place = Self {
-            directory,
-            name: last,
-        };
-        Ok(place)
-    }
-
-    /// What stands there may be replaced, unless it is a directory.
-    fn replaceable(&self) -> io::Result<()> {
-        match statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-            Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
-                _ => Ok(()),
-            },
-        }
-    }
-
-    fn directory(&self, mode: Option<Mode>) -> io::Result<()> {
-        match mkdirat(&self.directory, &self.name, Bits::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let directory = openat(&self.directory, &self.name, DIRECTORY, Bits::empty())?;
-        if let Some(mode) = mode {
-            rustix::fs::fchmod(&directory, bits(mode.bits()))?;
-        }
-        Ok(())
-    }
-
-    fn symlink(&self, target: &[u8]) -> io::Result<()> {
-        use std::os::unix::ffi::OsStrExt as _;
-        self.replaceable()?;
-        let target = std::ffi::OsStr::from_bytes(target);
-        for number in 0..NAMES_MAX {
-            let name = temporary(number);
-            match symlinkat(target, &self.directory, &name) {
-                Ok(()) => {
-                    let renamed = renameat(&self.directory, &name, &self.directory, &self.name);
-                    if renamed.is_err() {
-                        // What matters is the first error.
-                        let _ = unlinkat(&self.directory, &name, AtFlags::empty());
-                    }
-                    return Ok(renamed?);
-                }
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    fn create(&self) -> io::Result<NewFile<'_>> {
-        self.replaceable()?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        for number in 0..NAMES_MAX {
-            let name = temporary(number);
-            match openat(&self.directory, &name, flags, Bits::from_raw_mode(0o600)) {
-                Ok(file) => {
-                    return Ok(NewFile {
-                        place: self,
-                        name,
-                        file: file.into(),
-                        published: false,
-                    });
-                }
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-}
-
-impl NewFile<'_> {
-    fn publish(mut self, mode: Option<Mode>) -> io::Result<()> {
-        self.file.flush()?;
-        let mode = mode.map_or(MODE_DEFAULT, Mode::bits);
-        rustix::fs::fchmod(&self.file, bits(mode))?;
-        self.file.sync_all()?;
-        let directory = &self.place.directory;
-        renameat(directory, &self.name, directory, &self.place.name)?;
-        self.published = true;
-        Ok(rustix::fs::fsync(directory)?)
-    }
-}
-
-impl Drop for NewFile<'_> {
-    fn drop(&mut self) {
-        if !self.published {
-            // Nothing can be done about a failure, and the name is never used again.
-            let _ = unlinkat(&self.place.directory, &self.name, AtFlags::empty());
-        }
-    }
-}
-
-fn bits(mode: u32) -> Bits {
-    Bits::from_raw_mode(RawMode::from(mode))
-}
-
-fn temporary(number: u32) -> String {
-    format!(".cairn-{}-{number}", std::process::id())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        io::Write as _,
-        os::unix::fs::{PermissionsExt as _, symlink},
-    };
-
-    use super::{Mode, Place};
-
-    fn place(root: &std::path::Path, name: &str) -> std::io::Result<Place> {
-        Place::open(root, &name.parse().unwrap())
-    }
-
-    /// Goal: a link below the target never leads a restored file elsewhere. Method: a
-    /// directory and a file are links that point outside.
-    #[test]
-    fn a_symbolic_link_never_leads_out_of_the_directory() {
-        let inside = tempfile::tempdir().unwrap();
-        let outside = tempfile::tempdir().unwrap();
-        symlink(outside.path(), inside.path().join("conf")).unwrap();
-        assert!(place(inside.path(), "conf/web.yaml").is_err());
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
-        let victim = outside.path().join("victim");
-        fs::write(&victim, "precious").unwrap();
-        symlink(&victim, inside.path().join("web.yaml")).unwrap();
-        let there = place(inside.path(), "web.yaml").unwrap();
-        let mut new = there.create().unwrap();
-        new.file.write_all(b"restored").unwrap();
-        new.publish(Some(Mode::of(0o640))).unwrap();
-        assert_eq!(fs::read(&victim).unwrap(), b"precious");
-        let path = inside.path().join("web.yaml");
-        assert!(fs::symlink_metadata(&path).unwrap().is_file());
-        assert_eq!(fs::read(&path).unwrap(), b"restored");
-        assert_eq!(
-            path.metadata().unwrap().permissions().mode() & 0o7777,
-            0o640
-        );
-    }
-
-    /// Goal: a directory is never replaced, and a failed restore leaves nothing behind.
-    #[test]
-    fn a_directory_stays_and_an_unfinished_file_goes() {
-        let inside = tempfile::tempdir().unwrap();
-        fs::create_dir(inside.path().join("conf")).unwrap();
-        assert!(place(inside.path(), "conf").unwrap().create().is_err());
-        assert!(place(inside.path(), "conf").unwrap().symlink(b"x").is_err());
-        drop(place(inside.path(), "new/file").unwrap().create().unwrap());
-        let left = fs::read_dir(inside.path().join("new")).unwrap().count();
-        assert_eq!(left, 0);
-        assert!(place(inside.path(), ".").is_err());
-    }
 }

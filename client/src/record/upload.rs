@@ -36,8 +36,10 @@ const BATCH_BYTES: usize = 64 << 10;
 const PART_HEAD_BYTES: usize = 64;
 /// Contents asked after in one call.
 const IDS_MAX: usize = 10_000;
-/// Times that an upload is continued after the connection broke.
+/// Times that an upload is continued after the connection broke, without having come further.
 const TRIES: usize = 4;
+/// Bytes that count as further: a break after fewer costs a try.
+const PROGRESS_BYTES: u64 = 8 << 20;
 
 /// Is told how an upload goes on.
 pub trait UploadProgress: Sync {
@@ -72,22 +74,18 @@ impl Ledger {
         contents: &[Content],
         progress: &dyn UploadProgress,
     ) -> Result<Sent, ClientError> {
+        let mut missing = self.missing(environment, contents).await?;
         let mut sent = Sent::default();
         let mut tries = 0;
-        let mut before = usize::MAX;
-        loop {
-            let missing = self.missing(environment, contents).await?;
-            if missing.is_empty() {
-                return Ok(sent);
-            }
-            // What broke a connection that had moved something may not break the next one.
-            if missing.len() < before {
-                tries = 0;
-            }
-            before = missing.len();
+        let mut before = (usize::MAX, u64::MAX);
+        while !missing.is_empty() {
             let bytes = missing.iter().map(|it| it.content.size - it.staged).sum();
-            progress.upload_planned(missing.len(), bytes);
+            // What broke a connection that had moved something may not break the next one.
             let count = missing.len();
+            if count < before.0 || bytes < before.1.saturating_sub(PROGRESS_BYTES) {
+                (tries, before) = (0, (count, bytes));
+            }
+            progress.upload_planned(count, bytes);
             match self.send(missing, progress).await {
                 Ok(()) => {
                     sent.contents += count;
@@ -96,6 +94,23 @@ impl Ledger {
                 }
                 Err(error) if may_continue(&error) && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
+            }
+            missing = self.look_again(environment, contents, &mut tries).await?;
+        }
+        Ok(sent)
+    }
+
+    /// What is missing still, of a server that may be starting again.
+    async fn look_again(
+        &self,
+        environment: &Environment,
+        contents: &[Content],
+        tries: &mut usize,
+    ) -> Result<Vec<Missing>, ClientError> {
+        loop {
+            match self.missing(environment, contents).await {
+                Err(error) if error.may_pass() && *tries < TRIES => *tries += 1,
+                looked => return looked,
             }
         }
     }

@@ -253,6 +253,28 @@ fn a_bundle_of_something_else_is_refused() {
     ));
 }
 
+/// Goal: what one environment's deployer released is never shown as another's release.
+/// Method: a map, signed with all of the server's keys, whose row names a foreign entry.
+#[test]
+fn a_row_that_names_another_environments_entry_is_tampered() {
+    for (named, verdict) in [
+        ("test/shop", Verdict::Verified),
+        ("prod/shop", Verdict::Tampered),
+    ] {
+        let mut log = Log::new(1);
+        let document = shop("replicas: 3").encode();
+        let release = log.next("test/shop", Action::Release);
+        let entry = Log::signed_by(&log.deployer, release.clone(), &document);
+        let mut row = release;
+        row.environment = named.parse().unwrap();
+        log.forge(&row, entry, document);
+        let case = Case::new(log);
+        let bundle = case.log.bundle_at(named, 4, TIME);
+        let report = case.check(&bundle.encode().unwrap(), TIME).unwrap();
+        assert_eq!(report.verdict, verdict, "{named}: {report:?}");
+    }
+}
+
 /// Goal: only what the signed head binds makes anybody UNTRUSTED. Method: a stranger's entry,
 /// once bound by the map, once merely put among the policies.
 #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! packs/NNNNNNNN.seg   content under 1 MiB, as frames whose digest is the content's id
 //! large/<id>           everything else, one file each
-//! staging/<owner>/<id> uploads; `owner` is a hash of who sent them
+//! staging/<owner>/<id> uploads; `owner` is a hash of who sent them. Beside each: `<id>.marks`
 //! ```
 //!
 //! Invariants:
@@ -17,6 +17,7 @@
 
 mod index;
 mod large;
+mod marks;
 mod packs;
 mod staging;
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::{
 use cairn_proto::hash::ContentId;
 
 use super::{
-    ContentError, ContentLimits, empty_content,
+    ContentError, ContentLimits, empty_content, marks,
     upload::{Ready, State, Upload, Weight},
 };
 use crate::{disk::Disk, segment::StoreError};
@@ -187,7 +187,18 @@ impl Staging {
         }
     }
 
-    /// Bytes that the owner need not send again; after a restart not yet verified.
+    /// Nobody sends this content any more: how far it came is noted, so that it counts after
+    /// a restart too.
+    pub fn pause(&self, owner: &str, id: &ContentId) -> Result<(), ContentError> {
+        let Some(upload) = self.find(&owner_of(owner), id) else {
+            return Ok(());
+        };
+        let mut state = upload.state();
+        Ok(state.pause(self.disk.as_ref())?)
+    }
+
+    /// Bytes that the owner need not send again; after a restart not yet verified (`claimed`
+    /// does that).
     pub fn kept(&self, owner: &str, id: &ContentId) -> u64 {
         self.find(&owner_of(owner), id)
             .map_or(0, |upload| upload.state().kept())
@@ -368,6 +379,9 @@ fn list_owner(
         .map_err(StoreError::read(directory, 0))?
     {
         let path = directory.join(&name);
+        if marks::sweep(disk, &path) {
+            continue;
+        }
         if let Ok(id) = name.parse::<ContentId>() {
             let bytes = disk.open(&path).and_then(|file| file.size());
             let state = State::Kept(bytes.map_err(StoreError::read(&path, 0))?);

@@ -9,6 +9,8 @@
 //! synced too, by the very descriptor that wrote it, so that no failed write went unseen.
 //! What an earlier process left is hashed again and written again before it counts: after a
 //! failed sync and a restart without a reboot, the page cache shows what the disk never got.
+//! Of it counts what was noted while it came ([`Marks`]): a length alone says nothing, since
+//! after a crash the last bytes may be lost, torn or zeros.
 //! Out of scope: caps and accounts (`staging`).
 
 use std::{
@@ -19,7 +21,10 @@ use std::{
 
 use cairn_proto::hash::ContentId;
 
-use super::{ContentError, PACKED_BYTES_LIMIT, Part};
+use super::{
+    ContentError, PACKED_BYTES_LIMIT, Part,
+    marks::{Marks, marks_path},
+};
 use crate::{
     disk::{Disk, DiskFile},
     segment::StoreError,
@@ -65,6 +70,7 @@ pub(super) struct Open {
     file: Arc<dyn DiskFile>,
     hasher: blake3::Hasher,
     bytes: u64,
+    marks: Marks,
 }
 
 /// What an upload counts for in its owner's and the common account.
@@ -83,6 +89,14 @@ impl State {
             Self::Durable(_) | Self::Gone => (0, 0),
         };
         Weight { unfinished, bytes }
+    }
+
+    /// Notes how far it is, for a process after this one: nobody sends any more.
+    pub(super) fn pause(&mut self, disk: &dyn Disk) -> Result<(), StoreError> {
+        match self {
+            Self::Open(open) => open.note(disk),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes that need not be sent again.
@@ -122,29 +136,26 @@ impl Upload {
             }
             result => result.map_err(StoreError::read(&self.path, 0))?,
         };
-        let mut open = Open {
-            file,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        };
-        let mut buffer = vec![0; CHUNK_BYTES];
-        loop {
-            let at = open.bytes;
-            let count = open.file.read_at(&mut buffer, at);
-            let count = count.map_err(StoreError::read(&self.path, at))?;
-            let chunk = buffer.get(..count).unwrap_or_default();
-            if chunk.is_empty() {
+        let mut open = Open::of(file, Marks::read(disk, &self.path)?);
+        let mut sure = (open.hasher.clone(), 0);
+        let mut holding = 0;
+        for mark in open.marks.take_noted() {
+            open.reread(&self.path, mark.bytes)?;
+            if open.bytes != mark.bytes || open.found() != mark.found {
                 break;
             }
-            open.hasher.update(chunk);
-            open.file
-                .write_at(chunk, at)
-                .map_err(StoreError::io(&self.path, at))?;
-            open.bytes += chunk.len() as u64;
+            sure = (open.hasher.clone(), open.bytes);
+            holding += 1;
         }
+        open.reread(&self.path, u64::MAX)?;
         *state = if open.found() == self.id {
-            open.complete(&self.path)?
+            self.complete(disk, &open)?
         } else {
+            (open.hasher, open.bytes) = sure;
+            open.marks.keep(disk, holding, open.bytes)?;
+            open.file
+                .set_size(open.bytes)
+                .map_err(StoreError::io(&self.path, open.bytes))?;
             State::Open(Box::new(open))
         };
         Ok(())
@@ -189,7 +200,7 @@ impl Upload {
                 self.discard(disk, state)?;
                 return Err(ContentError::Mismatch { id: self.id, found });
             }
-            match open.complete(&self.path) {
+            match self.complete(disk, open) {
                 Ok(complete) => *state = complete,
                 Err(error) => {
                     // After a failed sync another one proves nothing: all is sent again.
@@ -197,8 +208,16 @@ impl Upload {
                     return Err(error.into());
                 }
             }
+        } else if open.bytes >= open.marks.next() {
+            open.note(disk)?;
         }
         Ok(())
+    }
+
+    fn complete(&self, disk: &dyn Disk, open: &Open) -> Result<State, StoreError> {
+        let complete = open.complete(&self.path)?;
+        remove(disk, &marks_path(&self.path))?;
+        Ok(complete)
     }
 
     fn create(&self, disk: &dyn Disk) -> Result<Open, StoreError> {
@@ -208,11 +227,7 @@ impl Upload {
         }
         self.remove(disk)?;
         let file = disk.create(&self.path).map_err(io)?;
-        Ok(Open {
-            file,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        })
+        Ok(Open::of(file, Marks::none(&self.path)))
     }
 
     /// The content is durable elsewhere: the file goes, the claim stays.
@@ -248,14 +263,57 @@ impl Upload {
     }
 
     fn remove(&self, disk: &dyn Disk) -> Result<(), StoreError> {
-        match disk.remove(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(StoreError::io(&self.path, 0)),
-        }
+        // The notes last: without a file they are of nothing, and removed when next seen.
+        remove(disk, &self.path)?;
+        remove(disk, &marks_path(&self.path))
+    }
+}
+
+/// Removes a file; one that is gone is fine.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(StoreError::io(path, 0)),
     }
 }
 
 impl Open {
+    fn of(file: Arc<dyn DiskFile>, marks: Marks) -> Self {
+        Self {
+            file,
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+            marks,
+        }
+    }
+
+    /// Hashes, and writes again, up to a length or to the file's end.
+    fn reread(&mut self, path: &Path, until: u64) -> Result<(), StoreError> {
+        let mut buffer = vec![0; CHUNK_BYTES];
+        while self.bytes < until {
+            let at = self.bytes;
+            let left = usize::try_from(until - at).unwrap_or(usize::MAX);
+            let chunk = buffer.get_mut(..left.min(CHUNK_BYTES)).unwrap_or_default();
+            let count = self.file.read_at(chunk, at);
+            let count = count.map_err(StoreError::read(path, at))?;
+            let chunk = chunk.get(..count).unwrap_or_default();
+            if chunk.is_empty() {
+                break;
+            }
+            self.hasher.update(chunk);
+            self.file
+                .write_at(chunk, at)
+                .map_err(StoreError::io(path, at))?;
+            self.bytes += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let found = self.found();
+        self.marks.note(disk, self.bytes, found)
+    }
+
     fn found(&self) -> ContentId {
         ContentId(*self.hasher.finalize().as_bytes())
     }

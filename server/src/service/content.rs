@@ -45,14 +45,34 @@ async fn blocking<T: Send + 'static>(
 pub(super) async fn put(
     ledger: &Ledger,
     caller: &Caller,
-    mut parts: Streaming<v1::PutContentRequest>,
+    parts: Streaming<v1::PutContentRequest>,
 ) -> Result<v1::PutContentResponse, Status> {
     if !caller.may_upload() {
         let message = "this caller may not upload: send a token that may";
         return Err(not_granted(caller, message));
     }
+    let mut current = None;
+    let answer = take(ledger, caller, parts, &mut current).await;
+    if let Some((id, _)) = current {
+        let (ledger, owner) = (ledger.clone(), caller.owner().to_owned());
+        // What ended the stream matters more than whether a restart will count the last bytes.
+        let _ = blocking(move || {
+            let paused = ledger.store().content().staging().pause(&owner, &id);
+            ledger.heed(paused).map_err(|refusal| status(&refusal))
+        })
+        .await;
+    }
+    answer
+}
+
+/// Takes parts until their stream ends; leaves in `current` a content that lacks some.
+async fn take(
+    ledger: &Ledger,
+    caller: &Caller,
+    mut parts: Streaming<v1::PutContentRequest>,
+    current: &mut Option<(ContentId, u64)>,
+) -> Result<v1::PutContentResponse, Status> {
     let mut answer = v1::PutContentResponse::default();
-    let mut current: Option<(ContentId, u64)> = None;
     loop {
         let part = tokio::time::timeout(PART_SECONDS_MAX, parts.message()).await;
         let late = |_| {
@@ -64,7 +84,7 @@ pub(super) async fn put(
         let Some(part) = part.map_err(late)?? else {
             break;
         };
-        let (id, offset) = match (current, part.content_id.is_empty()) {
+        let (id, offset) = match (*current, part.content_id.is_empty()) {
             (_, false) => (content_id(&part.content_id)?, part.offset),
             (Some(current), true) => current,
             (None, true) => {
@@ -85,7 +105,7 @@ pub(super) async fn put(
         .await?;
         answer.stored_bytes += length;
         answer.stored += u64::from(last);
-        current = (!last).then_some((id, offset + length));
+        *current = (!last).then_some((id, offset + length));
     }
     Ok(answer)
 }

@@ -39,4 +39,5 @@ async fn an_honest_server_is_audited_without_an_alarm() {
         assert_eq!((report.envelopes, report.environments), (143, 1));
         assert_eq!(report.history, Some("linked"), "round {round}");
     }
+    server.stop().await;
 }

@@ -43,7 +43,9 @@ fn impatient(url: String) -> Connection {
 
 async fn restore(desk: &Desk, name: &str) -> Result<Restored, ClientError> {
     let (current, name) = ("staging".parse().unwrap(), name.parse().unwrap());
-    desk.ledger.restore(&current, &name, &desk.shop()).await
+    desk.ledger
+        .restore(&current, &name, &desk.shop(), &())
+        .await
 }
 
 async fn record(desk: &Desk, capture: &Capture) {
@@ -77,6 +79,7 @@ async fn digests_that_contradict_each_other_are_not_called_tampering() {
     assert!(error.evidence().is_none());
     assert!(restore(&desk, "conf/api.yaml").await.is_ok());
     assert_eq!(desk.verify().await.unwrap().verdict, Verdict::Drift);
+    server.stop().await;
 }
 
 /// Goal: bytes with another BLAKE3 than the one asked for are the server's.
@@ -95,6 +98,7 @@ async fn other_bytes_than_those_asked_for_are_tampering() {
     assert_eq!(error.verdict(), Some(Verdict::Failed), "{error}");
     served(b"replicas: 2\n");
     assert!(restore(&case.desk, "web.yaml").await.is_ok());
+    case.server.stop().await;
 }
 
 /// Goal: no recorded size makes a client hold gigabytes for a link. Method: a link with a
@@ -124,6 +128,7 @@ async fn a_link_with_a_target_of_no_sane_length_is_not_even_fetched() {
     assert_eq!(error.raw_os_error(), Some(too_long));
     case.lies.lock().unwrap().content = Some(Served::Bytes(&[b'x'; 200]));
     assert!(restore(desk, "sane").await.is_ok());
+    case.server.stop().await;
 }
 
 /// Goal: a stream that says nothing ends. Method: parts without bytes, each in time.
@@ -140,6 +145,7 @@ async fn a_stream_of_empty_parts_does_not_hold_a_client() {
     let restored = tokio::time::timeout(AT_MOST, restore(&case.desk, "web.yaml")).await;
     let error = restored.expect("it ends").unwrap_err();
     assert_eq!(error.code(), "UNREACHABLE", "{error}");
+    case.server.stop().await;
 }
 
 /// Goal: a body that drips ends. Method: a byte at a time, each well in time.

@@ -39,6 +39,8 @@ async fn another_history_by_the_same_keys_is_tampered() {
     );
     desk.moved_to(&server);
     assert_eq!(desk.verify().await.unwrap().verdict, Verdict::Verified);
+    server.stop().await;
+    forger.stop().await;
 }
 
 /// Goal: a server that lags is STALE and no verdict is VERIFIED meanwhile.
@@ -60,4 +62,6 @@ async fn a_server_that_shows_less_is_stale() {
     assert!(matches!(code, 1 | 14), "{outcome:?}");
     let error = desk.ledger.status().await.unwrap_err();
     assert_eq!(error.exit_code(), 14);
+    server.stop().await;
+    young.stop().await;
 }

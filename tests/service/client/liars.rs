@@ -59,6 +59,7 @@ async fn each_changed_piece_of_a_lookup_has_its_own_verdict() {
         .await;
     assert_eq!(size.verdict, Verdict::Untrusted);
     assert_eq!(case.told(|_| {}).await.verdict, Verdict::Verified);
+    case.server.stop().await;
 }
 
 /// Goal: what is bound by no signed head says nothing of anybody. Method: an answer with a
@@ -108,6 +109,7 @@ async fn what_proves_nothing_is_a_failure_and_no_verdict_on_the_ledger() {
         assert!(report.evidence.is_none());
     }
     assert_eq!(case.told(|_| {}).await.verdict, Verdict::Verified);
+    case.server.stop().await;
 }
 
 /// Goal: no flipped byte of any field ever yields VERIFIED for it. Method: a sweep.
@@ -136,6 +138,7 @@ async fn no_flipped_byte_of_a_lookup_is_verified() {
             assert_ne!(report.verdict, Verdict::Verified);
         }
     }
+    case.server.stop().await;
 }
 
 /// Goal: an answer kept from before is never current again. Method: the liar repeats the
@@ -159,6 +162,7 @@ async fn a_repeated_older_answer_is_stale() {
         .told(move |it| *it = kept.lock().unwrap().clone().unwrap())
         .await;
     assert_eq!(report.verdict, Verdict::Stale, "{report:?}");
+    case.server.stop().await;
 }
 
 /// Goal: what an append's answer does not prove is not reported as recorded; the entry
@@ -186,4 +190,5 @@ async fn an_unproven_receipt_is_no_receipt() {
         let again = case.desk.record().await.unwrap();
         assert!(matches!(again, cairn_client::record::Outcome::Unchanged(_)));
     }
+    case.server.stop().await;
 }

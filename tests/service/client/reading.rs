@@ -31,6 +31,7 @@ async fn a_ledger_is_met_and_a_wrong_pin_refused() {
     assert!(discover(&connection, Some(&pin), now).await.is_ok());
     let wrong = discover(&connection, Some(&LeafHash([1; 32])), now).await;
     assert_eq!(wrong.unwrap_err().code(), "WRONG_GENESIS");
+    server.stop().await;
 }
 
 /// Goal: every form of reference finds its release, proven; what is not there is not found.
@@ -79,6 +80,7 @@ async fn every_reference_finds_its_release() {
             .row
             .is_none()
     );
+    server.stop().await;
 }
 
 /// Goal: the log of an environment is its chain, newest first; that of the ledger has all.
@@ -103,6 +105,7 @@ async fn the_log_lists_the_chain_and_the_whole() {
     let status = desk.ledger.status().await.unwrap();
     assert!(status.size.0 >= 8);
     assert_eq!(desk.ledger.log(None, 2).await.unwrap().len(), 2);
+    server.stop().await;
 }
 
 /// Goal: two releases differ down to the field.
@@ -132,4 +135,5 @@ async fn a_diff_names_the_fields() {
         desk.ledger.document(&document).await.unwrap(),
         diff.to.document
     );
+    server.stop().await;
 }

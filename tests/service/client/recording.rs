@@ -45,6 +45,7 @@ async fn what_is_current_already_is_not_recorded_again() {
     assert_eq!((second.sequence, second.sent.contents), (Sequence(2), 0));
     desk.put("web.yaml", b"replicas: 4\n");
     assert_eq!(desk.recorded().await, 3);
+    server.stop().await;
 }
 
 /// Goal: content larger than a part arrives whole, an empty file too, and is not sent twice.
@@ -67,6 +68,7 @@ async fn large_and_empty_files_are_sent_once() {
     };
     assert_eq!(receipt.sent.contents, 1);
     assert_eq!(desk.verify().await.unwrap().exit_code(), 0);
+    server.stop().await;
 }
 
 /// Goal: who loses a race builds on the winner and is told what came in between; who said
@@ -102,6 +104,7 @@ async fn a_lost_race_is_run_again_unless_something_was_expected() {
     }
     sequences.sort_unstable();
     assert_eq!(sequences, (2..=9).collect::<Vec<_>>());
+    server.stop().await;
 }
 
 /// Goal: rollback repeats an older release, retire ends the environment, both proven.
@@ -143,6 +146,7 @@ async fn rollback_and_retire_are_steps_like_any_other() {
     desk.put("web.yaml", b"kind: Deployment\nspec:\n  replicas: 3\n");
     assert_eq!(desk.verify().await.unwrap().exit_code(), 15);
     assert_eq!(desk.recorded().await, 5);
+    server.stop().await;
 }
 
 /// Goal: a key that the policy does not name is denied; nobody answering is unreachable.
@@ -177,6 +181,7 @@ async fn a_stranger_is_denied_and_a_dead_address_is_unreachable() {
         .await
         .unwrap_err();
     assert_eq!(error.exit_code(), 3);
+    server.stop().await;
 }
 
 /// Goal: what was recorded and overtaken before its answer came is not put on top again.
@@ -212,6 +217,7 @@ async fn an_entry_whose_answer_was_lost_is_not_signed_again_over_a_newer_one() {
         .unwrap();
     assert_eq!(log.len(), 4, "nothing was signed on top");
     assert_eq!(log[1].leaf, receipt.leaf_hash);
+    case.server.stop().await;
 }
 
 /// Goal: the same for an entry that still is the current one, a retirement too.
@@ -227,4 +233,5 @@ async fn a_retirement_whose_answer_was_lost_is_recorded() {
         panic!("it was recorded");
     };
     assert_eq!((receipt.sequence, receipt.current), (Sequence(3), true));
+    case.server.stop().await;
 }

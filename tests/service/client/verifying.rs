@@ -44,10 +44,11 @@ async fn a_changed_field_is_drift_until_it_is_restored() {
     let current = "staging".parse().unwrap();
     let name = "web.yaml".parse().unwrap();
     desk.ledger
-        .restore(&current, &name, &desk.shop())
+        .restore(&current, &name, &desk.shop(), &())
         .await
         .unwrap();
     assert_eq!(desk.verify().await.unwrap().verdict, Verdict::Verified);
+    server.stop().await;
 }
 
 /// Goal: what is exactly an older release is SUPERSEDED and no DRIFT, with what changed.
@@ -68,6 +69,7 @@ async fn an_older_release_is_superseded() {
     desk.put("web.yaml", b"replicas: 5\n");
     let report = desk.verify().await.unwrap();
     assert_eq!(report.verdicts, [Verdict::Drift]);
+    server.stop().await;
 }
 
 /// Goal: a directory of many files, with a secret in it, verifies and drifts file by file.
@@ -105,13 +107,14 @@ async fn a_tree_of_many_files_drifts_file_by_file() {
     let name = "many/7.yaml".parse().unwrap();
     let current = "staging".parse().unwrap();
     desk.ledger
-        .restore(&current, &name, &desk.shop())
+        .restore(&current, &name, &desk.shop(), &())
         .await
         .unwrap();
     assert_eq!(
         desk.read(std::path::Path::new("shop/many/7.yaml")),
         b"n: 7\n"
     );
+    server.stop().await;
 }
 
 /// Goal: an exported bundle verifies with no server, at a host that saw nothing before.
@@ -179,4 +182,5 @@ async fn nothing_that_was_ever_released_is_unrecorded_beside_the_drift() {
     }
     let many = desk.verify().await.unwrap();
     assert_eq!(many.verdict, Verdict::Drift, "too many to ask after");
+    server.stop().await;
 }

@@ -232,3 +232,32 @@ fn a_missing_segment_is_refused_by_name() {
         assert!(message.contains(file), "{message}");
     }
 }
+
+/// Goal: a good record of another history, in its very place, is refused by the one after it.
+/// Method: one store grown twice from the same bytes; a frame of one put into the other.
+#[test]
+fn a_record_of_another_history_in_its_place_is_refused_by_name() {
+    let base = create(1).image();
+    let grown = |flip: u8| {
+        let disk = FakeDisk::of(&base);
+        let store = open(&disk).unwrap();
+        let mut next = record(&store.journal().tail(), 2, 1);
+        next.root.0[0] ^= flip;
+        assert_eq!(store.commit(&next).unwrap(), Appended::Created);
+        store.advance_anchor().unwrap();
+        grow(&store, 2);
+        drop(store);
+        disk.image()
+    };
+    let (mut one, other) = (grown(0), grown(1));
+    let (_, records, frames) = small();
+    survey(&one, &records).unwrap();
+    let place = frames[1]..frames[2];
+    let there = &other[&path(SEGMENT)][place.clone()];
+    let here = &mut one.get_mut(&path(SEGMENT)).unwrap()[place];
+    assert_ne!(here, there);
+    here.copy_from_slice(there);
+    let message = survey(&one, &records).unwrap_err();
+    let expected = format!("frame 2 at offset {}", frames[2]);
+    assert!(message.contains(&expected), "{message}");
+}
