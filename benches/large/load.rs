@@ -230,9 +230,13 @@ pub(crate) async fn constant(body: Bytes, call: bool) -> SocketAddr {
             stream.set_nodelay(true).unwrap();
             let body = body.clone();
             tokio::spawn(async move {
-                let service = hyper::service::service_fn(move |_: Request<Incoming>| {
+                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
                     let answer = answer(body.clone(), call);
-                    async move { Ok::<_, std::convert::Infallible>(answer) }
+                    async move {
+                        // Answered before it has come whole, a call would be reset.
+                        request.into_body().collect().await?;
+                        Ok::<_, hyper::Error>(answer)
+                    }
                 });
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder
