@@ -48,6 +48,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     replace().map_err(io_error(path))
 }
 
+/// Makes sure that a file that stands is there after a crash as well: whoever replaced it may
+/// have been killed before its name was durable.
+pub(crate) fn sync(path: &Path) -> Result<(), HomeError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let sync = || File::open(directory)?.sync_all();
+    sync().map_err(io_error(directory))
+}
+
 /// Replaces a file whose loss or damage costs nothing but time.
 pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
     let directory = path.parent().unwrap_or(Path::new("."));

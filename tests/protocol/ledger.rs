@@ -11,7 +11,7 @@ use cairn_proto::{
     name::Environment,
     note::{SignatureType, VerifierKey},
     policy::{Deployer, NamedKey, Policy, Rule},
-    rules::{RuleError, State},
+    rules::{Effect, RuleError, State},
     statement::{Action, Genesis, Predicate, Release, Statement, Subject},
 };
 
@@ -134,12 +134,15 @@ impl Book {
 }
 
 /// Applies a leaf from its bytes alone.
-pub(crate) fn apply(state: &mut State, leaf: &[u8], document: &[u8]) -> Result<(), RuleError> {
+pub(crate) fn apply(state: &mut State, leaf: &[u8], document: &[u8]) -> Result<Effect, RuleError> {
     match Leaf::decode(leaf)? {
-        Leaf::MapRecord(record) => state.apply_map_record(&record),
+        Leaf::MapRecord(record) => {
+            state.apply_map_record(&record)?;
+            Ok(Effect::default())
+        }
         Leaf::Entry(_) => {
             let signed = state.authenticate(Submission::decode(leaf, document)?)?;
-            state.apply(&signed).map(|_| ())
+            state.apply(&signed)
         }
     }
 }

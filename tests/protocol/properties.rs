@@ -1,17 +1,17 @@
 //! What holds for all input: maps, trees and ledgers. The seeds are fixed, so a failure here
 //! is the same everywhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cairn_proto::{
-    hash::{Index, LeafHash, MapKey, NodeHash, Sha256, TreeSize},
+    hash::{Index, LeafHash, MapKey, NodeHash, TreeSize},
     map::{Map, MapProof},
     merkle::{
         Frontier, Tree, prove_consistency, prove_inclusion, root_at, verify_consistency,
         verify_inclusion,
     },
-    row::{DigestRow, Row, RowName},
-    rules::{State, StateParts},
+    row::{DigestRow, Row},
+    rules::{Restoring, State, Step},
     statement::Action,
 };
 use proptest::{
@@ -195,8 +195,9 @@ proptest! {
         let name = environment("prod/web");
         prop_assert_eq!(replayed.environment(&name), book.state.environment(&name));
         prop_assert_eq!(replayed.chain(), book.state.chain());
-        let mut restored = restored(&book.state, &contents);
+        let mut restored = restored(&book);
         prop_assert_eq!(restored.map_record(0), expected);
+        prop_assert_eq!(restored.environment(&name), book.state.environment(&name));
     }
 
     /// Goal: each place in a chain is given away once, to the entry that names the one before.
@@ -224,28 +225,24 @@ proptest! {
     }
 }
 
-/// The state put together from the rows that a server writes down.
-fn restored(state: &State, contents: &[BTreeMap<String, Vec<u8>>]) -> State {
-    let named = contents
-        .iter()
-        .flat_map(BTreeMap::values)
-        .map(|bytes| Sha256::of(bytes));
-    let digests: HashMap<_, _> = named
-        .filter_map(
-            |sha256| match state.map().get(&RowName::Digest(&sha256).key()) {
-                Some(Row::Digest(row)) => Some((sha256, *row)),
-                _ => None,
-            },
-        )
-        .collect();
-    let environments = state.environments();
-    State::restore(StateParts {
-        size: state.size(),
-        time: state.time(),
-        chain: state.chain().unwrap().clone(),
-        environments: environments
-            .map(|(name, state)| (name.clone(), state.clone()))
-            .collect(),
-        digests: digests.into_iter().collect(),
-    })
+/// The state put together from the steps that a server writes down.
+fn restored(book: &Book) -> State {
+    let (mut tree, mut steps) = (Tree::default(), Restoring::default());
+    let mut state = State::new();
+    for (index, (leaf, document)) in (0..).map(Index).zip(&book.leaves) {
+        tree.push(LeafHash::of(leaf));
+        let effect = apply(&mut state, leaf, document).unwrap();
+        if let Some(name) = effect.environment {
+            let now = state.environment(&name).unwrap();
+            let step = Step {
+                action: now.action,
+                manifest: now.manifest,
+                artifacts: now.releases.last().unwrap().artifacts,
+                touched: effect.digests,
+            };
+            steps.step(index, &now.leaf, name, &step);
+        }
+    }
+    let chain = state.chain().unwrap().clone();
+    steps.finish(&tree, state.time(), chain).unwrap()
 }

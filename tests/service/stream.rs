@@ -268,3 +268,53 @@ async fn a_stream_that_is_dropped_in_flight_can_be_sent_again() {
     }
     server.stop().await;
 }
+
+/// Goal: an environment may go on while its last step is being committed, and a start still
+/// needs no replay of the whole journal. Method: a chain sent at once, until two steps of it
+/// stand in one batch; a view that did not add up would be made anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_one_environment_in_one_batch_are_all_written_down() {
+    const STEPS: u64 = 40;
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(data.path()).await;
+    let mut together = false;
+    for chain in 0..20 {
+        let name = environment(chain);
+        let mut previous = None;
+        let mut waiting = Vec::new();
+        for sequence in 1..=STEPS {
+            let text = format!("{chain} {sequence}");
+            let request = release(genesis(&server), &name, sequence, previous, &text);
+            previous = Some(leaf(&request));
+            waiting.push(request);
+        }
+        let mut line = Line::open(&server).await;
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            for (tag, request) in (0..).zip(&waiting) {
+                line.send(tag, request.clone());
+            }
+            let mut refused = Vec::new();
+            for _ in 0..waiting.len() {
+                let (tag, outcome) = line.next().await.unwrap().unwrap();
+                match outcome {
+                    Outcome::Receipt(receipt) => sizes.push(prove::size_of(&receipt.checkpoint)),
+                    // It came before the one that it follows.
+                    Outcome::Refusal(_) => refused.push(usize::try_from(tag).unwrap()),
+                }
+            }
+            refused.sort_unstable();
+            waiting = refused.iter().map(|at| waiting[*at].clone()).collect();
+        }
+        sizes.sort_unstable();
+        together |= sizes.windows(2).any(|pair| pair[0] == pair[1]);
+    }
+    assert!(together, "no batch had two steps of one environment");
+    server.stop().await;
+    let view = data.path().join("view");
+    let made = std::fs::metadata(&view).unwrap().created().unwrap();
+    server = Server::start(data.path()).await;
+    assert_eq!(std::fs::metadata(&view).unwrap().created().unwrap(), made);
+    assert_eq!(audit(&server).await.releases(&environment(0)), STEPS);
+    server.stop().await;
+}

@@ -200,7 +200,12 @@ pub(crate) struct Served {
 impl Served {
     /// Waits for the line that begins with `Ledger` and ends with a URL or names one.
     pub(crate) fn wait(starting: Starting) -> Result<Self, Ended> {
-        let until = Instant::now() + START;
+        Self::wait_for(starting, START)
+    }
+
+    /// The same, for one that may take longer.
+    pub(crate) fn wait_for(starting: Starting, patience: Duration) -> Result<Self, Ended> {
+        let until = Instant::now() + patience;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             let Ok(line) = starting.lines.recv_timeout(left) else {
                 break;
@@ -219,7 +224,7 @@ impl Served {
         }
         assert!(
             Instant::now() < until,
-            "it neither served nor ended in {START:?}"
+            "it neither served nor ended in {patience:?}"
         );
         Err(starting.ended())
     }

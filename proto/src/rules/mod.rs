@@ -12,12 +12,14 @@
 //! Invariant: a refused entry changes nothing.
 
 mod authority;
+mod restore;
 mod state;
 
 use thiserror::Error;
 
 pub use authority::{Authority, PolicyChain, PolicyStep, SignedSubmission, authenticate_genesis};
-pub use state::{Effect, EnvironmentState, ReleaseMark, State, StateParts};
+pub use restore::Restoring;
+pub use state::{Effect, EnvironmentState, ReleaseMark, State, Step};
 
 use crate::{
     entry::{EntryError, MapRecord},

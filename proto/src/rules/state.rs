@@ -52,6 +52,19 @@ impl EnvironmentState {
         self.releases.get(position)
     }
 
+    /// Takes a step that a rule allowed.
+    pub(super) fn take(&mut self, index: Index, leaf: &LeafHash, step: &Step) {
+        self.leaf = *leaf;
+        self.action = step.action;
+        self.manifest = step.manifest;
+        self.history.push(history_leaf(index, leaf));
+        self.digests = symmetric_difference(&self.digests, &step.touched);
+        self.releases.push(ReleaseMark {
+            index,
+            artifacts: step.artifacts,
+        });
+    }
+
     /// The map row that states it.
     pub fn row(&self) -> EnvironmentRow {
         EnvironmentRow {
@@ -60,6 +73,33 @@ impl EnvironmentState {
             leaf: self.leaf,
             action: self.action,
             history: self.history.root(),
+        }
+    }
+}
+
+/// What a release, a rollback or a retirement makes of its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does.
+    pub action: Action,
+    /// The manifest that it names.
+    pub manifest: Subject,
+    /// What a rollback to it must repeat; a retirement has none.
+    pub artifacts: Option<ArtifactsDigest>,
+    /// The sha256 that came or went, ascending.
+    pub touched: Vec<Sha256>,
+}
+
+impl Step {
+    /// The environment before its first step is this one's doing.
+    pub(super) fn begin(&self, leaf: &LeafHash) -> EnvironmentState {
+        EnvironmentState {
+            leaf: *leaf,
+            action: self.action,
+            manifest: self.manifest,
+            history: Frontier::default(),
+            digests: Vec::new(),
+            releases: Vec::new(),
         }
     }
 }
@@ -75,56 +115,20 @@ pub struct Effect {
     pub digests: Vec<Sha256>,
 }
 
-/// What a [`State`] is rebuilt from when its leaves are not replayed.
-#[derive(Debug)]
-pub struct StateParts {
-    /// Number of leaves.
-    pub size: TreeSize,
-    /// Time of the last map record.
-    pub time: u64,
-    /// Every policy.
-    pub chain: Arc<PolicyChain>,
-    /// Every environment.
-    pub environments: HashMap<Environment, EnvironmentState>,
-    /// Every digest row.
-    pub digests: Vec<(Sha256, DigestRow)>,
-}
-
 /// Everything that the rules read, and the map over it.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    size: u64,
-    time: u64,
-    chain: Option<Arc<PolicyChain>>,
-    environments: HashMap<Environment, EnvironmentState>,
-    map: Map,
+    pub(super) size: u64,
+    pub(super) time: u64,
+    pub(super) chain: Option<Arc<PolicyChain>>,
+    pub(super) environments: HashMap<Environment, EnvironmentState>,
+    pub(super) map: Map,
 }
 
 impl State {
     /// The state before the first leaf.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Puts a state together from rows that were written down. The caller compares the map's
-    /// root with the last map record before it relies on the result.
-    pub fn restore(parts: StateParts) -> Self {
-        let mut map = Map::default();
-        map.insert(RowName::Policy.key(), Row::Policy(parts.chain.row()));
-        for (environment, state) in &parts.environments {
-            let name = RowName::Environment(environment);
-            map.insert(name.key(), Row::Environment(state.row()));
-        }
-        for (sha256, row) in parts.digests {
-            map.insert(RowName::Digest(&sha256).key(), Row::Digest(row));
-        }
-        Self {
-            size: parts.size.0,
-            time: parts.time,
-            chain: Some(parts.chain),
-            environments: parts.environments,
-            map,
-        }
     }
 
     /// Number of leaves so far.
@@ -275,27 +279,20 @@ impl State {
         } else {
             manifest.sha256_set().into_iter().collect()
         };
-        let state = self
-            .environments
-            .entry(release.environment.clone())
-            .or_insert_with(|| EnvironmentState {
-                leaf,
-                action: release.action,
-                manifest: subject,
-                history: Frontier::default(),
-                digests: Vec::new(),
-                releases: Vec::new(),
-            });
-        let touched = symmetric_difference(&state.digests, &digests);
-        state.leaf = leaf;
-        state.action = release.action;
-        state.manifest = subject;
-        state.history.push(history_leaf(index, &leaf));
-        state.digests = digests;
-        state.releases.push(ReleaseMark {
-            index,
+        let before = self.environments.get(&release.environment);
+        let step = Step {
+            action: release.action,
+            manifest: subject,
             artifacts: (!retired).then(|| manifest.artifacts_digest()),
-        });
+            touched: match before {
+                Some(state) => symmetric_difference(&state.digests, &digests),
+                None => digests,
+            },
+        };
+        let state = self.environments.entry(release.environment.clone());
+        let state = state.or_insert_with(|| step.begin(&leaf));
+        state.take(index, &leaf, &step);
+        let touched = step.touched;
         let name = RowName::Environment(&release.environment);
         self.map.insert(name.key(), Row::Environment(state.row()));
         for sha256 in &touched {

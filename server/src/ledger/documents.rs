@@ -1,47 +1,36 @@
-//! Where documents lie: the view's answer, overlaid with what it does not have yet.
+//! Where documents lie, shared between the sequencer, which adds, and everyone who reads.
 //!
 //! Invariant: a document of a published record is found here from the moment of
 //! publication on.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, RwLock},
-};
+use std::sync::RwLock;
 
 use cairn_proto::hash::DocumentId;
 
 use super::{reading, writing};
-use crate::view::{DocumentPlace, View};
+use crate::view::{DocumentIndex, DocumentPlace};
 
 #[derive(Debug)]
-pub(super) struct Documents {
-    view: Arc<View>,
-    recent: RwLock<HashMap<DocumentId, DocumentPlace>>,
-}
+pub(super) struct Documents(RwLock<DocumentIndex>);
 
 impl Documents {
-    pub(super) fn new(view: Arc<View>) -> Self {
-        Self {
-            view,
-            recent: RwLock::default(),
-        }
+    pub(super) fn new(index: DocumentIndex) -> Self {
+        Self(RwLock::new(index))
     }
 
     pub(super) fn place(&self, id: &DocumentId) -> Option<DocumentPlace> {
-        let recent = reading(&self.recent).get(id).copied();
-        recent.or_else(|| self.view.document(id))
+        reading(&self.0).place(id)
     }
 
-    /// Before publication.
+    /// The documents of a record, in their order. Before publication.
     pub(super) fn add(&self, documents: &[(DocumentId, DocumentPlace)]) {
-        writing(&self.recent).extend(documents.iter().copied());
-    }
-
-    /// After the view has them.
-    pub(super) fn forget(&self, documents: &[(DocumentId, DocumentPlace)]) {
-        let mut recent = writing(&self.recent);
-        for (id, _) in documents {
-            recent.remove(id);
+        if let Some((_, place)) = documents.first() {
+            let ids = documents.iter().map(|(id, _)| *id);
+            writing(&self.0).add(place.position, ids);
         }
     }
+
+    /// The view has them: nothing changes, for the index here is whole.
+    #[expect(clippy::unused_self, reason = "the view's thread tells what it wrote")]
+    pub(super) fn forget(&self, _documents: &[(DocumentId, DocumentPlace)]) {}
 }

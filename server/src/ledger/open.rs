@@ -39,7 +39,7 @@ use crate::{
     journal::Journal as _,
     segment::StoreError,
     store::Store,
-    view::{View, ViewError},
+    view::{DocumentIndex, View, ViewError},
 };
 
 /// Bytes to reserve for the first record: a genesis entry, the largest policy, a map record.
@@ -125,15 +125,16 @@ impl Ledger {
         begin(&store, genesis)?;
         let (replay, view) = Replay::run(&store, View::open(view)?)?;
         let view = Arc::new(view);
-        let shared = Arc::new(replay.share(store, &view, &keys)?);
+        let (shared, state, frontier, position) = replay.share(store, &keys)?;
+        let shared = Arc::new(shared);
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
         let committer = Committer {
             sequencer: Sequencer {
-                state: replay.state,
-                frontier: replay.frontier,
+                state,
+                frontier,
                 last: shared.store.journal().tail().hash,
             },
-            position: replay.position,
+            position,
             shared: shared.clone(),
             keys,
         };
@@ -203,12 +204,12 @@ fn begin(store: &Store, genesis: Option<&Genesis>) -> Result<(), LedgerError> {
 }
 
 impl Replay {
+    /// Splits into what readers share and what the sequencer goes on with.
     fn share(
-        &self,
+        self,
         store: Store,
-        view: &Arc<View>,
         keys: &ServerKeys,
-    ) -> Result<Shared, LedgerError> {
+    ) -> Result<(Shared, State, Frontier, u64), LedgerError> {
         let chain = self.state.chain().ok_or(LedgerError::NoGenesis)?.clone();
         let trust = chain.identity().ok_or(LedgerError::NoGenesis)?;
         for (pinned, signer, which) in [
@@ -235,20 +236,21 @@ impl Replay {
             map_record: record.leaves.last().cloned().unwrap_or_default(),
             chain: chain.clone(),
         };
-        let policies = policies_of(&store, view, &chain)?;
-        Ok(Shared {
+        let policies = policies_of(&store, &self.documents, &chain)?;
+        let shared = Shared {
             store: Arc::new(store),
             trust,
-            tree: RwLock::new(self.tree.clone()),
+            tree: RwLock::new(self.tree),
             head: watch::Sender::new(Arc::new(head)),
             releases: RwLock::new(releases_of(&self.state)),
             policies: RwLock::new(policies),
-            documents: Documents::new(view.clone()),
+            documents: Documents::new(self.documents),
             cache: EntryCache::new(),
             listings: Listings::new(),
             failed: watch::Sender::new(None),
             halted: AtomicBool::new(false),
-        })
+        };
+        Ok((shared, self.state, self.frontier, self.position))
     }
 }
 
@@ -264,7 +266,7 @@ fn releases_of(state: &State) -> HashMap<Environment, Vec<Index>> {
 
 fn policies_of(
     store: &Store,
-    view: &View,
+    documents: &DocumentIndex,
     chain: &PolicyChain,
 ) -> Result<Vec<PolicyBytes>, LedgerError> {
     chain
@@ -273,7 +275,7 @@ fn policies_of(
             let missing = StoreError::Absent {
                 number: step.index.0,
             };
-            policy_at(store, view, step.index).ok_or(LedgerError::Store(missing))
+            policy_at(store, documents, step.index).ok_or(LedgerError::Store(missing))
         })
         .collect()
 }

@@ -1,17 +1,14 @@
 //! Reading the view back at start, and refusing it unless it adds up.
 
-use std::collections::{BTreeMap, HashMap};
-
 use cairn_proto::{
-    hash::{Index, LeafHash, Sequence, Sha256, Version},
+    hash::{DocumentId, Index, LeafHash},
     merkle::Tree,
-    name::Environment,
-    row::{DigestRow, Row, RowName},
-    rules::{EnvironmentState, ReleaseMark},
+    rules::Restoring,
 };
 
 use super::{
-    rows::{self, Reader, Watermark},
+    DocumentIndex,
+    rows::{RECORD, Reader, WATERMARK, Watermark},
     store::View,
 };
 
@@ -20,20 +17,23 @@ use super::{
 pub(crate) struct Loaded {
     pub(crate) watermark: Watermark,
     pub(crate) tree: Tree,
-    pub(crate) environments: HashMap<Environment, EnvironmentState>,
-    pub(crate) digests: Vec<(Sha256, DigestRow)>,
-    /// Index of each policy's entry, ascending by version.
+    pub(crate) state: Restoring,
+    pub(crate) documents: DocumentIndex,
+    /// Index of each policy's entry, ascending.
     pub(crate) policies: Vec<Index>,
 }
 
 #[derive(Default)]
 struct Rows {
     watermark: Option<Watermark>,
-    leaves: BTreeMap<u64, Vec<LeafHash>>,
-    environments: HashMap<Environment, EnvironmentState>,
-    releases: HashMap<Environment, Vec<ReleaseMark>>,
-    digests: Vec<(Sha256, DigestRow)>,
-    policies: Vec<(Version, Index)>,
+    tree: Tree,
+    state: Restoring,
+    documents: DocumentIndex,
+    policies: Vec<Index>,
+    /// The record whose pieces come, as far as they came.
+    bytes: Vec<u8>,
+    position: u64,
+    pieces: u32,
 }
 
 impl View {
@@ -41,89 +41,66 @@ impl View {
     /// reach as far as its watermark says.
     pub(crate) fn load(&self) -> Option<Loaded> {
         let mut rows = Rows::default();
-        // Keys come in order, so an environment's releases come by ascending sequence.
+        // Keys come in order: records by position, their pieces by number, the watermark.
         self.for_each(|key, value| rows.take(key, value))?;
-        rows.assemble()
+        let watermark = rows.watermark?;
+        let whole = watermark.position == rows.position && watermark.size == rows.tree.size();
+        (whole && !rows.policies.is_empty()).then_some(Loaded {
+            watermark,
+            tree: rows.tree,
+            state: rows.state,
+            documents: rows.documents,
+            policies: rows.policies,
+        })
     }
 }
 
 impl Rows {
     fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
-        let (kind, name) = key.split_first()?;
-        match kind {
-            b'w' => self.watermark = Some(Watermark::decode(value)?),
-            b'l' => {
-                let first = Reader(name).u64()?;
-                let (hashes, rest) = value.as_chunks::<32>();
-                rest.is_empty().then_some(())?;
-                self.leaves
-                    .insert(first, hashes.iter().copied().map(LeafHash).collect());
-            }
-            b'e' => {
-                let name = environment(name)?;
-                self.environments
-                    .insert(name, rows::decode_environment(value)?);
-            }
-            b'r' => self.release(name, value)?,
-            b'd' => {
-                let sha256 = Sha256::from_slice(name)?;
-                match RowName::Digest(&sha256).decode(value)? {
-                    Row::Digest(row) => self.digests.push((sha256, row)),
-                    _ => return None,
-                }
-            }
-            b'p' => {
-                let version = Version(Reader(name).u64()?);
-                let index = Index(Reader(value).u64()?);
-                self.policies.push((version, index));
-            }
-            b'o' => {}
-            _ => return None,
+        if key == WATERMARK {
+            self.record()?;
+            self.watermark = Some(Watermark::decode(value)?);
+            return Some(());
         }
+        let mut reader = Reader(key);
+        (reader.array()? == [RECORD]).then_some(())?;
+        let (position, piece) = (reader.u64()?, reader.array().map(u32::from_be_bytes)?);
+        reader.end()?;
+        if position != self.position {
+            self.record()?;
+        }
+        (position == self.position && piece == self.pieces).then_some(())?;
+        self.bytes.extend_from_slice(value);
+        self.pieces += 1;
         Some(())
     }
 
-    fn release(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
-        let (head, sequence) = key.split_last_chunk::<8>()?;
-        let (zero, name) = head.split_last()?;
-        (*zero == 0).then_some(())?;
-        let marks = self.releases.entry(environment(name)?).or_default();
-        let next = Sequence(marks.len() as u64 + 1);
-        (Sequence(u64::from_be_bytes(*sequence)) == next).then_some(())?;
-        marks.push(rows::decode_mark(value)?);
+    /// The pieces of a record are all there.
+    fn record(&mut self) -> Option<()> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut reader = Reader(&bytes);
+        (reader.u64()? == self.tree.size().0).then_some(())?;
+        let leaves = reader.count()?;
+        for leaf in reader.hashes(leaves)? {
+            self.tree.push(LeafHash(*leaf));
+        }
+        let documents = reader.count()?;
+        let ids = reader.hashes(documents)?.iter().copied().map(DocumentId);
+        self.documents.add(self.position, ids);
+        for _ in 0..reader.count()? {
+            self.policies.push(Index(reader.u64()?));
+        }
+        for _ in 0..reader.count()? {
+            let (index, name, step) = reader.step()?;
+            let leaf = self.tree.leaf(index)?;
+            self.state.step(index, &leaf, name, &step);
+        }
+        reader.end()?;
+        // Their room is used again.
+        self.bytes = bytes;
+        self.bytes.clear();
+        self.position += 1;
+        self.pieces = 0;
         Some(())
     }
-
-    fn assemble(mut self) -> Option<Loaded> {
-        let watermark = self.watermark?;
-        let mut tree = Tree::default();
-        for (first, leaves) in self.leaves {
-            (tree.size().0 == first).then_some(())?;
-            for leaf in leaves {
-                tree.push(leaf);
-            }
-        }
-        (tree.size() == watermark.size).then_some(())?;
-        for (name, state) in &mut self.environments {
-            state.releases = self.releases.remove(name)?;
-            (state.sequence().0 == state.history.size().0).then_some(())?;
-        }
-        self.releases.is_empty().then_some(())?;
-        let versions = self.policies.iter().zip(1..);
-        let complete = versions
-            .clone()
-            .all(|((version, _), expected)| version.0 == expected);
-        (complete && !self.policies.is_empty()).then_some(())?;
-        Some(Loaded {
-            watermark,
-            tree,
-            environments: self.environments,
-            digests: self.digests,
-            policies: self.policies.into_iter().map(|(_, index)| index).collect(),
-        })
-    }
-}
-
-fn environment(name: &[u8]) -> Option<Environment> {
-    str::from_utf8(name).ok()?.parse().ok()
 }

@@ -2,30 +2,32 @@
 //!
 //! | key | value |
 //! |---|---|
+//! | `b` record position, piece | a piece of what the record changed |
 //! | `w` | watermark |
-//! | `l` first index | leaf hashes from there on |
-//! | `e` environment | leaf, action, manifest, history frontier, digests |
-//! | `r` environment 0x00 sequence | index, artifacts digest |
-//! | `d` sha256 | digest row |
-//! | `p` version | index |
-//! | `o` document id | record position, ordinal |
+//!
+//! What a record changed, its pieces put together again: index of its first leaf; leaf
+//! hashes; ids of its documents; its policies; the steps of its releases. Lists begin with
+//! their length.
 //!
 //! Every value ends with the first 8 bytes of BLAKE3 over key and value, so that a flipped
 //! bit is seen when it is read. Numbers are big-endian: keys sort by them.
 
+use std::collections::HashMap;
+
 use cairn_proto::{
-    hash::{
-        ArtifactsDigest, DocumentId, Index, LeafHash, NodeHash, Sequence, Sha256, TreeSize, Version,
-    },
-    merkle::Frontier,
+    hash::{ArtifactsDigest, DocumentId, Index, LeafHash, Sha256, TreeSize},
     name::Environment,
-    rules::{EnvironmentState, ReleaseMark},
+    rules::{Effect, State, Step},
     statement::{Action, Subject},
 };
 
+use super::DocumentPlace;
+
 /// Written into the watermark; another version is rebuilt.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const CHECK_BYTES: usize = 8;
+/// sled keeps some 16 rows in a page, and pages in segments of 512 KiB.
+const PIECE_BYTES: usize = 4_096;
 
 /// How far the view follows the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +40,8 @@ pub(crate) struct Watermark {
     pub(crate) time: u64,
 }
 
-/// Where a document lies in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DocumentPlace {
-    /// The record.
-    pub(crate) position: u64,
-    /// Which of its documents.
-    pub(crate) ordinal: u32,
-}
-
 pub(super) const WATERMARK: &[u8] = b"w";
+pub(super) const RECORD: u8 = b'b';
 
 fn check(key: &[u8], value: &[u8]) -> [u8; CHECK_BYTES] {
     let mut hasher = blake3::Hasher::new();
@@ -71,10 +65,157 @@ pub(super) fn open<'a>(key: &[u8], sealed: &'a [u8]) -> Option<&'a [u8]> {
     (check(key, value) == *sum).then_some(value)
 }
 
+fn record_key(position: u64, piece: u32) -> Vec<u8> {
+    let mut key = vec![RECORD];
+    key.extend_from_slice(&position.to_be_bytes());
+    key.extend_from_slice(&piece.to_be_bytes());
+    key
+}
+
+/// The rows that some records change, and the watermark after them.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    pub(super) rows: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) watermark: Option<Watermark>,
+    things: usize,
+    record: Building,
+}
+
+/// What one record changed. Told in this order: leaves, effects, documents, `until`.
+#[derive(Debug, Default)]
+struct Building {
+    first: u64,
+    leaves: Vec<u8>,
+    documents: Vec<u8>,
+    policies: Vec<u8>,
+    releases: Vec<u8>,
+    counts: [u32; 4],
+    /// Steps of each environment so far.
+    steps: HashMap<Environment, usize>,
+}
+
+impl Update {
+    /// The leaf hashes of a record. They come before all else that it changed.
+    pub(crate) fn leaves(&mut self, first: Index, leaves: &[LeafHash]) {
+        let record = &mut self.record;
+        record.first = first.0;
+        record.leaves = leaves.iter().flat_map(|leaf| leaf.0).collect();
+        record.counts[0] = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+        self.things += 1;
+    }
+
+    /// Where a document lies. They come in the order of the record.
+    pub(crate) fn document(&mut self, id: &DocumentId, _place: DocumentPlace) {
+        self.record.documents.extend_from_slice(id.as_bytes());
+        self.record.counts[1] += 1;
+        self.things += 1;
+    }
+
+    /// What an entry changed. The state may have gone on to the end of the record: then the
+    /// earlier steps of an environment say of action and manifest what its last one does,
+    /// which is all that is ever asked of them.
+    pub(crate) fn effect(&mut self, state: &State, effect: &Effect) {
+        let record = &mut self.record;
+        if effect.policy
+            && let Some(chain) = state.chain()
+        {
+            let index = chain.current().index.0;
+            record.policies.extend_from_slice(&index.to_be_bytes());
+            record.counts[2] += 1;
+        }
+        if let Some(name) = &effect.environment
+            && let Some(environment) = state.environment(name)
+        {
+            let taken = record.steps.entry(name.clone()).or_default();
+            let marks = &environment.releases;
+            let begin = marks.partition_point(|mark| mark.index.0 < record.first);
+            if let Some(mark) = marks.get(begin + *taken) {
+                *taken += 1;
+                let step = Step {
+                    action: environment.action,
+                    manifest: environment.manifest,
+                    artifacts: mark.artifacts,
+                    touched: effect.digests.clone(),
+                };
+                push_step(&mut record.releases, mark.index, name, &step);
+                record.counts[3] += 1;
+            }
+        }
+        self.things += 1;
+    }
+
+    /// How far the rows reach: the end of what is said of a record.
+    pub(crate) fn until(&mut self, watermark: Watermark) {
+        self.watermark = Some(watermark);
+        let record = std::mem::take(&mut self.record);
+        let bytes = record.encode();
+        let position = watermark.position.saturating_sub(1);
+        for (piece, number) in bytes.chunks(PIECE_BYTES).zip(0..) {
+            let key = record_key(position, number);
+            let value = seal(&key, piece.to_vec());
+            self.rows.push((key, value));
+        }
+    }
+
+    /// Adds what a later record changes.
+    pub(crate) fn then(&mut self, later: Self) {
+        self.rows.extend(later.rows);
+        self.watermark = later.watermark.or(self.watermark);
+        self.things += later.things;
+    }
+
+    /// How much there is to write, in leaves, documents and steps.
+    pub(crate) fn len(&self) -> usize {
+        self.things
+    }
+}
+
+impl Building {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.first.to_be_bytes().to_vec();
+        let lists = [
+            &self.leaves,
+            &self.documents,
+            &self.policies,
+            &self.releases,
+        ];
+        for (list, count) in lists.into_iter().zip(self.counts) {
+            bytes.extend_from_slice(&count.to_be_bytes());
+            bytes.extend_from_slice(list);
+        }
+        bytes
+    }
+}
+
+fn push_step(out: &mut Vec<u8>, index: Index, name: &Environment, step: &Step) {
+    out.extend_from_slice(&index.0.to_be_bytes());
+    out.push(match step.action {
+        Action::Release => 1,
+        Action::Rollback => 2,
+        Action::Retire => 3,
+    });
+    let name = name.as_str().as_bytes();
+    let lengths = [name.len(), step.touched.len()];
+    for length in lengths {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_be_bytes());
+    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(step.manifest.blake3.as_bytes());
+    out.extend_from_slice(step.manifest.sha256.as_bytes());
+    out.push(u8::from(step.artifacts.is_some()));
+    if let Some(artifacts) = &step.artifacts {
+        out.extend_from_slice(artifacts.as_bytes());
+    }
+    for sha256 in &step.touched {
+        out.extend_from_slice(sha256.as_bytes());
+    }
+}
+
 /// Reads a value front to back.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.0.split_first_chunk::<N>()?;
         self.0 = tail;
@@ -85,60 +226,51 @@ impl Reader<'_> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
+    pub(super) fn count(&mut self) -> Option<usize> {
+        usize::try_from(self.array().map(u32::from_be_bytes)?).ok()
     }
 
-    fn hashes(&mut self) -> Option<Vec<[u8; 32]>> {
-        let count = usize::try_from(self.u32()?).ok()?;
+    pub(super) fn hashes(&mut self, count: usize) -> Option<&'a [[u8; 32]]> {
         let (bytes, tail) = self.0.split_at_checked(count.checked_mul(32)?)?;
         self.0 = tail;
-        Some(bytes.as_chunks::<32>().0.to_vec())
+        Some(bytes.as_chunks::<32>().0)
+    }
+
+    /// The step of an entry, as [`push_step`] wrote it.
+    pub(super) fn step(&mut self) -> Option<(Index, Environment, Step)> {
+        let index = Index(self.u64()?);
+        let action = match self.array()? {
+            [1] => Action::Release,
+            [2] => Action::Rollback,
+            [3] => Action::Retire,
+            _ => return None,
+        };
+        let (name, touched) = (self.count()?, self.count()?);
+        let (name, tail) = self.0.split_at_checked(name)?;
+        self.0 = tail;
+        let name = str::from_utf8(name).ok()?.parse().ok()?;
+        let manifest = Subject {
+            blake3: DocumentId(self.array()?),
+            sha256: Sha256(self.array()?),
+        };
+        let artifacts = match self.array()? {
+            [0] => None,
+            [1] => Some(ArtifactsDigest(self.array()?)),
+            _ => return None,
+        };
+        let touched = self.hashes(touched)?.iter().copied().map(Sha256).collect();
+        let step = Step {
+            action,
+            manifest,
+            artifacts,
+            touched,
+        };
+        Some((index, name, step))
     }
 
     pub(super) fn end(self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
-}
-
-fn push_hashes<'a>(value: &mut Vec<u8>, hashes: impl ExactSizeIterator<Item = &'a [u8; 32]>) {
-    let count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
-    value.extend_from_slice(&count.to_be_bytes());
-    hashes.for_each(|hash| value.extend_from_slice(hash));
-}
-
-pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(rest.len() + 1);
-    key.push(kind);
-    key.extend_from_slice(rest);
-    key
-}
-
-pub(super) fn leaves_key(first: Index) -> Vec<u8> {
-    key(b'l', &first.0.to_be_bytes())
-}
-
-pub(super) fn environment_key(name: &Environment) -> Vec<u8> {
-    key(b'e', name.as_str().as_bytes())
-}
-
-pub(super) fn release_key(name: &Environment, sequence: Sequence) -> Vec<u8> {
-    let mut key = key(b'r', name.as_str().as_bytes());
-    key.push(0);
-    key.extend_from_slice(&sequence.0.to_be_bytes());
-    key
-}
-
-pub(super) fn digest_key(sha256: &Sha256) -> Vec<u8> {
-    key(b'd', sha256.as_bytes())
-}
-
-pub(super) fn policy_key(version: Version) -> Vec<u8> {
-    key(b'p', &version.0.to_be_bytes())
-}
-
-pub(super) fn document_key(id: &DocumentId) -> Vec<u8> {
-    key(b'o', id.as_bytes())
 }
 
 impl Watermark {
@@ -163,89 +295,4 @@ impl Watermark {
         reader.end()?;
         Some(watermark)
     }
-}
-
-impl DocumentPlace {
-    pub(super) fn encode(self) -> Vec<u8> {
-        let mut value = self.position.to_be_bytes().to_vec();
-        value.extend_from_slice(&self.ordinal.to_be_bytes());
-        value
-    }
-
-    pub(super) fn decode(value: &[u8]) -> Option<Self> {
-        let mut reader = Reader(value);
-        let place = Self {
-            position: reader.u64()?,
-            ordinal: reader.u32()?,
-        };
-        reader.end()?;
-        Some(place)
-    }
-}
-
-/// Everything of an environment but its releases, which are rows of their own.
-pub(super) fn encode_environment(state: &EnvironmentState) -> Vec<u8> {
-    let mut value = Vec::with_capacity(256 + 32 * state.digests.len());
-    value.extend_from_slice(state.leaf.as_bytes());
-    value.push(match state.action {
-        Action::Release => 1,
-        Action::Rollback => 2,
-        Action::Retire => 3,
-    });
-    value.extend_from_slice(state.manifest.blake3.as_bytes());
-    value.extend_from_slice(state.manifest.sha256.as_bytes());
-    value.extend_from_slice(&state.history.size().0.to_be_bytes());
-    push_hashes(
-        &mut value,
-        state.history.nodes().iter().map(NodeHash::as_bytes),
-    );
-    push_hashes(&mut value, state.digests.iter().map(Sha256::as_bytes));
-    value
-}
-
-pub(super) fn decode_environment(value: &[u8]) -> Option<EnvironmentState> {
-    let mut reader = Reader(value);
-    let leaf = LeafHash(reader.array()?);
-    let action = match reader.array()? {
-        [1] => Action::Release,
-        [2] => Action::Rollback,
-        [3] => Action::Retire,
-        _ => return None,
-    };
-    let manifest = Subject {
-        blake3: DocumentId(reader.array()?),
-        sha256: Sha256(reader.array()?),
-    };
-    let size = TreeSize(reader.u64()?);
-    let nodes = reader.hashes()?.into_iter().map(NodeHash).collect();
-    let state = EnvironmentState {
-        leaf,
-        action,
-        manifest,
-        history: Frontier::from_parts(size, nodes)?,
-        digests: reader.hashes()?.into_iter().map(Sha256).collect(),
-        releases: Vec::new(),
-    };
-    reader.end()?;
-    Some(state)
-}
-
-pub(super) fn encode_mark(mark: &ReleaseMark) -> Vec<u8> {
-    let mut value = mark.index.0.to_be_bytes().to_vec();
-    if let Some(artifacts) = &mark.artifacts {
-        value.extend_from_slice(artifacts.as_bytes());
-    }
-    value
-}
-
-pub(super) fn decode_mark(value: &[u8]) -> Option<ReleaseMark> {
-    let (index, rest) = value.split_first_chunk::<8>()?;
-    let artifacts = match rest {
-        [] => None,
-        rest => Some(ArtifactsDigest::from_slice(rest)?),
-    };
-    Some(ReleaseMark {
-        index: Index(u64::from_be_bytes(*index)),
-        artifacts,
-    })
 }

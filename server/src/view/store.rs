@@ -4,103 +4,14 @@
 //! "rebuild the view" here and nowhere else.
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
-use cairn_proto::{
-    hash::{DocumentId, Index, LeafHash},
-    name::Environment,
-    row::{Row, RowName},
-    rules::{Effect, State},
-};
+use super::rows::{self, Update};
 
-use super::rows::{self, DocumentPlace, Watermark};
-
-const CACHE_BYTES: u64 = 48 << 20;
-
-/// The rows that some records change, and the watermark after them.
-#[derive(Debug, Default)]
-pub(crate) struct Update {
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
-    documents: HashMap<DocumentId, DocumentPlace>,
-    watermark: Option<Watermark>,
-}
-
-impl Update {
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        let value = rows::seal(&key, value);
-        self.rows.push((key, value));
-    }
-
-    /// The leaf hashes of a record.
-    pub(crate) fn leaves(&mut self, first: Index, leaves: &[LeafHash]) {
-        let value = leaves.iter().flat_map(|leaf| leaf.0).collect();
-        self.put(rows::leaves_key(first), value);
-    }
-
-    /// Where a document lies.
-    pub(crate) fn document(&mut self, id: &DocumentId, place: DocumentPlace) {
-        self.documents.insert(*id, place);
-        self.put(rows::document_key(id), place.encode());
-    }
-
-    /// Where a document lies, if this update says so.
-    pub(crate) fn placed(&self, id: &DocumentId) -> Option<DocumentPlace> {
-        self.documents.get(id).copied()
-    }
-
-    /// What an entry changed, as the state has it now.
-    pub(crate) fn effect(&mut self, state: &State, effect: &Effect) {
-        if effect.policy
-            && let Some(chain) = state.chain()
-        {
-            let current = chain.current();
-            let value = current.index.0.to_be_bytes().to_vec();
-            self.put(rows::policy_key(current.policy.version), value);
-        }
-        if let Some(name) = &effect.environment {
-            self.environment(state, name);
-        }
-        for sha256 in &effect.digests {
-            if let Some(row @ Row::Digest(_)) = state.map().get(&RowName::Digest(sha256).key()) {
-                self.put(rows::digest_key(sha256), row.encode());
-            }
-        }
-    }
-
-    fn environment(&mut self, state: &State, name: &Environment) {
-        let Some(environment) = state.environment(name) else {
-            return;
-        };
-        self.put(
-            rows::environment_key(name),
-            rows::encode_environment(environment),
-        );
-        if let Some(mark) = environment.releases.last() {
-            let key = rows::release_key(name, environment.sequence());
-            self.put(key, rows::encode_mark(mark));
-        }
-    }
-
-    /// How far the rows reach.
-    pub(crate) fn until(&mut self, watermark: Watermark) {
-        self.watermark = Some(watermark);
-    }
-
-    /// Adds what a later record changes.
-    pub(crate) fn then(&mut self, later: Self) {
-        self.rows.extend(later.rows);
-        self.documents.extend(later.documents);
-        self.watermark = later.watermark.or(self.watermark);
-    }
-
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-}
+/// Rows are written at the end and read once, at start: little has to stay in memory.
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// The view's database.
 #[derive(Debug)]
@@ -174,14 +85,6 @@ impl View {
     /// Asks sled to write back what it holds.
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
         self.guard(|database| database.flush().map(drop))
-    }
-
-    /// Where a document lies; `None` if the view does not say, or says it damaged.
-    pub(crate) fn document(&self, id: &DocumentId) -> Option<DocumentPlace> {
-        let key = rows::document_key(id);
-        let value = catch_unwind(AssertUnwindSafe(|| self.database.get(&key)));
-        let value = value.ok()?.ok()??;
-        DocumentPlace::decode(rows::open(&key, &value)?)
     }
 
     /// Every row, checksums taken off; `None` where one does not fit.
