@@ -185,7 +185,7 @@ async fn there_and_back(dev: &Dev, server: &Served, folder: &Path) -> (f64, f64)
     let (reference, name) = ("bench/content".parse().unwrap(), NAME.parse().unwrap());
     let start = Instant::now();
     // It hands out nothing that does not hash to what was recorded.
-    let restored = ledger.restore(&reference, &name, &to).await.unwrap();
+    let restored = ledger.restore(&reference, &name, &to, &()).await.unwrap();
     let out = start.elapsed().as_secs_f64();
     assert_eq!(restored.bytes, BYTES as u64);
     (into, out)

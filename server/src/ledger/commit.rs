@@ -40,10 +40,10 @@ const BATCH_ENTRIES_MAX: usize = 1_024;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Committed batches that the view may lag behind before commits wait for it.
 const VIEW_LAG_MAX: usize = 1_024;
-/// Rows that the view takes in one atomic batch.
-const VIEW_ROWS_MAX: usize = 16_384;
-/// How long rows gather before they are written: an environment that changes often is written
-/// once, and keys that come sorted cost sled less. Readers have the overlay meanwhile.
+/// Leaves, documents and steps that the view takes in one atomic batch.
+const VIEW_THINGS_MAX: usize = 16_384;
+/// How long records gather before they are written at once: nobody reads the view before the
+/// next start.
 const VIEW_GATHER_MILLIS: Duration = Duration::from_millis(100);
 /// How long rows may wait for a flush: what a kill makes the next start replay.
 const VIEW_FLUSH_SECONDS: Duration = Duration::from_secs(1);
@@ -80,12 +80,6 @@ pub enum Failure {
     Sign(#[from] SignError),
 }
 
-/// What the view learns of a committed batch.
-struct Committed {
-    update: Update,
-    documents: Vec<(DocumentId, DocumentPlace)>,
-}
-
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
     pub(super) sequencer: Sequencer,
@@ -98,8 +92,9 @@ impl Committer {
     /// Runs until the last handle is gone; then waits for the view.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>, view: Arc<View>) {
         let (to_view, updates) = view_queue::sync_channel(VIEW_LAG_MAX);
-        let shared = self.shared.clone();
-        let writer = std::thread::spawn(move || write_view(&view, &updates, &shared));
+        let writer = std::thread::Builder::new()
+            .name("view".into())
+            .spawn(move || write_view(&view, &updates));
         let mut closing = None;
         while let Some(first) = queue.blocking_recv() {
             let batch = gather(first, &mut queue, &mut closing);
@@ -115,9 +110,9 @@ impl Committer {
                 continue;
             }
             match self.commit(batch) {
-                Ok(Some(committed)) => {
+                Ok(Some(update)) => {
                     // The writer ends only after this end of the channel is dropped.
-                    let _ = to_view.send(committed);
+                    let _ = to_view.send(update);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -127,7 +122,10 @@ impl Committer {
             }
         }
         drop(to_view);
-        let _ = writer.join();
+        match writer {
+            Ok(writer) => drop(writer.join()),
+            Err(error) => tracing::warn!(%error, "the view was not written: no thread for it"),
+        }
         // The store, and with it the lock, goes before anybody is told.
         drop(self);
         if let Some(closed) = closing {
@@ -135,7 +133,7 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
+    fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Update>, Failure> {
         if let Err(error) = self.reserve(&queued) {
             refuse(queued, &error.clone().into());
             return if error.is_fatal() {
@@ -149,7 +147,7 @@ impl Committer {
             .map(|queued| (queued.candidate, queued.answer))
             .unzip();
         let (outcomes, batch) = self.sequence(&candidates);
-        let committed = match batch {
+        let update = match batch {
             Some(batch) => Some(self.publish(&batch, &candidates)?),
             None => None,
         };
@@ -163,7 +161,7 @@ impl Committer {
             // A caller that went away is answered by its retry.
             let _ = answer.send(placed);
         }
-        Ok(committed)
+        Ok(update)
     }
 
     /// Space for the whole batch, allocated and synced, before anything is sequenced.
@@ -181,7 +179,7 @@ impl Committer {
         self.sequencer.step(candidates, &known, &tree, now_ms())
     }
 
-    fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Committed, Failure> {
+    fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Update, Failure> {
         let position = self.position;
         if self.shared.store.commit(&batch.record)? == Appended::Conflict {
             return Err(Failure::Conflict { position });
@@ -207,7 +205,7 @@ impl Committer {
             size: batch.record.size,
             time: batch.map_record.time,
         });
-        Ok(Committed { update, documents })
+        Ok(update)
     }
 
     /// Hashes what the disk holds before it is signed: a bit that flipped in memory between
@@ -328,26 +326,25 @@ pub(super) fn place_documents(position: u64, record: &Record) -> Vec<(DocumentId
 }
 
 /// Writes committed rows to the view, as many batches at once as are waiting.
-fn write_view(view: &View, updates: &view_queue::Receiver<Committed>, shared: &Shared) {
+fn write_view(view: &View, updates: &view_queue::Receiver<Update>) {
     let mut damaged = false;
     let mut flushed = Instant::now();
-    while let Ok(mut group) = updates.recv() {
+    while let Ok(mut update) = updates.recv() {
         let until = Instant::now() + VIEW_GATHER_MILLIS;
-        while group.update.len() < VIEW_ROWS_MAX {
+        while update.len() < VIEW_THINGS_MAX {
             let left = until.saturating_duration_since(Instant::now());
             let Ok(next) = updates.recv_timeout(left) else {
                 break;
             };
-            group.update.then(next.update);
-            group.documents.extend(next.documents);
+            update.then(next);
         }
-        // A gap would be worse than an old view: after one failure nothing more is written,
-        // the overlay keeps answering, and the next start replays from the watermark.
+        // A gap would be worse than an old view: after one failure nothing more is written, and
+        // the next start replays from the watermark.
         if damaged {
             continue;
         }
         let due = flushed.elapsed() >= VIEW_FLUSH_SECONDS;
-        let written = view.write(group.update);
+        let written = view.write(update);
         let written = if due {
             written.and_then(|()| view.flush())
         } else {
@@ -356,12 +353,9 @@ fn write_view(view: &View, updates: &view_queue::Receiver<Committed>, shared: &S
         if due {
             flushed = Instant::now();
         }
-        match written {
-            Ok(()) => shared.documents.forget(&group.documents),
-            Err(error) => {
-                tracing::warn!(%error, "the view is not written any more until a restart");
-                damaged = true;
-            }
+        if let Err(error) = written {
+            tracing::warn!(%error, "the view is not written any more until a restart");
+            damaged = true;
         }
     }
     if let Err(error) = view.flush() {

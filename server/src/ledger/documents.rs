@@ -29,8 +29,4 @@ impl Documents {
             writing(&self.0).add(place.position, ids);
         }
     }
-
-    /// The view has them: nothing changes, for the index here is whole.
-    #[expect(clippy::unused_self, reason = "the view's thread tells what it wrote")]
-    pub(super) fn forget(&self, _documents: &[(DocumentId, DocumentPlace)]) {}
 }

@@ -157,7 +157,7 @@ pub(super) async fn act(desk: &Desk, act: Act) -> Result<Seen, ClientError> {
             let name = "web.yaml".parse().unwrap();
             let to = tempfile::tempdir().unwrap();
             let release = "staging#2".parse().unwrap();
-            ledger.restore(&release, &name, to.path()).await?;
+            ledger.restore(&release, &name, to.path(), &()).await?;
             let restored = std::fs::read(to.path().join("web.yaml")).unwrap();
             return Ok(Seen::right(restored == WEB[1]));
         }
