@@ -47,6 +47,10 @@ const VIEW_FLUSH_SECONDS: Duration = Duration::from_secs(1);
 
 /// Unix milliseconds by this machine's clock.
 pub(super) fn now_ms() -> u64 {
+    #[cfg(test)]
+    if let Some(now) = super::tests::clock() {
+        return now;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -78,9 +82,9 @@ pub enum Failure {
 }
 
 /// What the view learns of a committed batch.
-struct Committed {
-    update: Update,
-    documents: Vec<(DocumentId, DocumentPlace)>,
+pub(super) struct Committed {
+    pub(super) update: Update,
+    pub(super) documents: Vec<(DocumentId, DocumentPlace)>,
 }
 
 pub(super) struct Committer {
@@ -132,7 +136,7 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
+    pub(super) fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Committed>, Failure> {
         if let Err(error) = self.reserve(&queued) {
             refuse(queued, &error.clone().into());
             return if error.is_fatal() {

@@ -123,25 +123,30 @@ impl Ledger {
         genesis: Option<&Genesis>,
     ) -> Result<Self, LedgerError> {
         begin(&store, genesis)?;
-        let (replay, view) = Replay::run(&store, View::open(view)?)?;
-        let view = Arc::new(view);
-        let shared = Arc::new(replay.share(store, &view, &keys)?);
+        Self::start(store, View::open(view)?, keys)
+    }
+
+    fn start(store: Store, view: View, keys: ServerKeys) -> Result<Self, LedgerError> {
+        let (committer, view) = Committer::prepare(store, view, keys)?;
+        let shared = committer.shared.clone();
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
-        let committer = Committer {
-            sequencer: Sequencer {
-                state: replay.state,
-                frontier: replay.frontier,
-                last: shared.store.journal().tail().hash,
-            },
-            position: replay.position,
-            shared: shared.clone(),
-            keys,
-        };
         std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || committer.run(receiver, view))
             .map_err(|error| StoreError::read(Path::new("thread"), 0)(error))?;
         Ok(Self { shared, queue })
+    }
+
+    /// As `open`, with a view that is open already.
+    #[cfg(test)]
+    pub(super) fn open_with(
+        store: Store,
+        view: View,
+        keys: ServerKeys,
+        genesis: Option<&Genesis>,
+    ) -> Result<Self, LedgerError> {
+        begin(&store, genesis)?;
+        Self::start(store, view, keys)
     }
 
     /// Signs the current head again, with a newer time: freshness while nothing happens.
@@ -162,8 +167,32 @@ impl Ledger {
     }
 }
 
+impl Committer {
+    /// All that the sequencer's thread needs, and what the others share with it.
+    pub(super) fn prepare(
+        store: Store,
+        view: View,
+        keys: ServerKeys,
+    ) -> Result<(Self, Arc<View>), LedgerError> {
+        let (replay, view) = Replay::run(&store, view)?;
+        let view = Arc::new(view);
+        let shared = Arc::new(replay.share(store, &view, &keys)?);
+        let committer = Self {
+            sequencer: Sequencer {
+                state: replay.state,
+                frontier: replay.frontier,
+                last: shared.store.journal().tail().hash,
+            },
+            position: replay.position,
+            shared,
+            keys,
+        };
+        Ok((committer, view))
+    }
+}
+
 /// Commits the genesis entry to an empty journal, through the sequencer's own step.
-fn begin(store: &Store, genesis: Option<&Genesis>) -> Result<(), LedgerError> {
+pub(super) fn begin(store: &Store, genesis: Option<&Genesis>) -> Result<(), LedgerError> {
     let tail = store.journal().tail();
     let rule = |error: RuleError| LedgerError::Rule {
         index: Index(0),

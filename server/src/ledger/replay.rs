@@ -11,6 +11,7 @@ use cairn_proto::{
     entry::{EntryError, Leaf, MapRecord, Submission},
     hash::{DocumentId, Index, LeafHash},
     merkle::{Frontier, Tree},
+    row::history_leaf,
     rules::{PolicyChain, RuleError, State, StateParts, authenticate_genesis},
 };
 
@@ -91,6 +92,7 @@ impl Replay {
             ..state.map_record(time)
         };
         (stated == adds_up).then_some(())?;
+        histories_hold(&state, &loaded.tree)?;
         let frontier = Frontier::of(&loaded.tree, loaded.tree.size())?;
         Some(Self {
             state,
@@ -226,6 +228,19 @@ pub(super) fn policy_at(store: &Store, view: &View, index: Index) -> Option<Poli
         entry,
         document,
     })
+}
+
+/// Whether every step of every environment stands where the view says. The map's root covers
+/// the root of each history; this covers what it was made from.
+fn histories_hold(state: &State, tree: &Tree) -> Option<()> {
+    for (_, environment) in state.environments() {
+        let mut history = Frontier::default();
+        for mark in &environment.releases {
+            history.push(history_leaf(mark.index, &tree.leaf(mark.index)?));
+        }
+        (history == environment.history).then_some(())?;
+    }
+    Some(())
 }
 
 fn chain_of(store: &Store, view: &View, indices: &[Index]) -> Option<PolicyChain> {

@@ -11,7 +11,7 @@ use cairn_proto::{
 };
 
 use super::{
-    rows::{self, Reader, Watermark},
+    rows::{self, DocumentPlace, Reader, Watermark},
     store::View,
 };
 
@@ -28,7 +28,8 @@ pub(crate) struct Loaded {
 
 #[derive(Default)]
 struct Rows {
-    watermark: Option<Watermark>,
+    watermark: Option<(Watermark, u64)>,
+    documents: u64,
     leaves: BTreeMap<u64, Vec<LeafHash>>,
     environments: HashMap<Environment, EnvironmentState>,
     releases: HashMap<Environment, Vec<ReleaseMark>>,
@@ -43,7 +44,10 @@ impl View {
         let mut rows = Rows::default();
         // Keys come in order, so an environment's releases come by ascending sequence.
         self.for_each(|key, value| rows.take(key, value))?;
-        rows.assemble()
+        let documents = rows.documents;
+        let loaded = rows.assemble()?;
+        self.counted(documents);
+        Some(loaded)
     }
 }
 
@@ -77,7 +81,10 @@ impl Rows {
                 let index = Index(Reader(value).u64()?);
                 self.policies.push((version, index));
             }
-            b'o' => {}
+            b'o' => {
+                DocumentPlace::decode(value)?;
+                self.documents += 1;
+            }
             _ => return None,
         }
         Some(())
@@ -95,7 +102,9 @@ impl Rows {
     }
 
     fn assemble(mut self) -> Option<Loaded> {
-        let watermark = self.watermark?;
+        let (watermark, documents) = self.watermark?;
+        // No root covers them, and a missing one would be refused from now on.
+        (self.documents == documents).then_some(())?;
         let mut tree = Tree::default();
         for (first, leaves) in self.leaves {
             (tree.size().0 == first).then_some(())?;

@@ -10,8 +10,11 @@
 mod load;
 mod rows;
 mod store;
+mod table;
 
 pub(crate) use load::Loaded;
 pub(crate) use rows::{DocumentPlace, Watermark};
 pub use store::ViewError;
 pub(crate) use store::{Update, View};
+#[cfg(test)]
+pub(crate) use table::Shelf;

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `w` | watermark |
+//! | `w` | watermark, number of `o` rows |
 //! | `l` first index | leaf hashes from there on |
 //! | `e` environment | leaf, action, manifest, history frontier, digests |
 //! | `r` environment 0x00 sequence | index, artifacts digest |
@@ -24,7 +24,7 @@ use cairn_proto::{
 };
 
 /// Written into the watermark; another version is rebuilt.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const CHECK_BYTES: usize = 8;
 
 /// How far the view follows the journal.
@@ -142,15 +142,16 @@ pub(super) fn document_key(id: &DocumentId) -> Vec<u8> {
 }
 
 impl Watermark {
-    pub(super) fn encode(self) -> Vec<u8> {
-        let numbers = [VERSION, self.position, self.size.0, self.time];
+    /// With the number of rows for documents.
+    pub(super) fn encode(self, documents: u64) -> Vec<u8> {
+        let numbers = [VERSION, self.position, self.size.0, self.time, documents];
         numbers
             .iter()
             .flat_map(|number| number.to_be_bytes())
             .collect()
     }
 
-    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+    pub(super) fn decode(value: &[u8]) -> Option<(Self, u64)> {
         let mut reader = Reader(value);
         if reader.u64()? != VERSION {
             return None;
@@ -160,8 +161,9 @@ impl Watermark {
             size: TreeSize(reader.u64()?),
             time: reader.u64()?,
         };
+        let documents = reader.u64()?;
         reader.end()?;
-        Some(watermark)
+        Some((watermark, documents))
     }
 }
 

@@ -1,12 +1,12 @@
-//! The sled database behind the view: opening it whatever state it is in, and writing.
-//!
-//! sled 0.34 panics on some damage and leaves half-written snapshots behind; both become
-//! "rebuild the view" here and nowhere else.
+//! The view: opening it whatever state its table is in, and writing.
+//! Out of scope: how the table is kept (`table`), what is in it (`rows`).
 
+#[cfg(test)]
+use std::sync::PoisonError;
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use cairn_proto::{
@@ -16,9 +16,10 @@ use cairn_proto::{
     rules::{Effect, State},
 };
 
-use super::rows::{self, DocumentPlace, Watermark};
-
-const CACHE_BYTES: u64 = 48 << 20;
+use super::{
+    rows::{self, DocumentPlace, Watermark},
+    table::{Table, remove_half_snapshots},
+};
 
 /// The rows that some records change, and the watermark after them.
 #[derive(Debug, Default)]
@@ -102,11 +103,14 @@ impl Update {
     }
 }
 
-/// The view's database.
+/// The view's rows, and where they are kept.
 #[derive(Debug)]
 pub(crate) struct View {
-    database: sled::Db,
+    table: Table,
     path: PathBuf,
+    /// Rows that say where a document lies. The watermark states their number: no root
+    /// covers them, so a missing one would be noticed by nothing else.
+    documents: AtomicU64,
 }
 
 /// The view could not be opened or written, not even from nothing: the disk is at fault.
@@ -123,10 +127,11 @@ impl View {
     /// Opens the view, or begins an empty one where it does not open.
     pub(crate) fn open(path: &Path) -> Result<Self, ViewError> {
         remove_half_snapshots(path);
-        match try_open(path) {
-            Ok(database) => Ok(Self {
-                database,
+        match Table::open(path) {
+            Ok(table) => Ok(Self {
+                table,
                 path: path.to_owned(),
+                documents: AtomicU64::new(0),
             }),
             Err(cause) => {
                 tracing::warn!(%cause, "the view does not open: it is rebuilt from the journal");
@@ -137,6 +142,11 @@ impl View {
 
     /// Drops everything and begins an empty view.
     pub(crate) fn rebuild(self) -> Result<Self, ViewError> {
+        #[cfg(test)]
+        if let Table::Memory(shelf) = &self.table {
+            shelf.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            return Ok(Self::on(shelf));
+        }
         let path = self.path.clone();
         drop(self);
         Self::fresh(&path)
@@ -150,86 +160,73 @@ impl View {
         if path.exists() {
             std::fs::remove_dir_all(path).map_err(|error| failed(error.to_string()))?;
         }
-        let database = try_open(path).map_err(failed)?;
+        let table = Table::open(path).map_err(failed)?;
         Ok(Self {
-            database,
+            table,
             path: path.to_owned(),
+            documents: AtomicU64::new(0),
         })
     }
 
     /// Writes rows and watermark in one atomic batch. An error costs speed at the next start
     /// and nothing else.
     pub(crate) fn write(&self, update: Update) -> Result<(), ViewError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in update.rows {
-            batch.insert(key, value);
-        }
+        let mut rows = update.rows;
+        let ids = update.documents.keys();
+        let new = ids.filter(|id| self.table.get(&rows::document_key(id)).is_none());
+        let documents = self.documents.load(Ordering::Relaxed) + new.count() as u64;
+        self.documents.store(documents, Ordering::Relaxed);
         if let Some(watermark) = update.watermark {
-            let value = rows::seal(rows::WATERMARK, watermark.encode());
-            batch.insert(rows::WATERMARK, value);
+            let value = rows::seal(rows::WATERMARK, watermark.encode(documents));
+            rows.push((rows::WATERMARK.to_vec(), value));
         }
-        self.guard(|database| database.apply_batch(batch))
+        self.table.apply(rows).map_err(|cause| self.failed(cause))
     }
 
     /// Asks sled to write back what it holds.
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
-        self.guard(|database| database.flush().map(drop))
+        self.table.flush().map_err(|cause| self.failed(cause))
     }
 
     /// Where a document lies; `None` if the view does not say, or says it damaged.
     pub(crate) fn document(&self, id: &DocumentId) -> Option<DocumentPlace> {
         let key = rows::document_key(id);
-        let value = catch_unwind(AssertUnwindSafe(|| self.database.get(&key)));
-        let value = value.ok()?.ok()??;
+        let value = self.table.get(&key)?;
         DocumentPlace::decode(rows::open(&key, &value)?)
     }
 
     /// Every row, checksums taken off; `None` where one does not fit.
     pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
-        let mut read = || {
-            for item in self.database.iter() {
-                let (key, value) = item.ok()?;
-                row(&key, rows::open(&key, &value)?)?;
-            }
-            Some(())
-        };
-        catch_unwind(AssertUnwindSafe(&mut read)).ok()?
+        self.table
+            .for_each(&mut |key, value| row(key, rows::open(key, value)?))
     }
 
-    fn guard(&self, call: impl FnOnce(&sled::Db) -> sled::Result<()>) -> Result<(), ViewError> {
-        let cause = match catch_unwind(AssertUnwindSafe(|| call(&self.database))) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "sled panicked".to_owned(),
-        };
-        Err(ViewError {
+    /// Notes how many documents the view was found to have.
+    pub(super) fn counted(&self, documents: u64) {
+        self.documents.store(documents, Ordering::Relaxed);
+    }
+
+    fn failed(&self, cause: String) -> ViewError {
+        ViewError {
             path: self.path.clone(),
             cause,
-        })
-    }
-}
-
-fn try_open(path: &Path) -> Result<sled::Db, String> {
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("sled panicked".to_owned()),
-    }
-}
-
-/// A kill while sled writes its snapshot leaves a file that keeps it from opening.
-fn remove_half_snapshots(path: &Path) {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().ends_with(".generating") {
-            // If it cannot be removed, the open fails and the view is rebuilt.
-            let _ = std::fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// A view in memory, whose rows a test has in its hands.
+    pub(crate) fn on(shelf: &super::table::Shelf) -> Self {
+        Self {
+            table: Table::Memory(shelf.clone()),
+            path: PathBuf::new(),
+            documents: AtomicU64::new(0),
+        }
+    }
+
+    /// A value with the checksum that belongs to it.
+    pub(crate) fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
+        rows::seal(key, value.to_vec())
     }
 }

@@ -1,0 +1,27 @@
+//! A real ledger over a fake disk: crashes at every change, damage of the view, histories
+//! made up by a seed.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod harvest;
+mod life;
+mod notary;
+mod simulation;
+mod view;
+mod world;
+
+use std::cell::Cell;
+
+thread_local! {
+    static CLOCK: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// This thread's time, if a test sets it.
+pub(super) fn clock() -> Option<u64> {
+    CLOCK.get()
+}
+
+/// Whether the forms that take minutes were asked for.
+fn long() -> bool {
+    std::env::var("CAIRN_LONG").is_ok_and(|value| value == "1")
+}
