@@ -198,7 +198,7 @@ impl View {
     /// Every row, checksums taken off; `None` where one does not fit.
     pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
         self.table
-            .for_each(&mut |key, value| row(key, rows::open(key, value)?))
+            .for_each(|key, value| row(key, rows::open(key, value)?))
     }
 
     /// Notes how many documents the view was found to have.

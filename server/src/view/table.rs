@@ -82,7 +82,7 @@ impl Table {
     }
 
     /// Every row by ascending key, until one is answered with `None`.
-    pub(super) fn for_each(&self, row: &mut dyn FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
+    pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
         match self {
             Self::Sled(database) => {
                 let mut read = || {

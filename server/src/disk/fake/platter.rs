@@ -289,8 +289,8 @@ impl Platter {
             }
         }
         // A directory that is not durably named is gone, with all that is in it.
-        let names = self.durable.iter().chain(&self.live);
-        let directories = names.filter(|(_, node)| **node == Node::Directory);
+        let all = self.durable.iter().chain(&self.live);
+        let directories = all.filter(|(_, node)| **node == Node::Directory);
         let lost: BTreeSet<_> = directories
             .map(|(path, _)| path.clone())
             .chain(self.durable.keys().map(|path| parent(path)))
@@ -300,7 +300,7 @@ impl Platter {
         self.durable
             .retain(|path, _| !path.ancestors().any(|above| lost.contains(above)));
         self.live.clone_from(&self.durable);
-        let named: BTreeSet<u64> = self
+        let reachable: BTreeSet<u64> = self
             .live
             .values()
             .filter_map(|node| match node {
@@ -308,7 +308,7 @@ impl Platter {
                 Node::Directory => None,
             })
             .collect();
-        self.files.retain(|number, _| named.contains(number));
+        self.files.retain(|number, _| reachable.contains(number));
         for file in self.files.values_mut() {
             if file.is_unsynced() {
                 Arc::make_mut(file).crash(&mut landed);

@@ -139,7 +139,7 @@ fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
         trial.tally.disks += harvest.left.len() as u64;
         for (number, left) in harvest.left.iter().enumerate() {
             let next = (left.outside.acknowledged.len() + 1).clamp(FIRST, ALL);
-            if !number.is_multiple_of(stride(23)) {
+            if !number.is_multiple_of(stride(61)) {
                 trial.recovers(left, next);
                 continue;
             }
@@ -151,7 +151,7 @@ fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
             }
             // An error during the recovery, at operations that differ from disk to disk.
             let before = trial.tally.errors;
-            let every = if long() { 7 } else { 31 };
+            let every = if long() { 7 } else { 61 };
             let offset = number as u64 % every;
             for left in trial.errors(left, next, every, offset) {
                 trial.recovers(&left, next);
@@ -159,11 +159,11 @@ fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
             trial.tally.double_errors += trial.tally.errors - before;
             trial.tally.errors = before;
         }
-        for left in trial.errors(&start, steps, stride(5) as u64, 0) {
+        for left in trial.errors(&start, steps, stride(13) as u64, 0) {
             let next = (left.outside.acknowledged.len() + 1).min(ALL);
             trial.recovers(&left, next);
         }
-        trial.full(&start, steps, stride(7));
+        trial.full(&start, steps, stride(17));
     }
     let tally = &trial.tally;
     assert!(tally.errors > 0 && tally.full > 0 && tally.doubles > 0);

@@ -109,7 +109,7 @@ impl Harvest {
         (harvest, Box::new(witness))
     }
 
-    fn see(&mut self, platter: &Platter, change: &Change, outside: &Outside, shelf: &Shelf) {
+    fn see(&mut self, platter: &Platter, change: &Change, outside: &Outside, view: &Shelf) {
         self.changes += 1;
         for mode in MODES {
             *self.modes.entry(mode).or_default() += 1;
@@ -127,7 +127,7 @@ impl Harvest {
             }
             // The view is now kept, now lost with the machine.
             let keep = self.left.len().is_multiple_of(2);
-            let rows = shelf.lock().unwrap().clone();
+            let rows = view.lock().unwrap().clone();
             self.left.push(Left {
                 platter: left,
                 outside: outside.clone(),

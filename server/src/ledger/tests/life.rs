@@ -84,7 +84,7 @@ impl World {
         left: &Left,
         plan: Plan,
         steps: usize,
-        witness: Option<Witness>,
+        watched: Option<Witness>,
     ) -> Ended {
         let life = Life {
             world: self,
@@ -94,11 +94,11 @@ impl World {
             shelf: Arc::new(Mutex::new(left.rows.iter().cloned().collect())),
             full: matches!(plan, Plan::FullFrom(_)),
         };
-        if let Some(mut witness) = witness {
-            let (outside, shelf) = (life.outside.clone(), life.shelf.clone());
+        if let Some(mut see) = watched {
+            let (told, rows) = (life.outside.clone(), life.shelf.clone());
             life.disk.watch(move |platter, change| {
-                let outside = outside.lock().unwrap().clone();
-                witness(platter, change, &outside, &shelf);
+                let told = told.lock().unwrap().clone();
+                see(platter, change, &told, &rows);
             });
         }
         life.disk.plan(plan);

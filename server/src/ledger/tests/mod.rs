@@ -8,6 +8,7 @@ mod life;
 mod notary;
 mod simulation;
 mod view;
+mod view_files;
 mod world;
 
 use std::cell::Cell;

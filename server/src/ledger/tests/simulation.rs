@@ -269,8 +269,8 @@ impl Simulation<'_> {
                 assert_eq!((placed.index, placed.repeated), (there.unwrap().1, true));
             }
             (Kind::Conflicting, Ok(placed)) => panic!("a conflict was recorded at {placed:?}"),
-            (Kind::Conflicting, Err(Refusal::Rule(_))) => {}
-            (_, Err(Refusal::Store(StoreError::NoSpace { .. }))) => {}
+            (Kind::Conflicting, Err(Refusal::Rule(_)))
+            | (_, Err(Refusal::Store(StoreError::NoSpace { .. }))) => {}
             (kind, Err(refusal)) => assert!(self.disk.has_failed(), "{kind:?}: {refusal:?}"),
         }
     }
