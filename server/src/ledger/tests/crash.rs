@@ -139,7 +139,7 @@ fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
         trial.tally.disks += harvest.left.len() as u64;
         for (number, left) in harvest.left.iter().enumerate() {
             let next = (left.outside.acknowledged.len() + 1).clamp(FIRST, ALL);
-            if !number.is_multiple_of(stride(61)) {
+            if !number.is_multiple_of(stride(97)) {
                 trial.recovers(left, next);
                 continue;
             }

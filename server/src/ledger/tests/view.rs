@@ -252,9 +252,11 @@ fn foreign_rows_and_a_moved_watermark_are_noticed() {
         rows.insert(key.to_vec(), View::seal(key, value));
         case.heals(&rows, what);
     };
-    for kind in 0..=u8::MAX {
+    let every: Vec<u8> = (0..=u8::MAX).collect();
+    let kinds = if long() { &every } else { &b"wlerdpo\0z"[..] };
+    for kind in kinds {
         for name in [&b""[..], b"x", &[0; 8], &[1; 32], b"prod/c"] {
-            let key = [&[kind], name].concat();
+            let key = [&[*kind], name].concat();
             if case.rows.contains_key(&key) {
                 continue;
             }
