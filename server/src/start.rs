@@ -101,18 +101,23 @@ pub fn genesis(
 
 /// Makes a data directory that begins with the genesis entry, and starts its ledger.
 pub fn create(place: &Place, keys: ServerKeys, genesis: &Genesis) -> Result<Ledger, StartError> {
-    let options = place.options(None);
-    let store = match Store::create(&disk(), &place.data, &options) {
-        // An earlier attempt may have ended before the genesis entry was committed.
-        Err(OpenError::Exists { .. }) => Store::open(&disk(), &place.data, &options)?,
-        created => created?,
-    };
+    let store = make(&disk(), place)?;
     Ok(Ledger::open(
         store,
         &place.data.join(VIEW),
         keys,
         Some(genesis),
     )?)
+}
+
+/// Makes the store of a new ledger.
+pub(crate) fn make(disk: &Arc<dyn Disk>, place: &Place) -> Result<Store, OpenError> {
+    let options = place.options(None);
+    match Store::create(disk, &place.data, &options) {
+        // An earlier attempt may have ended before the genesis entry was committed.
+        Err(OpenError::Exists { .. }) => Store::open(disk, &place.data, &options),
+        created => created,
+    }
 }
 
 /// Starts the ledger of a data directory. `accept_head` is a person's word where the anchor
@@ -138,7 +143,7 @@ fn disk() -> Arc<dyn Disk> {
 }
 
 impl Place {
-    fn options(&self, accept_head: Option<(TreeSize, RootHash)>) -> StoreOptions {
+    pub(crate) fn options(&self, accept_head: Option<(TreeSize, RootHash)>) -> StoreOptions {
         StoreOptions {
             ledger: LedgerTag::of(&self.origin),
             anchor: self.anchor.clone(),

@@ -164,6 +164,8 @@ impl Store {
         let tail = anchored.map(|state| state.packs);
         let packs = PackScan::read(disk, content.packs.clone(), options.ledger, tail)?;
         let footing = judge(found, anchor, options, &journal, &packs)?;
+        // Whoever made the names may have been killed before they were durable.
+        place.sync_names()?;
 
         let mut recovery = Recovery {
             records_rewritten: journal.series().unsettled(),

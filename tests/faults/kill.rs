@@ -104,39 +104,99 @@ async fn audit_by_all(dev: &Dev, served: &Served, test: &str) {
     }
 }
 
-/// Goal: nothing that was acknowledged is lost or moved by a kill. Method: clients append
-/// over unary calls and streams, with contents; at a random moment the process is killed;
-/// after the restart every word that it gave is asked for again.
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_acknowledged_is_there_and_proven_after_each_kill() {
-    let rounds = if long() { 20 } else { 5 };
+/// How often, and on how many ledgers: each is begun anew before its rebuilds become slow.
+struct Plan {
+    ledgers: usize,
+    rounds: usize,
+    /// Acknowledged entries of each chain that are asked for again after a round.
+    sample: u64,
+    /// The same when a ledger's last round is over.
+    last: u64,
+}
+
+impl Plan {
+    fn of() -> Self {
+        if long() {
+            Self {
+                ledgers: 6,
+                rounds: 50,
+                sample: 2,
+                last: 100,
+            }
+        } else {
+            Self {
+                ledgers: 1,
+                rounds: 5,
+                sample: 20,
+                last: u64::MAX,
+            }
+        }
+    }
+
+    /// Mostly soon, when little is in flight; now and then in full swing.
+    fn moment(&self, random: &mut Random) -> Duration {
+        let longest = if self.rounds < 10 || random.below(8) == 0 {
+            600
+        } else {
+            120
+        };
+        Duration::from_millis(10 + random.below(longest))
+    }
+}
+
+/// Kills a loaded server again and again; how many entries it acknowledged by the end.
+async fn kill_one_ledger(plan: &Plan, random: &mut Random, ledger: usize) -> usize {
     let directory = tempfile::tempdir().unwrap();
     let dev = Dev::below(directory.path());
-    let mut random = Random::seeded("kill");
     let mut served = tokio::task::block_in_place(|| dev.start());
     let mut fleet = Fleet::new(dev.trust(), dev.key(), random.clone());
-    for round in 0..rounds {
-        let moment = Duration::from_millis(20 + random.below(600));
+    for round in 0..plan.rounds {
+        let moment = plan.moment(random);
         fleet
             .work(served, |served| {
                 std::thread::sleep(moment);
                 served.kill();
             })
             .await;
-        let view = harm_the_view(&dev.store(), &mut random);
-        let deaths = die_while_starting(&dev, &mut random);
+        let view = harm_the_view(&dev.store(), random);
+        let deaths = die_while_starting(&dev, random);
         let start = Instant::now();
         served = tokio::task::block_in_place(|| dev.start());
         let started = start.elapsed();
-        fleet.ask_again(&served, 20).await;
+        let asking = Instant::now();
+        fleet.ask_again(&served, plan.sample).await;
         println!(
-            "round {round}: killed after {moment:?}, view {view}, {deaths} deaths while starting, \
-             up in {started:?}, {} acknowledged",
-            fleet.acknowledged()
+            "ledger {ledger}, round {round}: killed after {moment:?}, view {view}, {deaths} deaths \
+             while starting, up in {started:?}, {} acknowledged, asked in {:?}",
+            fleet.acknowledged(),
+            asking.elapsed()
         );
     }
-    fleet.ask_again(&served, u64::MAX).await;
+    fleet.ask_again(&served, plan.last).await;
     audit_by_all(&dev, &served, "kill").await;
     let ended = served.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    fleet.acknowledged()
+}
+
+/// Goal: nothing that was acknowledged is lost or moved by a kill. Method: clients append
+/// over unary calls and streams, with contents; at a random moment the process is killed, and
+/// its view is damaged; after the restart, which may be killed as well, the words that it gave
+/// are asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_acknowledged_is_there_and_proven_after_each_kill() {
+    let plan = Plan::of();
+    let mut random = Random::seeded("kill");
+    let began = Instant::now();
+    let mut acknowledged = 0;
+    for ledger in 0..plan.ledgers {
+        acknowledged += kill_one_ledger(&plan, &mut random, ledger).await;
+    }
+    println!(
+        "kill: {} rounds over {} ledgers, {acknowledged} entries acknowledged and all there, in \
+         {:?}",
+        plan.ledgers * plan.rounds,
+        plan.ledgers,
+        began.elapsed()
+    );
 }

@@ -48,7 +48,10 @@ const VIEW_GATHER_MILLIS: Duration = Duration::from_millis(100);
 /// How long rows may wait for a flush: what a kill makes the next start replay.
 const VIEW_FLUSH_SECONDS: Duration = Duration::from_secs(1);
 
-/// Unix milliseconds by this machine's clock.
+/// Whoever tells the time, in Unix milliseconds.
+pub(super) type Clock = fn() -> u64;
+
+/// This machine's clock.
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -86,6 +89,7 @@ pub(super) struct Committer {
     pub(super) keys: ServerKeys,
     /// Position of the next record.
     pub(super) position: u64,
+    pub(super) clock: Clock,
 }
 
 impl Committer {
@@ -133,7 +137,7 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Update>, Failure> {
+    pub(super) fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Update>, Failure> {
         if let Err(error) = self.reserve(&queued) {
             refuse(queued, &error.clone().into());
             return if error.is_fatal() {
@@ -176,7 +180,8 @@ impl Committer {
         let shared = &self.shared;
         let known = |id: &DocumentId| shared.documents.place(id).is_some();
         let tree = reading(&shared.tree);
-        self.sequencer.step(candidates, &known, &tree, now_ms())
+        self.sequencer
+            .step(candidates, &known, &tree, (self.clock)())
     }
 
     fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Update, Failure> {
@@ -270,7 +275,7 @@ impl Committer {
             size: batch.record.size,
             root: batch.record.root,
         };
-        let note = checkpoint.sign(&*self.keys.log, &*self.keys.clock, now_ms() / 1_000)?;
+        let note = checkpoint.sign(&*self.keys.log, &*self.keys.clock, (self.clock)() / 1_000)?;
         Ok(Head {
             checkpoint,
             note: note.into(),

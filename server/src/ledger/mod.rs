@@ -19,6 +19,8 @@ mod prove;
 mod read;
 mod replay;
 mod sequence;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,

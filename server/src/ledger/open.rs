@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Ledger, PolicyBytes, QUEUE_MAX, Shared,
-    commit::{Committer, now_ms},
+    commit::{Clock, Committer, now_ms},
     documents::Documents,
     head::{Head, ServerKeys},
     listing::Listings,
@@ -122,22 +122,19 @@ impl Ledger {
         keys: ServerKeys,
         genesis: Option<&Genesis>,
     ) -> Result<Self, LedgerError> {
-        begin(&store, genesis)?;
-        let (replay, view) = Replay::run(&store, View::open(view)?)?;
-        let view = Arc::new(view);
-        let (shared, state, frontier, position) = replay.share(store, &keys)?;
-        let shared = Arc::new(shared);
+        begin(&store, genesis, now_ms)?;
+        Self::start(store, View::open(view)?, keys, now_ms)
+    }
+
+    pub(super) fn start(
+        store: Store,
+        view: View,
+        keys: ServerKeys,
+        clock: Clock,
+    ) -> Result<Self, LedgerError> {
+        let (committer, view) = Committer::prepare(store, view, keys, clock)?;
+        let shared = committer.shared.clone();
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
-        let committer = Committer {
-            sequencer: Sequencer {
-                state,
-                frontier,
-                last: shared.store.journal().tail().hash,
-            },
-            position,
-            shared: shared.clone(),
-            keys,
-        };
         std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || committer.run(receiver, view))
@@ -163,8 +160,37 @@ impl Ledger {
     }
 }
 
+impl Committer {
+    /// All that the sequencer's thread needs, and what the others share with it.
+    pub(super) fn prepare(
+        store: Store,
+        view: View,
+        keys: ServerKeys,
+        clock: Clock,
+    ) -> Result<(Self, Arc<View>), LedgerError> {
+        let (replay, view) = Replay::run(&store, view)?;
+        let (shared, state, frontier, position) = replay.share(store, &keys, clock)?;
+        let committer = Self {
+            sequencer: Sequencer {
+                state,
+                frontier,
+                last: shared.store.journal().tail().hash,
+            },
+            position,
+            shared: Arc::new(shared),
+            keys,
+            clock,
+        };
+        Ok((committer, Arc::new(view)))
+    }
+}
+
 /// Commits the genesis entry to an empty journal, through the sequencer's own step.
-fn begin(store: &Store, genesis: Option<&Genesis>) -> Result<(), LedgerError> {
+pub(super) fn begin(
+    store: &Store,
+    genesis: Option<&Genesis>,
+    clock: Clock,
+) -> Result<(), LedgerError> {
     let tail = store.journal().tail();
     let rule = |error: RuleError| LedgerError::Rule {
         index: Index(0),
@@ -187,7 +213,7 @@ fn begin(store: &Store, genesis: Option<&Genesis>) -> Result<(), LedgerError> {
                 last: tail.hash,
             };
             let tree = Tree::default();
-            let (_, batch) = sequencer.step(&[candidate], &|_| false, &tree, now_ms());
+            let (_, batch) = sequencer.step(&[candidate], &|_| false, &tree, clock());
             let batch = batch.ok_or(LedgerError::NoGenesis)?;
             store.journal().reserve(GENESIS_BYTES)?;
             let _ = store.commit(&batch.record)?;
@@ -209,6 +235,7 @@ impl Replay {
         self,
         store: Store,
         keys: &ServerKeys,
+        clock: Clock,
     ) -> Result<(Shared, State, Frontier, u64), LedgerError> {
         let chain = self.state.chain().ok_or(LedgerError::NoGenesis)?.clone();
         let trust = chain.identity().ok_or(LedgerError::NoGenesis)?;
@@ -226,7 +253,7 @@ impl Replay {
             size: record.size,
             root: record.root,
         };
-        let note = checkpoint.sign(&*keys.log, &*keys.clock, now_ms() / 1_000)?;
+        let note = checkpoint.sign(&*keys.log, &*keys.clock, clock() / 1_000)?;
         let mut map = self.state.map().clone();
         let head = Head {
             checkpoint,

@@ -1,7 +1,7 @@
 //! A series by itself: torn batches, rolling, payloads that look like frames.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::{path::Path, sync::Mutex};
 
 use super::*;
 use crate::disk::fake::{FakeDisk, Unsynced};
@@ -181,4 +181,33 @@ fn what_only_the_page_cache_shows_is_written_again_before_it_counts() {
     );
     disk.crash(Unsynced::Lost);
     series.read(found[0].place, 0).unwrap();
+}
+
+/// Goal: a frame counts only in a segment whose name is durable as well. Method: small frames
+/// over several segments; a crash at every change keeps what was synced by then.
+#[test]
+fn no_crash_while_segments_are_made_loses_a_synced_frame() {
+    let (disk, series) = create();
+    let synced = Arc::new(Mutex::new(series.durable_tail()));
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let (seen, kept) = (synced.clone(), left.clone());
+    disk.watch(move |platter, _| {
+        let tail = *seen.lock().unwrap();
+        for unsynced in [Unsynced::Lost, Unsynced::Torn(1), Unsynced::Torn(2)] {
+            let mut after = platter.clone();
+            after.crash(unsynced);
+            kept.lock().unwrap().push((after, tail));
+        }
+    });
+    for number in 1..20 {
+        append(&series, &[number; 3_000]);
+        *synced.lock().unwrap() = series.sync().unwrap();
+    }
+    assert!(series.durable_tail().segment > 3);
+    for (platter, tail) in left.lock().unwrap().drain(..) {
+        let disk = FakeDisk::with(platter);
+        let (_, scanned) = scan(&disk, tail, Successor::IsDamage).unwrap();
+        assert!(scanned.meets_anchor(), "less than {tail}");
+        scanned.settle().unwrap();
+    }
 }

@@ -87,6 +87,27 @@ impl<'a> Place<'a> {
         self.disk.sync_dir(path).map_err(StoreError::io(path, 0))
     }
 
+    /// Makes the names durable that lead to the store: of what is in the directory, of the
+    /// directory, and of an anchor elsewhere. A process that was killed between giving a name
+    /// and syncing it leaves one that is seen and that a power cut takes back.
+    pub(super) fn sync_names(&self) -> Result<(), StoreError> {
+        self.sync_dir(self.directory)?;
+        for path in [self.directory, self.anchor.as_path()] {
+            let parent = path.parent().unwrap_or(Path::new("."));
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
+            match self.disk.sync_dir(parent) {
+                // Whoever may not read it did not make the name in it either.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                result => result.map_err(StoreError::io(parent, 0))?,
+            }
+        }
+        Ok(())
+    }
+
     fn is_empty(&self, directory: &Path) -> Result<bool, StoreError> {
         let names = self
             .disk

@@ -15,6 +15,7 @@ mod documents;
 mod load;
 mod rows;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +24,5 @@ pub(crate) use load::Loaded;
 pub(crate) use rows::{Update, Watermark};
 pub(crate) use store::View;
 pub use store::ViewError;
+#[cfg(test)]
+pub(crate) use table::Shelf;

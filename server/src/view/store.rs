@@ -1,22 +1,17 @@
-//! The sled database behind the view: opening it whatever state it is in, and writing.
-//!
-//! sled 0.34 panics on some damage and leaves half-written snapshots behind; both become
-//! "rebuild the view" here and nowhere else.
+//! The view: opening it whatever state its table is in, and writing.
+//! Out of scope: how the table is kept (`table`), what is in it (`rows`).
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use super::{
+    rows::{self, Update},
+    table::{Table, remove_half_snapshots},
 };
 
-use super::rows::{self, Update};
-
-/// Rows are written at the end and read once, at start: little has to stay in memory.
-const CACHE_BYTES: u64 = 8 << 20;
-
-/// The view's database.
+/// The view's rows, and where they are kept.
 #[derive(Debug)]
 pub(crate) struct View {
-    database: sled::Db,
+    table: Table,
     path: PathBuf,
 }
 
@@ -34,9 +29,9 @@ impl View {
     /// Opens the view, or begins an empty one where it does not open.
     pub(crate) fn open(path: &Path) -> Result<Self, ViewError> {
         remove_half_snapshots(path);
-        match try_open(path) {
-            Ok(database) => Ok(Self {
-                database,
+        match Table::open(path) {
+            Ok(table) => Ok(Self {
+                table,
                 path: path.to_owned(),
             }),
             Err(cause) => {
@@ -48,6 +43,11 @@ impl View {
 
     /// Drops everything and begins an empty view.
     pub(crate) fn rebuild(self) -> Result<Self, ViewError> {
+        #[cfg(test)]
+        if let Table::Memory(shelf) = &self.table {
+            shelf.lock().unwrap().clear();
+            return Ok(Self::on(shelf));
+        }
         let path = self.path.clone();
         drop(self);
         Self::fresh(&path)
@@ -61,9 +61,9 @@ impl View {
         if path.exists() {
             std::fs::remove_dir_all(path).map_err(|error| failed(error.to_string()))?;
         }
-        let database = try_open(path).map_err(failed)?;
+        let table = Table::open(path).map_err(failed)?;
         Ok(Self {
-            database,
+            table,
             path: path.to_owned(),
         })
     }
@@ -71,68 +71,45 @@ impl View {
     /// Writes rows and watermark in one atomic batch. An error costs speed at the next start
     /// and nothing else.
     pub(crate) fn write(&self, update: Update) -> Result<(), ViewError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in update.rows {
-            batch.insert(key, value);
-        }
+        let mut rows = update.rows;
         if let Some(watermark) = update.watermark {
             let value = rows::seal(rows::WATERMARK, watermark.encode());
-            batch.insert(rows::WATERMARK, value);
+            rows.push((rows::WATERMARK.to_vec(), value));
         }
-        self.guard(|database| database.apply_batch(batch))
+        self.table.apply(rows).map_err(|cause| self.failed(cause))
     }
 
-    /// Asks sled to write back what it holds.
+    /// Asks for what is held to be written back.
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
-        self.guard(|database| database.flush().map(drop))
+        self.table.flush().map_err(|cause| self.failed(cause))
     }
 
     /// Every row, checksums taken off; `None` where one does not fit.
     pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
-        let mut read = || {
-            for item in self.database.iter() {
-                let (key, value) = item.ok()?;
-                row(&key, rows::open(&key, &value)?)?;
-            }
-            Some(())
-        };
-        catch_unwind(AssertUnwindSafe(&mut read)).ok()?
+        self.table
+            .for_each(|key, value| row(key, rows::open(key, value)?))
     }
 
-    fn guard(&self, call: impl FnOnce(&sled::Db) -> sled::Result<()>) -> Result<(), ViewError> {
-        let cause = match catch_unwind(AssertUnwindSafe(|| call(&self.database))) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "sled panicked".to_owned(),
-        };
-        Err(ViewError {
+    fn failed(&self, cause: String) -> ViewError {
+        ViewError {
             path: self.path.clone(),
             cause,
-        })
-    }
-}
-
-fn try_open(path: &Path) -> Result<sled::Db, String> {
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("sled panicked".to_owned()),
-    }
-}
-
-/// A kill while sled writes its snapshot leaves a file that keeps it from opening.
-fn remove_half_snapshots(path: &Path) {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().ends_with(".generating") {
-            // If it cannot be removed, the open fails and the view is rebuilt.
-            let _ = std::fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+impl View {
+    /// A view in memory, whose rows a test has in its hands.
+    pub(crate) fn on(shelf: &super::table::Shelf) -> Self {
+        Self {
+            table: Table::Memory(shelf.clone()),
+            path: PathBuf::new(),
+        }
+    }
+
+    /// A value with the checksum that belongs to it.
+    pub(crate) fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
+        rows::seal(key, value.to_vec())
     }
 }

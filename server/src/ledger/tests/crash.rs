@@ -1,0 +1,185 @@
+//! Every operation of the disk as a failure point, in every mode, and a second failure
+//! during the recovery from the first.
+//!
+//! Goal: nothing acknowledged is lost or moved; no two notes disagree, whatever the order of
+//! crashes; a ledger that was begun never opens empty; after an error nothing is signed until
+//! a restart. Method: one life makes a ledger over a fake disk and works; at each change the
+//! disks are kept that a crash there can leave, and a new life begins on each of them, whose
+//! recovery is watched in the same way. Errors and a full disk are tried by living again with
+//! the fault at each operation, reads included.
+
+use std::{sync::MutexGuard, time::Instant};
+
+use tokio::runtime::Runtime;
+
+use super::{
+    harvest::{Harvest, MODES},
+    life::{Ended, Left},
+    long,
+    world::World,
+};
+use crate::disk::fake::{Plan, Unsynced};
+
+/// What was tried.
+#[derive(Debug, Default)]
+struct Tally {
+    operations: u64,
+    singles: u64,
+    disks: u64,
+    errors: u64,
+    full: u64,
+    doubles: u64,
+    double_disks: u64,
+    double_errors: u64,
+}
+
+struct Trial {
+    world: World,
+    runtime: Runtime,
+    tally: Tally,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self {
+            world: World::new(),
+            runtime: runtime(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn live(&self, left: &Left, plan: Plan, steps: usize) -> Ended {
+        self.world.live(&self.runtime, left, plan, steps, None)
+    }
+
+    /// Lives well, and gives all disks that a crash on the way leaves.
+    fn reap(&self, left: &Left, steps: usize) -> (Ended, Harvest) {
+        let (harvest, witness) = Harvest::of(left);
+        let world = &self.world;
+        let ended = world.live(&self.runtime, left, Plan::Well, steps, Some(witness));
+        let mut held: MutexGuard<'_, Harvest> = harvest.lock().unwrap();
+        let harvest = std::mem::take(&mut *held);
+        drop(held);
+        (ended, harvest)
+    }
+
+    /// An error at each operation, then a restart of the process, or of the machine.
+    fn errors(&mut self, left: &Left, steps: usize, stride: u64, offset: u64) -> Vec<Left> {
+        let mut found = Vec::new();
+        let mut at = offset;
+        loop {
+            let ended = self.live(left, Plan::ErrorAt(at), steps);
+            if ended.failed.is_none() {
+                break;
+            }
+            self.tally.errors += 1;
+            for unsynced in [Unsynced::Shown, Unsynced::Lost, Unsynced::Torn(at)] {
+                let mut after = ended.left.clone();
+                after.platter.crash(unsynced);
+                after.how = format!("{} and {unsynced:?}", after.how);
+                found.push(after);
+            }
+            at += stride;
+        }
+        found
+    }
+
+    /// No room from each operation on, until somebody makes some.
+    fn full(&mut self, left: &Left, steps: usize, stride: usize) {
+        for at in (0..self.operations(left, steps)).step_by(stride) {
+            let ended = self.live(left, Plan::FullFrom(at), steps);
+            assert_eq!(ended.stopped, None, "{}", ended.left.how);
+            self.tally.full += u64::from(ended.resumed);
+        }
+    }
+
+    fn operations(&self, left: &Left, steps: usize) -> u64 {
+        self.live(left, Plan::Well, steps).operations
+    }
+
+    /// Recovers, works on, and after a power cut all is still there.
+    fn recovers(&self, left: &Left, steps: usize) {
+        let mut after = self.live(left, Plan::Well, steps).left;
+        after.platter.crash(Unsynced::Lost);
+        after.rows.clear();
+        self.live(&after, Plan::Well, 0);
+    }
+}
+
+/// Steps that a life does in all, and those that follow a recovery.
+const FIRST: usize = 2;
+const ALL: usize = 5;
+
+/// From nothing to a ledger, and then from that to more entries of every kind.
+fn phases(trial: &mut Trial) -> Vec<(Left, usize)> {
+    let nothing = Left::nothing();
+    let (made, harvest) = trial.reap(&nothing, 0);
+    assert!(harvest.changes > 20, "making a ledger changes the disk");
+    let mut made = made.left;
+    made.how = "a new ledger".to_owned();
+    vec![(nothing, 0), (made, ALL)]
+}
+
+#[test]
+fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
+    let mut trial = Trial::new();
+    let began = Instant::now();
+    let stride = |every: usize| if long() { 1 } else { every };
+    for (start, steps) in phases(&mut trial) {
+        let (ended, harvest) = trial.reap(&start, steps);
+        trial.tally.operations += ended.operations;
+        trial.tally.singles += harvest.crashes();
+        trial.tally.disks += harvest.left.len() as u64;
+        for (number, left) in harvest.left.iter().enumerate() {
+            let next = (left.outside.acknowledged.len() + 1).clamp(FIRST, ALL);
+            if !number.is_multiple_of(stride(97)) {
+                trial.recovers(left, next);
+                continue;
+            }
+            let (_, second) = trial.reap(left, next);
+            trial.tally.doubles += second.crashes();
+            trial.tally.double_disks += second.left.len() as u64;
+            for left in &second.left {
+                trial.recovers(left, next);
+            }
+            // An error during the recovery, at operations that differ from disk to disk.
+            let before = trial.tally.errors;
+            let every = if long() { 7 } else { 61 };
+            let offset = number as u64 % every;
+            for left in trial.errors(left, next, every, offset) {
+                trial.recovers(&left, next);
+            }
+            trial.tally.double_errors += trial.tally.errors - before;
+            trial.tally.errors = before;
+        }
+        for left in trial.errors(&start, steps, stride(13) as u64, 0) {
+            let next = (left.outside.acknowledged.len() + 1).min(ALL);
+            trial.recovers(&left, next);
+        }
+        trial.full(&start, steps, stride(17));
+    }
+    let tally = &trial.tally;
+    assert!(tally.errors > 0 && tally.full > 0 && tally.doubles > 0);
+    println!(
+        "storage fake: {} operations; single failures: {} crashes in {} modes ({} different \
+         disks), {} errors, {} times full; double failures: {} crashes ({} different disks), {} \
+         errors; all recovered in {:?}",
+        tally.operations,
+        tally.singles,
+        MODES.len(),
+        tally.disks,
+        tally.errors,
+        tally.full,
+        tally.doubles,
+        tally.double_disks,
+        tally.double_errors,
+        began.elapsed()
+    );
+}
