@@ -35,7 +35,7 @@ const FEW: usize = 14;
 const MANY: usize = 1_000;
 const RUNS: usize = 20;
 const VERIFICATIONS: usize = 400;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Names the directory that this program, started again, reads and hashes.
 const FLOOR: &str = "CAIRN_BENCH_READ";
 

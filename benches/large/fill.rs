@@ -59,16 +59,16 @@ pub(crate) struct Signing {
 
 impl Signing {
     pub(crate) fn new(ledger: LeafHash, key: SecretKey) -> Self {
-        let base = (0..ARTIFACTS).map(|file| changed(file, "as all began"));
+        let files = (0..ARTIFACTS).map(|file| changed(file, "as all began"));
         let mut signing = Self {
             ledger,
             key,
-            base: base.collect(),
+            base: files.collect(),
             padding: String::new(),
         };
-        let bare = signing.release(0, 1, None).envelope.len();
+        let unpadded = signing.release(0, 1, None).envelope.len();
         // The payload is in base64 within the envelope.
-        signing.padding = "x".repeat(ENVELOPE_BYTES.saturating_sub(bare) * 3 / 4);
+        signing.padding = "x".repeat(ENVELOPE_BYTES.saturating_sub(unpadded) * 3 / 4);
         signing
     }
 

@@ -66,7 +66,7 @@ async fn senders(address: SocketAddr, shape: Shape) -> Vec<Sender> {
     for _ in 0..shape.connections {
         match connect(address, shape.each > 1).await {
             Sender::Two(two) => senders.extend((0..shape.each).map(|_| Sender::Two(two.clone()))),
-            one => senders.push(one),
+            Sender::One(one) => senders.push(Sender::One(one)),
         }
     }
     senders

@@ -151,15 +151,18 @@ impl fmt::Display for Report {
         };
         let widths = [0, 1, 2, 3, 4].map(width);
         for (number, row) in rows.iter().enumerate() {
-            let [what, measured, beside, ratio, target] = row;
-            let [a, b, c, d, e] = widths;
-            writeln!(
-                out,
-                "| {what:<a$} | {measured:>b$} | {beside:>c$} | {ratio:>d$} | {target:<e$} |"
-            )?;
+            write!(out, "|")?;
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                // Text to the left, numbers to the right.
+                match column {
+                    0 | 4 => write!(out, " {cell:<width$} |")?,
+                    _ => write!(out, " {cell:>width$} |")?,
+                }
+            }
+            writeln!(out)?;
             if number == 0 {
-                let [a, b, c, d, e] = widths.map(|width| "-".repeat(width));
-                writeln!(out, "| {a} | {b} | {c} | {d} | {e} |")?;
+                let lines = widths.map(|width| "-".repeat(width));
+                writeln!(out, "| {} |", lines.join(" | "))?;
             }
         }
         Ok(())

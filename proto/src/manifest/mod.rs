@@ -59,6 +59,10 @@ impl ManifestError {
 
 impl Manifest {
     /// Sorts the artifacts and checks them as a reader would.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what a manifest is made of becomes the manifest"
+    )]
     pub fn new(
         mut artifacts: Vec<Artifact>,
         comparison: Comparison,
