@@ -94,6 +94,12 @@ impl File {
             .for_each(|change| change.clean = true);
     }
 
+    /// Loses what was pending at an earlier moment.
+    pub(super) fn lose(&mut self, before: &Self) {
+        self.pending.drain(..before.pending.len());
+        self.strayed = true;
+    }
+
     pub(super) fn crash(&mut self, landed: &mut impl FnMut() -> bool) {
         for change in std::mem::take(&mut self.pending) {
             match change.what {

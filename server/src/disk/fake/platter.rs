@@ -129,16 +129,6 @@ impl Platter {
         self.durable.insert(path.to_owned(), node);
     }
 
-    /// Whether the file of a change is still there.
-    pub(crate) fn has(&self, change: &Change) -> bool {
-        match change {
-            Change::Write { file, .. }
-            | Change::SetSize { file, .. }
-            | Change::Sync { file, .. } => self.files.contains_key(file),
-            _ => true,
-        }
-    }
-
     /// Whether a change needs room that a full disk does not have.
     pub(super) fn grows(&self, change: &Change) -> bool {
         match change {
@@ -314,6 +304,19 @@ impl Platter {
                 Arc::make_mut(file).crash(&mut landed);
             }
         }
+    }
+
+    /// A crash after which the disk has, of all that was not synced, only what came since an
+    /// earlier moment. No sync lies between the two.
+    pub(crate) fn crash_since(&mut self, before: &Self) {
+        self.pending.drain(..before.pending.len());
+        for (number, file) in &mut self.files {
+            match before.files.get(number) {
+                Some(before) if before.is_unsynced() => Arc::make_mut(file).lose(before),
+                _ => {}
+            }
+        }
+        self.crash(Unsynced::Kept);
     }
 
     /// A number that differs where what is seen, or what is to be synced, differs.

@@ -166,3 +166,20 @@ fn two_platters_have_the_same_print_only_if_nobody_can_tell_them_apart() {
     all.dedup();
     assert_eq!(all.len(), 4);
 }
+
+#[test]
+fn the_last_change_may_be_the_only_one_that_the_disk_got() {
+    let disk = disk();
+    disk.rename(&path("a"), &path("b")).unwrap();
+    let file = disk.open(&path("b")).unwrap();
+    file.write_at(&[2; 512], 0).unwrap();
+    let before = disk.platter();
+    file.write_at(&[3; 512], 512).unwrap();
+    let mut after = disk.platter();
+    after.crash_since(&before);
+    let image = FakeDisk::with(after).image();
+    assert_eq!(
+        (image.len(), image[&path("a")][0], image[&path("a")][512]),
+        (1, 1, 3)
+    );
+}

@@ -49,13 +49,10 @@ impl Mode {
         let is_sync = matches!(change, Change::Sync { .. } | Change::SyncDir(_));
         match self {
             Self::Before => left.crash(Unsynced::Lost),
-            Self::Alone => {
-                left.crash(Unsynced::Lost);
-                // Of a file whose name was lost there is nothing left to change.
-                if left.has(change) {
-                    let _ = left.apply(change);
-                }
-                left.crash(Unsynced::Kept);
+            // After a sync nothing of the change itself is left to land.
+            Self::Alone if !is_sync => {
+                let _ = left.apply(change);
+                left.crash_since(platter);
             }
             Self::Torn(seed) => {
                 // A sync that was under way has not covered everything.
@@ -64,12 +61,12 @@ impl Mode {
                 }
                 left.crash(Unsynced::Torn(seed));
             }
-            Self::NotPersisted | Self::Persisted | Self::Killed => {
+            Self::Alone | Self::NotPersisted | Self::Persisted | Self::Killed => {
                 let _ = left.apply(change);
                 left.crash(match self {
-                    Self::NotPersisted => Unsynced::Lost,
                     Self::Persisted => Unsynced::Kept,
-                    _ => Unsynced::Shown,
+                    Self::Killed => Unsynced::Shown,
+                    _ => Unsynced::Lost,
                 });
             }
         }
