@@ -138,7 +138,12 @@ impl Committer {
     }
 
     pub(super) fn commit(&mut self, queued: Vec<Queued>) -> Result<Option<Update>, Failure> {
+        // Halted before any waiter learns of a failure: what one asks for next, the renewal of
+        // the head as well, must find that nothing is signed any more.
         if let Err(error) = self.reserve(&queued) {
+            if error.is_fatal() {
+                self.shared.halt();
+            }
             refuse(queued, &error.clone().into());
             return if error.is_fatal() {
                 Err(error.into())
@@ -152,7 +157,10 @@ impl Committer {
             .unzip();
         let (outcomes, batch) = self.sequence(&candidates);
         let update = match batch {
-            Some(batch) => Some(self.publish(&batch, &candidates)?),
+            Some(batch) => Some(
+                self.publish(&batch, &candidates)
+                    .inspect_err(|_| self.shared.halt())?,
+            ),
             None => None,
         };
         let head = self.shared.head();

@@ -41,7 +41,6 @@ struct Trial {
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
-        .enable_time()
         .build()
         .unwrap()
 }

@@ -201,14 +201,6 @@ impl Life<'_> {
         if self.disk.failed_change().is_none() {
             return;
         }
-        // The waiters learn of it a moment before everybody else does.
-        let failed = async {
-            let patience = Duration::from_secs(20);
-            tokio::time::timeout(patience, ledger.failed())
-                .await
-                .unwrap()
-        };
-        self.runtime.block_on(failed);
         let before = self.outside.lock().unwrap().signed.clone();
         let keys = self.world.keys(&self.disk, &self.outside);
         ledger.renew(&keys).unwrap();
