@@ -116,60 +116,47 @@ impl Trial {
 const FIRST: usize = 2;
 const ALL: usize = 5;
 
-/// From nothing to a ledger, and then from that to more entries of every kind.
-fn phases(trial: &mut Trial) -> Vec<(Left, usize)> {
-    let nothing = Left::nothing();
-    let (made, harvest) = trial.reap(&nothing, 0);
-    assert!(harvest.changes > 20, "making a ledger changes the disk");
-    let mut made = made.left;
-    made.how = "a new ledger".to_owned();
-    vec![(nothing, 0), (made, ALL)]
-}
-
-#[test]
-fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
-    let mut trial = Trial::new();
+/// Every failure of a life that begins so and does so many steps, and of the lives after it.
+fn fails_everywhere(mut trial: Trial, start: &Left, steps: usize, what: &str) {
     let began = Instant::now();
     let stride = |every: usize| if long() { 1 } else { every };
-    for (start, steps) in phases(&mut trial) {
-        let (ended, harvest) = trial.reap(&start, steps);
-        trial.tally.operations += ended.operations;
-        trial.tally.singles += harvest.crashes();
-        trial.tally.disks += harvest.left.len() as u64;
-        for (number, left) in harvest.left.iter().enumerate() {
-            let next = (left.outside.acknowledged.len() + 1).clamp(FIRST, ALL);
-            if !number.is_multiple_of(stride(97)) {
-                trial.recovers(left, next);
-                continue;
-            }
-            let (_, second) = trial.reap(left, next);
-            trial.tally.doubles += second.crashes();
-            trial.tally.double_disks += second.left.len() as u64;
-            for left in &second.left {
-                trial.recovers(left, next);
-            }
-            // An error during the recovery, at operations that differ from disk to disk.
-            let before = trial.tally.errors;
-            let every = if long() { 7 } else { 61 };
-            let offset = number as u64 % every;
-            for left in trial.errors(left, next, every, offset) {
-                trial.recovers(&left, next);
-            }
-            trial.tally.double_errors += trial.tally.errors - before;
-            trial.tally.errors = before;
+    let (ended, harvest) = trial.reap(start, steps);
+    trial.tally.operations = ended.operations;
+    trial.tally.singles = harvest.crashes();
+    trial.tally.disks = harvest.left.len() as u64;
+    for (number, left) in harvest.left.iter().enumerate() {
+        let next = (left.outside.acknowledged.len() + 1).clamp(FIRST, ALL);
+        if !number.is_multiple_of(stride(97)) {
+            trial.recovers(left, next);
+            continue;
         }
-        for left in trial.errors(&start, steps, stride(13) as u64, 0) {
-            let next = (left.outside.acknowledged.len() + 1).min(ALL);
+        let (_, second) = trial.reap(left, next);
+        trial.tally.doubles += second.crashes();
+        trial.tally.double_disks += second.left.len() as u64;
+        for left in &second.left {
+            trial.recovers(left, next);
+        }
+        // An error during the recovery, at operations that differ from disk to disk.
+        let before = trial.tally.errors;
+        let every = if long() { 7 } else { 61 };
+        let offset = number as u64 % every;
+        for left in trial.errors(left, next, every, offset) {
             trial.recovers(&left, next);
         }
-        trial.full(&start, steps, stride(17));
+        trial.tally.double_errors += trial.tally.errors - before;
+        trial.tally.errors = before;
     }
+    for left in trial.errors(start, steps, stride(13) as u64, 0) {
+        let next = (left.outside.acknowledged.len() + 1).min(ALL);
+        trial.recovers(&left, next);
+    }
+    trial.full(start, steps, stride(17));
     let tally = &trial.tally;
     assert!(tally.errors > 0 && tally.full > 0 && tally.doubles > 0);
     println!(
-        "storage fake: {} operations; single failures: {} crashes in {} modes ({} different \
-         disks), {} errors, {} times full; double failures: {} crashes ({} different disks), {} \
-         errors; all recovered in {:?}",
+        "storage fake, {what}: {} operations; single failures: {} crashes in {} modes ({} \
+         different disks), {} errors, {} times full; double failures: {} crashes ({} different \
+         disks), {} errors; all recovered in {:?}",
         tally.operations,
         tally.singles,
         MODES.len(),
@@ -181,4 +168,17 @@ fn what_was_promised_survives_any_failure_of_the_disk_and_a_second_one() {
         tally.double_errors,
         began.elapsed()
     );
+}
+
+#[test]
+fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_is_made() {
+    fails_everywhere(Trial::new(), &Left::nothing(), 0, "making a ledger");
+}
+
+#[test]
+fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_works() {
+    let trial = Trial::new();
+    let mut made = trial.live(&Left::nothing(), Plan::Well, 0).left;
+    made.how = "a new ledger".to_owned();
+    fails_everywhere(trial, &made, ALL, "appending to it");
 }
