@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::NamedTempFile;
+
 use crate::error::HomeError;
 
 /// How long another process may hold a lock: an update takes milliseconds.
@@ -30,22 +32,35 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), HomeError> {
         .map_err(io_error(path))
 }
 
-/// Replaces a file. The bytes are durable before the name points at them, and the name is
-/// durable before this returns.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+/// A file with these bytes, in the directory of `path` and under a name nobody can guess.
+fn draft(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, HomeError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     create_directory(directory)?;
-    let replace = || {
-        // `tempfile` creates 0600, with a name nobody can guess.
+    let make = || {
+        // `tempfile` creates 0600.
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
             .tempfile_in(directory)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(directory)?.sync_all()
+        Ok(file)
     };
-    replace().map_err(io_error(path))
+    make().map_err(io_error(path))
+}
+
+/// A draft whose bytes are durable before a name points at them.
+fn durable_draft(path: &Path, bytes: &[u8]) -> Result<NamedTempFile, HomeError> {
+    let file = draft(path, bytes)?;
+    file.as_file().sync_all().map_err(io_error(path))?;
+    Ok(file)
+}
+
+/// Replaces a file. The bytes are durable before the name points at them, and the name is
+/// durable before this returns.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
+    let file = durable_draft(path, bytes)?;
+    let persisted = file.persist(path);
+    persisted.map_err(|error| io_error(path)(error.error))?;
+    sync(path)
 }
 
 /// Makes sure that a file that stands is there after a crash as well: whoever replaced it may
@@ -53,43 +68,23 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
 pub(crate) fn sync(path: &Path) -> Result<(), HomeError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let sync = || File::open(directory)?.sync_all();
-    sync().map_err(io_error(directory))
+    sync().map_err(io_error(path))
 }
 
 /// Replaces a file whose loss or damage costs nothing but time.
 pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), HomeError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    create_directory(directory)?;
-    let replace = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(directory)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    replace().map_err(io_error(path))
+    let persisted = draft(path, bytes)?.persist(path);
+    persisted.map_err(|error| io_error(path)(error.error))?;
+    Ok(())
 }
 
 /// Creates a file under a name that is free; `false` if it is taken.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<bool, HomeError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    create_directory(directory)?;
-    let create = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(path) {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(error.error),
-        }
-        File::open(directory)?.sync_all()?;
-        Ok(true)
-    };
-    create().map_err(io_error(path))
+    match durable_draft(path, bytes)?.persist_noclobber(path) {
+        Ok(_) => sync(path).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(io_error(path)(error.error)),
+    }
 }
 
 /// Reads a file of at most `bytes_max` bytes; `None` if there is none.

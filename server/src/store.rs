@@ -109,10 +109,6 @@ impl Store {
             _ => return Err(OpenError::AnchorTaken { file: place.anchor }),
         }
         place.furnish(options)?;
-        let parent = directory
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        place.sync_dir(parent.unwrap_or(Path::new(".")))?;
         Self::open_locked(place, options)
     }
 

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     journal::{Appended, Journal as _, Record},
     segment::StoreError,
-    view::{DocumentPlace, Update, View, Watermark},
+    view::{Update, View, Watermark},
 };
 
 /// Entries of one batch: the record stays small enough to be read back at once.
@@ -141,15 +141,12 @@ impl Committer {
         // Halted before any waiter learns of a failure: what one asks for next, the renewal of
         // the head as well, must find that nothing is signed any more.
         if let Err(error) = self.reserve(&queued) {
-            if error.is_fatal() {
+            let fatal = error.is_fatal();
+            if fatal {
                 self.shared.halt();
             }
             refuse(queued, &error.clone().into());
-            return if error.is_fatal() {
-                Err(error.into())
-            } else {
-                Ok(None)
-            };
+            return if fatal { Err(error.into()) } else { Ok(None) };
         }
         let (candidates, waiters): (Vec<_>, Vec<_>) = queued
             .into_iter()
@@ -201,8 +198,7 @@ impl Committer {
         self.read_back(position, &batch.record)?;
         self.shared.store.advance_anchor()?;
         self.position += 1;
-        let documents = place_documents(position, &batch.record);
-        self.share(batch, candidates, &documents);
+        self.share(position, batch, candidates);
         let head = self.sign(batch)?;
         self.shared.head.send_replace(Arc::new(head));
         let mut update = Update::default();
@@ -210,9 +206,7 @@ impl Committer {
         for (_, effect) in &batch.effects {
             update.effect(&self.sequencer.state, effect);
         }
-        for (id, place) in &documents {
-            update.document(id, *place);
-        }
+        batch.documents.iter().for_each(|id| update.document(id));
         update.until(Watermark {
             position: self.position,
             size: batch.record.size,
@@ -240,13 +234,8 @@ impl Committer {
     }
 
     /// Makes the record's leaves, documents and rows findable, before the head names them.
-    fn share(
-        &self,
-        batch: &Batch,
-        candidates: &[Candidate],
-        documents: &[(DocumentId, DocumentPlace)],
-    ) {
-        self.shared.documents.add(documents);
+    fn share(&self, position: u64, batch: &Batch, candidates: &[Candidate]) {
+        self.shared.documents.add(position, &batch.documents);
         let mut tree = writing(&self.shared.tree);
         batch.leaves.iter().for_each(|leaf| tree.push(*leaf));
         drop(tree);
@@ -326,16 +315,6 @@ fn refuse(queued: Vec<Queued>, refusal: &Refusal) {
     for queued in queued {
         let _ = queued.answer.send(Err(refusal.clone()));
     }
-}
-
-pub(super) fn place_documents(position: u64, record: &Record) -> Vec<(DocumentId, DocumentPlace)> {
-    let documents = record.documents.iter().zip(0..);
-    documents
-        .map(|(document, ordinal)| {
-            let place = DocumentPlace { position, ordinal };
-            (DocumentId::of(&document.bytes), place)
-        })
-        .collect()
 }
 
 /// Writes committed rows to the view, as many batches at once as are waiting.

@@ -23,10 +23,9 @@ impl Documents {
     }
 
     /// The documents of a record, in their order. Before publication.
-    pub(super) fn add(&self, documents: &[(DocumentId, DocumentPlace)]) {
-        if let Some((_, place)) = documents.first() {
-            let ids = documents.iter().map(|(id, _)| *id);
-            writing(&self.0).add(place.position, ids);
+    pub(super) fn add(&self, position: u64, ids: &[DocumentId]) {
+        if !ids.is_empty() {
+            writing(&self.0).add(position, ids.iter().copied());
         }
     }
 }

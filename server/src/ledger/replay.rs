@@ -20,12 +20,12 @@ use cairn_proto::{
     rules::{PolicyChain, RuleError, SignedSubmission, State, authenticate_genesis},
 };
 
-use super::{LedgerError, PolicyBytes, commit::place_documents};
+use super::{LedgerError, PolicyBytes};
 use crate::{
     journal::{Journal as _, Record},
     segment::StoreError,
     store::Store,
-    view::{DocumentIndex, DocumentPlace, Loaded, Update, View, Watermark},
+    view::{DocumentIndex, Loaded, Update, View, Watermark},
 };
 
 /// What a replay writes to the view at once.
@@ -50,7 +50,7 @@ struct Read {
     first: Index,
     size: TreeSize,
     root: RootHash,
-    documents: Vec<(DocumentId, DocumentPlace)>,
+    documents: Vec<DocumentId>,
     leaves: Vec<ReadLeaf>,
 }
 
@@ -159,9 +159,9 @@ impl Replay {
 
     fn read_one(&mut self, store: &Store, position: u64) -> Result<Read, LedgerError> {
         let record = store.journal().read(position)?;
-        let documents = place_documents(position, &record);
-        self.documents
-            .add(position, documents.iter().map(|(id, _)| *id));
+        let documents = record.documents.iter();
+        let documents: Vec<_> = documents.map(|it| DocumentId::of(&it.bytes)).collect();
+        self.documents.add(position, documents.iter().copied());
         let mut own = record.documents.iter().peekable();
         let mut leaves = Vec::with_capacity(record.leaves.len());
         for (bytes, offset) in record.leaves.iter().zip(0_u32..) {
@@ -197,7 +197,7 @@ impl Replay {
         &self,
         store: &Store,
         record: &Record,
-        documents: &[(DocumentId, DocumentPlace)],
+        documents: &[DocumentId],
         leaf: &[u8],
     ) -> Result<Bytes, LedgerError> {
         let Ok(Leaf::Entry(entry)) = Leaf::decode(leaf) else {
@@ -205,7 +205,7 @@ impl Replay {
         };
         let id = entry.statement().subject.blake3;
         let mut here = documents.iter().zip(&record.documents);
-        if let Some((_, document)) = here.find(|((other, _), _)| *other == id) {
+        if let Some((_, document)) = here.find(|(other, _)| **other == id) {
             return Ok(document.bytes.clone());
         }
         let missing = StoreError::Absent {
@@ -241,9 +241,7 @@ impl Replay {
                 error: Box::new(error),
             })?;
         }
-        for (id, place) in &record.documents {
-            update.document(id, *place);
-        }
+        record.documents.iter().for_each(|id| update.document(id));
         for leaf in &hashes {
             self.tree.push(*leaf);
             self.frontier.push(*leaf);

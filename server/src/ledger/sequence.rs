@@ -40,6 +40,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Batch {
     pub(crate) record: Record,
     pub(crate) leaves: Vec<LeafHash>,
+    /// Ids of the record's documents, in its order.
+    pub(crate) documents: Vec<DocumentId>,
     pub(crate) effects: Vec<(Index, Effect)>,
     pub(crate) map_record: MapRecord,
 }
@@ -87,6 +89,7 @@ impl Sequencer {
         let batch = Batch {
             record,
             leaves: building.leaves,
+            documents: building.ids,
             effects: building.effects,
             map_record,
         };
@@ -106,6 +109,7 @@ impl Sequencer {
                 building.effects.push((index, effect));
                 let id = candidate.signed.submission().subject().blake3;
                 if building.named.insert(id) && !known(&id) {
+                    building.ids.push(id);
                     building.documents.push(RecordDocument {
                         leaf: u32::try_from(building.entries.len()).unwrap_or(u32::MAX),
                         bytes: candidate.document.clone(),
@@ -159,6 +163,8 @@ struct Building {
     entries: Vec<Bytes>,
     leaves: Vec<LeafHash>,
     documents: Vec<RecordDocument>,
+    /// Of each of them.
+    ids: Vec<DocumentId>,
     named: HashSet<DocumentId>,
     effects: Vec<(Index, Effect)>,
 }

@@ -93,12 +93,8 @@ impl<'a> Place<'a> {
     pub(super) fn sync_names(&self) -> Result<(), StoreError> {
         self.sync_dir(self.directory)?;
         for path in [self.directory, self.anchor.as_path()] {
-            let parent = path.parent().unwrap_or(Path::new("."));
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
+            let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let parent = parent.unwrap_or(Path::new("."));
             match self.disk.sync_dir(parent) {
                 // Whoever may not read it did not make the name in it either.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}

@@ -21,8 +21,6 @@ use cairn_proto::{
     statement::{Action, Subject},
 };
 
-use super::DocumentPlace;
-
 /// Written into the watermark; another version is rebuilt.
 const VERSION: u64 = 2;
 const CHECK_BYTES: usize = 8;
@@ -104,8 +102,8 @@ impl Update {
         self.things += 1;
     }
 
-    /// Where a document lies. They come in the order of the record.
-    pub(crate) fn document(&mut self, id: &DocumentId, _place: DocumentPlace) {
+    /// A document of the record. They come in its order.
+    pub(crate) fn document(&mut self, id: &DocumentId) {
         self.record.documents.extend_from_slice(id.as_bytes());
         self.record.counts[1] += 1;
         self.things += 1;

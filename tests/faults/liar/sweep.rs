@@ -193,17 +193,9 @@ async fn no_changed_byte_of_a_lookup_changes_what_is_verified() {
             }
         }
     });
-    stream::iter(work)
-        .buffer_unordered(BESIDE)
-        .collect::<()>()
-        .await;
-    let same = same.into_inner();
-    println!(
-        "lookup: {} bytes, {} mutations, {} told to the client, {same} verified as the same",
-        honest.len(),
-        all.len(),
-        told.len()
-    );
+    beside_each_other(work).await;
+    let (same, counts) = (same.into_inner(), [honest.len(), all.len(), told.len()]);
+    println!("lookup: {}, {same} verified as the same", counted(counts));
     assert!(same < all.len() / 20, "most bytes matter");
     base.server.stop().await;
 }
@@ -262,19 +254,20 @@ async fn no_changed_byte_of_a_receipt_changes_what_was_recorded() {
             }
         }
     });
-    stream::iter(work)
-        .buffer_unordered(BESIDE)
-        .collect::<()>()
-        .await;
-    let same = same.into_inner();
-    println!(
-        "receipt: {} bytes, {} mutations, {} told to the client, {same} recorded as the same",
-        receipt.len(),
-        all.len(),
-        told.len()
-    );
+    beside_each_other(work).await;
+    let (same, counts) = (same.into_inner(), [receipt.len(), all.len(), told.len()]);
+    println!("receipt: {}, {same} recorded as the same", counted(counts));
     assert!(same < all.len() / 4, "most bytes matter");
     base.server.stop().await;
+}
+
+async fn beside_each_other(work: impl Iterator<Item = impl Future<Output = ()>>) {
+    let shares = stream::iter(work).buffer_unordered(BESIDE);
+    shares.collect::<()>().await;
+}
+
+fn counted([bytes, all, told]: [usize; 3]) -> String {
+    format!("{bytes} bytes, {all} mutations, {told} told to the client")
 }
 
 /// What the client proves of a receipt before it compares, by the protocol alone.
