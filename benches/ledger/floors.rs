@@ -1,6 +1,10 @@
 //! What one append costs at the least: each part alone, on one core, in the same run.
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt as _,
+    time::{Duration, Instant},
+};
 
 use cairn_grpc::v1;
 use cairn_proto::{
@@ -103,31 +107,70 @@ fn index_key() -> f64 {
 }
 
 fn durable(sample: &[v1::AppendRequest]) -> f64 {
-    let directory = tempfile::tempdir().unwrap();
-    let open = |name: &str, bytes: usize| {
-        let file = File::create(directory.path().join(name)).unwrap();
-        file.write_all_at(&vec![0; bytes], 0).unwrap();
-        file.sync_all().unwrap();
-        file
-    };
     let batches = sample.len() / BATCH;
-    let record: Vec<u8> = sample[..BATCH]
-        .iter()
-        .flat_map(|request| [&request.envelope[..], &request.document[..]].concat())
-        .collect();
-    let (journal, anchor) = (
-        open("journal", batches * record.len()),
-        open("anchor", 8_192),
-    );
-    let batch = cost(batches, |turn| {
+    let files = Files::new(&sample[..BATCH], batches);
+    let batch = cost(batches, |turn| files.commit(turn));
+    #[allow(clippy::cast_precision_loss)]
+    let entries = BATCH as f64;
+    batch / entries
+}
+
+/// Milliseconds until one entry alone is durable and anchored, at some 100 a second: a disk
+/// that was idle before takes longer.
+pub(crate) async fn paced(sample: &[v1::AppendRequest], pace: Duration) -> Vec<f64> {
+    let files = Files::new(&sample[..1], sample.len());
+    let mut tick = tokio::time::interval(pace);
+    let mut millis = Vec::new();
+    for turn in 0..sample.len() {
+        tick.tick().await;
+        let start = Instant::now();
+        files.commit(turn);
+        millis.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    millis
+}
+
+/// A journal and an anchor, their space written and synced beforehand.
+struct Files {
+    record: Vec<u8>,
+    journal: File,
+    anchor: File,
+    _directory: tempfile::TempDir,
+}
+
+impl Files {
+    fn new(entries: &[v1::AppendRequest], records: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |name: &str, bytes: usize| {
+            let file = File::create(directory.path().join(name)).unwrap();
+            file.write_all_at(&vec![0; bytes], 0).unwrap();
+            file.sync_all().unwrap();
+            file
+        };
+        let record: Vec<u8> = entries
+            .iter()
+            .flat_map(|request| [&request.envelope[..], &request.document[..]].concat())
+            .collect();
+        Self {
+            journal: open("journal", records * record.len()),
+            anchor: open("anchor", 8_192),
+            record,
+            _directory: directory,
+        }
+    }
+
+    fn commit(&self, turn: usize) {
+        let Self {
+            record,
+            journal,
+            anchor,
+            ..
+        } = self;
         journal
-            .write_all_at(&record, (turn * record.len()) as u64)
+            .write_all_at(record, (turn * record.len()) as u64)
             .unwrap();
         journal.sync_data().unwrap();
         anchor.write_all_at(&record[..512], 0).unwrap();
         anchor.sync_data().unwrap();
-    });
-    #[allow(clippy::cast_precision_loss)]
-    let entries = BATCH as f64;
-    batch / entries
+    }
 }

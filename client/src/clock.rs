@@ -12,14 +12,14 @@ pub fn now() -> u64 {
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`.
-pub(crate) fn time_text(seconds: u64) -> String {
+pub fn time_text(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Unix seconds of RFC 3339 text, whose seconds may be left out.
-pub(crate) fn parse_time(text: &str) -> Option<u64> {
+pub fn parse_time(text: &str) -> Option<u64> {
     let whole = |text: &str| text.parse::<Timestamp>().ok();
     let time = whole(text).or_else(|| {
         let minutes = text.strip_suffix('Z')?;

@@ -4,15 +4,19 @@
 //! A failed proof is never called tampering; only what contradicts a signed head is, and
 //! then the error names the file that holds the evidence.
 
+mod home;
+
 use std::{io, path::PathBuf};
 
 use cairn_grpc::{FieldError, Refused};
 use cairn_proto::{
-    bundle::BundleError, checkpoint::CheckpointError, hash::Sequence, key::SignError,
-    manifest::ManifestError, name::Environment, reason::Reason, trust::KeysError,
-    verify::VerifyError,
+    bundle::BundleError, checkpoint::CheckpointError, hash::Sequence, json::JsonError,
+    key::SignError, manifest::ManifestError, name::Environment, reason::Reason, rules::RuleError,
+    trust::KeysError, verify::VerifyError,
 };
 use thiserror::Error;
+
+pub use home::HomeError;
 
 use crate::{
     detail::printable, keys::KeyError, read::Logged, secrets::SecretError, sources::SourceError,
@@ -25,82 +29,6 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_UNREACHABLE: u8 = 3;
 /// Exit code where the server would not.
 const EXIT_DENIED: u8 = 4;
-
-/// Why a file of the home directory could not be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HomeError {
-    /// There is no home directory to keep anything in.
-    #[error("no home directory is known; set CAIRN_HOME")]
-    NoHome,
-    /// The system refused.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-    /// State that protects against a rewritten history cannot be read.
-    #[error("{} is damaged: {why}", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// How.
-        why: &'static str,
-    },
-    /// A file that a person wrote is not of its form.
-    #[error("{}: {why}", path.display())]
-    Invalid {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A file with a secret in it is open to others.
-    #[error("{} may be read by others", path.display())]
-    Loose {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Another process holds a lock for too long.
-    #[error("{} is locked by another process", path.display())]
-    Locked {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// There is no such context.
-    #[error("there is no context `{name}`")]
-    NoContext {
-        /// Its name.
-        name: String,
-    },
-    /// No context is active.
-    #[error("no ledger is trusted yet")]
-    NothingTrusted,
-    /// A name that is already taken by another ledger.
-    #[error("`{name}` already stands for another ledger")]
-    Taken {
-        /// The name.
-        name: String,
-    },
-}
-
-impl HomeError {
-    /// The stable code.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Io { .. } => Reason::PathUnreadable,
-            Self::Damaged { .. } => Reason::StateDamaged,
-            Self::Loose { .. } => Reason::KeyFileLoose,
-            Self::Locked { .. } => Reason::StoreLocked,
-            Self::NothingTrusted => Reason::TrustMissing,
-            Self::NoHome | Self::Invalid { .. } | Self::NoContext { .. } | Self::Taken { .. } => {
-                Reason::Usage
-            }
-        }
-    }
-}
 
 /// Why something asked of a ledger was not done, or not proven.
 #[derive(Debug, Error)]
@@ -259,6 +187,18 @@ pub enum ClientError {
     /// Not a bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// Not a policy that could ever be in force.
+    #[error("not a policy: {0}")]
+    Draft(JsonError),
+    /// Not a proposal, or not one that fits.
+    #[error("not a proposal: {why}")]
+    Proposal {
+        /// Why.
+        why: String,
+    },
+    /// The ledger's rules, applied here before anything is sent, refuse it.
+    #[error("it would be refused: {0}")]
+    WouldBeRefused(RuleError),
     /// There is nothing to retire.
     #[error("{environment} has no standing release")]
     NothingStands {
@@ -301,6 +241,9 @@ impl ClientError {
             Self::NotFound { .. } => Reason::NotFound,
             Self::ContentMismatch { .. } | Self::Inconsistent { .. } => Reason::ContentMismatch,
             Self::Bundle(error) => error.reason(),
+            Self::Draft(error) => error.reason,
+            Self::Proposal { .. } => Reason::ProposalSyntax,
+            Self::WouldBeRefused(error) => error.reason(),
             Self::NothingStands { .. } => Reason::AlreadyRetired,
             Self::File { .. } => Reason::PathUnreadable,
         })

@@ -33,10 +33,16 @@ impl Ledger {
             why: "name a release as ENV; a digest cannot be bundled".to_owned(),
         })?;
         let looked = self.lookup(environment).await?;
-        let Current::Release(approved) = &looked.current else {
-            return Err(ClientError::NotFound {
-                what: environment.to_string(),
-            });
+        let approved = match &looked.current {
+            Current::Release(approved) => approved,
+            Current::Compromised(compromised) => {
+                return Err(ClientError::Verify(compromised.why().clone().into()));
+            }
+            Current::Absent { .. } => {
+                return Err(ClientError::NotFound {
+                    what: environment.to_string(),
+                });
+            }
         };
         let current = approved.release().sequence;
         if !matches!(reference, Reference::Current(_)) {
@@ -62,8 +68,13 @@ impl Ledger {
         let checkpoint = SignedCheckpoint::parse(&again.checkpoint)?
             .authenticate(self.trust(), self.now())?
             .trust_first();
-        verify::current(self.trust(), &checkpoint, environment, &again.evidence)
+        let proven = verify::current(self.trust(), &checkpoint, environment, &again.evidence)
             .map_err(ClientError::Verify)?;
+        if proven != looked.current {
+            return Err(ClientError::Lacks {
+                what: "the release that was looked up".to_owned(),
+            });
+        }
         Ok(Exported {
             bytes,
             environment: environment.clone(),

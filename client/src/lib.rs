@@ -15,6 +15,8 @@ pub mod held;
 pub mod home;
 pub mod keys;
 pub mod ledger;
+pub mod policies;
+pub mod proposal;
 pub mod read;
 pub mod record;
 pub mod secrets;

@@ -3,7 +3,7 @@
 //!
 //! A bundle is evidence, not trust: its closing hash finds damage, not lies.
 
-use std::{fmt::Write as _, ops::Range};
+use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
@@ -13,7 +13,7 @@ use crate::{
     limits::{BUNDLE_BYTES_MAX, PROOF_HASHES_MAX},
     name::Environment,
     reason::Reason,
-    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
 };
 
 const HEAD: &str = "cairn.bundle/v1";
@@ -79,7 +79,8 @@ impl Bundle {
             &format!("{} {}", release.index, encode(&release.entry)),
         );
         line("entry-inclusion", &encode_hashes(&release.inclusion));
-        let relied_on = relied_on(&evidence.policies, release.index);
+        let indices: Vec<_> = evidence.policies.iter().map(|it| it.index).collect();
+        let relied_on = relied_on(&indices, release.index);
         for (position, policy) in evidence.policies.iter().enumerate() {
             // What no verifier looks at is left out, so that there is one spelling.
             let shown: &[NodeHash] = if relied_on.contains(&position) {
@@ -120,13 +121,6 @@ impl Bundle {
             Err(BundleError::Damaged)
         }
     }
-}
-
-/// Places of the policy in force at `index` and of its successor.
-fn relied_on(policies: &[PolicyEvidence], index: Index) -> Range<usize> {
-    let before = policies.iter().filter(|policy| policy.index < index);
-    let in_force = before.count().saturating_sub(1);
-    in_force..in_force.saturating_add(2)
 }
 
 fn encode(bytes: &[u8]) -> String {

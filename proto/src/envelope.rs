@@ -105,10 +105,23 @@ impl Envelope {
         })
     }
 
+    /// Joins a payload with signatures that were made apart, in any order.
+    pub fn join(
+        payload: Vec<u8>,
+        mut signatures: Vec<EnvelopeSignature>,
+    ) -> Result<Self, EnvelopeError> {
+        signatures.sort_by_key(|signature| signature.keyid);
+        let envelope = Self::assemble(payload, signatures)?;
+        match envelope.encode().len() {
+            0..=ENTRY_BYTES_MAX => Ok(envelope),
+            bytes => Err(EnvelopeError::TooLarge { bytes }),
+        }
+    }
+
     /// Signs a payload with each signer.
     pub fn sign(payload: Vec<u8>, signers: &[&dyn Signer]) -> Result<Self, SignError> {
         let message = pre_authentication_encoding(&payload);
-        let mut signatures = signers
+        let signatures = signers
             .iter()
             .map(|signer| {
                 Ok(EnvelopeSignature {
@@ -117,14 +130,7 @@ impl Envelope {
                 })
             })
             .collect::<Result<Vec<_>, SignError>>()?;
-        signatures.sort_by_key(|signature| signature.keyid);
-        let envelope = Self::assemble(payload, signatures).and_then(|envelope| {
-            match envelope.encode().len() {
-                0..=ENTRY_BYTES_MAX => Ok(envelope),
-                bytes => Err(EnvelopeError::TooLarge { bytes }),
-            }
-        });
-        envelope.map_err(|error| SignError(error.to_string()))
+        Self::join(payload, signatures).map_err(|error| SignError(error.to_string()))
     }
 
     /// The canonical bytes: a leaf of the log.

@@ -36,6 +36,8 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const ADMINS_MAX: usize = 64;
 /// Deployers of a policy.
 pub const DEPLOYERS_MAX: usize = 1_024;
+/// Keys that a policy revokes.
+pub const REVOCATIONS_MAX: usize = 1_024;
 /// Rules of a policy.
 pub const POLICY_RULES_MAX: usize = 256;
 /// Patterns of one deployer.

@@ -99,6 +99,18 @@ impl Pattern {
         }
         names.next().is_none()
     }
+
+    /// Whether some environment may be in both sets, segment by segment.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut own, mut others) = (self.as_str().split('/'), other.as_str().split('/'));
+        loop {
+            match (own.next(), others.next()) {
+                (None, None) | (Some("**"), Some(_)) | (Some(_), Some("**")) => return true,
+                (Some(own), Some(other)) if own == "*" || other == "*" || own == other => {}
+                _ => return false,
+            }
+        }
+    }
 }
 
 fn is_label(text: &str) -> bool {

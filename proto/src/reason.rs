@@ -61,6 +61,11 @@ reasons! {
     SignerNotAllowed "SIGNER_NOT_ALLOWED" "The policy names the signer, but not for this environment and action." "Ask the ledger's admins, or use a key that is allowed here.";
     TooFewApprovals "TOO_FEW_APPROVALS" "The policy asks for more deployers' signatures on this environment." "Have more allowed deployers sign the same statement.";
     TooFewSignatures "TOO_FEW_SIGNATURES" "The admins' signatures do not reach the threshold." "Have more admins sign.";
+    ProposalSyntax "PROPOSAL_SYNTAX" "A file is no proposal, or not what its signatures are over." "Ask whoever made it for the file again.";
+    KeyRevoked "KEY_REVOKED" "A policy names a key that it also revokes." "Leave the key out of the admins and deployers: a revoked key never comes back.";
+    PolicyLockout "POLICY_LOCKOUT" "A rule of the policy asks for more deployers than may release there." "Name more deployers for that pattern, or ask for fewer approvals.";
+    RevocationLifted "REVOCATION_LIFTED" "A new policy leaves out a key that the current one revokes, or raises since when." "Repeat every revocation; `since` may only be lowered.";
+    SignerCompromised "SIGNER_COMPROMISED" "A signer's key was compromised by then, so the signature counts for nothing, and too few others signed." "Do not run it: record a release that other deployers sign, or go back to one from before.";
     WrongLedger "WRONG_LEDGER" "The entry was signed for another ledger." "Check the context: `cairn status` shows the ledger in use.";
     WrongVersion "WRONG_VERSION" "The policy's version does not follow the current one." "Start from the policy in force and add 1.";
     WrongSequence "WRONG_SEQUENCE" "The release's sequence does not follow the environment's last." "Somebody released in between: look at `cairn log ENV`, then record again.";

@@ -90,12 +90,15 @@ fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
         "Map",
         format_args!("recomputed at {records} of {}", count(total, "checkpoint")),
     );
+    revoked(output, report);
     if report.ok {
         output.line("  No problems found");
         return;
     }
     let more = usize::try_from(report.more_alarms).unwrap_or(usize::MAX);
-    let problems = count(report.alarms.len().saturating_add(more), "problem");
+    let relied_on = report.compromised.iter().filter(|release| release.current);
+    let alarms = report.alarms.len().saturating_add(more);
+    let problems = count(alarms.saturating_add(relied_on.count()), "problem");
     output.fact(report.verdict().as_str(), format_args!("{problems} found"));
     for alarm in &report.alarms {
         let place = match alarm.index {
@@ -110,8 +113,36 @@ fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
     if let Some(evidence) = &report.evidence {
         output.fact("Evidence", evidence.display());
     }
-    if let Some(alarm) = report.alarms.first() {
-        output.fact("Next", format_args!("cairn help {}", alarm.reason));
+    let alarm = report.alarms.first().map(|alarm| alarm.reason);
+    let reason = alarm.unwrap_or(Reason::SignerCompromised);
+    output.fact("Next", format_args!("cairn help {reason}"));
+}
+
+/// Releases whose signatures a later policy took away.
+fn revoked(output: Output, report: &Report) {
+    let total = report
+        .compromised
+        .len()
+        .saturating_add(report.more_compromised);
+    if total == 0 {
+        return;
+    }
+    let releases = count(total, "release");
+    let text = format!("{releases} signed with keys that were compromised by then");
+    output.fact("Revoked", text);
+    for release in &report.compromised {
+        let current = if release.current {
+            "CURRENT: record another"
+        } else {
+            "replaced since"
+        };
+        output.line(format!(
+            "    index {}  {}#{}  {current}",
+            release.index, release.environment, release.sequence
+        ));
+    }
+    if report.more_compromised > 0 {
+        output.line(format!("    and {} more", report.more_compromised));
     }
 }
 

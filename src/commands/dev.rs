@@ -175,6 +175,7 @@ fn policy(dev: &SecretKey) -> Result<Policy, Failure> {
             actions: vec![Action::Release, Action::Retire, Action::Rollback],
             environments: vec!["**".parse().map_err(Failure::usage)?],
         }],
+        revoked: Vec::new(),
         rules: Vec::new(),
     })
 }

@@ -173,6 +173,7 @@ fn judged(reason: Reason) -> Option<Verdict> {
         | Reason::SignerNotAllowed
         | Reason::TooFewApprovals
         | Reason::TooFewSignatures
+        | Reason::SignerCompromised
         | Reason::NoteSignature => Some(Verdict::Untrusted),
         Reason::Stale | Reason::RolledBack => Some(Verdict::Stale),
         _ => None,

@@ -120,6 +120,7 @@ fn policy(args: &cli::Init, admins: &[Admin]) -> Result<Policy, Failure> {
             .collect(),
         threshold: args.threshold,
         deployers,
+        revoked: Vec::new(),
         rules: rules(args)?,
     };
     // Read back as every verifier will: what it would refuse is refused before it is signed.

@@ -10,8 +10,11 @@ mod help;
 #[cfg(feature = "server")]
 mod init;
 mod keys;
+mod policy;
+mod proposals;
 mod read;
 mod record;
+mod release;
 #[cfg(feature = "server")]
 mod serve;
 mod show;
@@ -40,6 +43,8 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         Command::Rollback(rollback) => record::rollback(&session, &rollback).await,
         Command::Retire(retire) => record::retire(&session, &retire).await,
         Command::Verify(verify) => verify::verify(&session, &verify).await,
+        Command::Release(release) => release::release(&session, &release).await,
+        Command::Policy(policy) => policy::policy(&session, &policy).await,
         Command::Log(log) => read::log(&session, &log).await,
         Command::Show(show) => read::show(&session, &show).await,
         Command::Diff(diff) => read::diff(&session, &diff).await,

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
+    policies::Policies,
     read::{Diff, Logged, LoggedKind, Proven, Reference, RestoreProgress},
 };
 use cairn_proto::statement::{Action, Release};
@@ -36,14 +37,16 @@ pub(crate) async fn log(session: &Session, args: &cli::Log) -> Result<u8, Failur
     let more = entries.len() > args.limit;
     let none = entries.is_empty();
     entries.truncate(args.limit);
+    let policies = ledger.policies().await?;
     let output = session.output;
     output.json(&json!({
         "schema": "cairn.log/v1",
         "environment": environment.map(ToString::to_string),
-        "entries": entries.iter().map(logged_json).collect::<Vec<_>>(),
+        "entries": entries.iter().map(|logged| marked_json(logged, &policies)).collect::<Vec<_>>(),
         "more": more,
     }));
-    columns(output, &entries.iter().map(logged_row).collect::<Vec<_>>());
+    let rows = entries.iter().map(|logged| logged_row(logged, &policies));
+    columns(output, &rows.collect::<Vec<_>>());
     match environment {
         _ if output.is_json() => {}
         Some(environment) if none => {
@@ -72,12 +75,27 @@ pub(super) fn columns<const N: usize>(output: Output, rows: &[[String; N]]) {
     }
 }
 
-fn logged_row(logged: &Logged) -> [String; 5] {
+/// An entry of the log, for scripts, with those of its keys that were compromised by then.
+fn marked_json(logged: &Logged, policies: &Policies) -> Value {
+    let struck = logged.keyids.iter();
+    let struck = struck.filter(|keyid| policies.strikes(keyid, logged.index));
+    let struck = struck.map(ToString::to_string).collect::<Vec<_>>();
+    let mut entry = logged_json(logged);
+    extend(&mut entry, json!({ "compromisedKeyids": struck }));
+    entry
+}
+
+fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
     let index = format!("index {}", logged.index);
-    let keyids = logged.keyids.iter().map(ToString::to_string);
-    let keys: Vec<_> = keyids
-        .map(|keyid| keyid.chars().take(KEYID_DIGITS).collect::<String>())
-        .collect();
+    let keys = logged.keyids.iter().map(|keyid| {
+        let text = keyid.to_string().chars().take(KEYID_DIGITS).collect();
+        if policies.strikes(keyid, logged.index) {
+            format!("{text} COMPROMISED")
+        } else {
+            text
+        }
+    });
+    let keys: Vec<String> = keys.collect();
     let keys = if keys.is_empty() {
         String::new()
     } else {

@@ -90,7 +90,16 @@ pub(crate) async fn retire(session: &Session, args: &cli::Retire) -> Result<u8, 
     Ok(0)
 }
 
-fn terms<'a>(
+/// What came of a release that others signed with.
+pub(super) async fn tell_receipt(
+    session: &Session,
+    ledger: &Ledger,
+    receipt: Receipt,
+) -> Result<(), Failure> {
+    tell(session, ledger, &Outcome::Recorded(receipt), None).await
+}
+
+pub(super) fn terms<'a>(
     words: &cli::Words,
     signers: &'a [Box<dyn Signer>],
     again: bool,
@@ -118,7 +127,7 @@ fn terms<'a>(
     })
 }
 
-fn comparison(args: &cli::Record) -> Comparison {
+pub(super) fn comparison(args: &cli::Record) -> Comparison {
     let ignore: BTreeSet<String> = args
         .ignore_mode
         .iter()
@@ -135,7 +144,7 @@ fn comparison(args: &cli::Record) -> Comparison {
 }
 
 /// Captures; makes the environment's key for withheld values at first need.
-async fn captured(
+pub(super) async fn captured(
     session: &Session,
     ledger: &Ledger,
     args: &cli::Record,

@@ -5,10 +5,12 @@
 mod support;
 
 mod commands;
+mod firm;
 mod inputs;
 mod large;
 mod layout;
 mod offline;
+mod policies;
 mod production;
 mod read;
 mod stage;

@@ -54,7 +54,7 @@ fn initialised(rules: &[&str]) -> (Stage, Value) {
     (stage, made)
 }
 
-fn serve(stage: &Stage) -> Ledger {
+pub(crate) fn serve(stage: &Stage) -> Ledger {
     Ledger::start(
         stage
             .command()
@@ -63,7 +63,7 @@ fn serve(stage: &Stage) -> Ledger {
 }
 
 /// Lets the token write everywhere, and this stage's context use it.
-fn with_token(stage: &Stage, genesis: &str, url: &str) {
+pub(crate) fn with_token(stage: &Stage, genesis: &str, url: &str) {
     let add = [
         "trust",
         "add",
@@ -80,7 +80,7 @@ fn with_token(stage: &Stage, genesis: &str, url: &str) {
         .exits(0);
 }
 
-fn grant(stage: &Stage) {
+pub(crate) fn grant(stage: &Stage) {
     let hash = blake3::hash(TOKEN.as_bytes());
     let config = stage.text("server/server.toml");
     let grant = format!(

@@ -293,7 +293,7 @@ async fn currently(client: &mut Client, trust: &Trust, last: &Acknowledged) {
                 assert_eq!(current.index().0, last.index);
             }
         }
-        Current::Absent { .. } => panic!("{} is gone", last.environment),
+        other => panic!("{}: {other:?}", last.environment),
     }
 }
 

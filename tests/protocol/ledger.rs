@@ -42,6 +42,7 @@ pub(crate) fn policy() -> Policy {
         }],
         threshold: 1,
         deployers: vec![deployer("ci", 2), deployer("ops", 3)],
+        revoked: Vec::new(),
         rules: vec![Rule {
             environments: "prod/**".parse().unwrap(),
             approvals: Some(2),

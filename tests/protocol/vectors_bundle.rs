@@ -97,8 +97,10 @@ impl Verifier {
         // Steps 3 to 7 are one call; which of them refuses is told by the reason.
         let found = current(&self.trust, &head, &self.environment, &bundle.evidence)
             .map_err(|error| (3, error.reason()))?;
-        let Current::Release(release) = found else {
-            panic!("a bundle carries a release");
+        let release = match found {
+            Current::Release(release) => release,
+            Current::Compromised(compromised) => return Err((3, compromised.why().reason())),
+            Current::Absent { .. } => panic!("a bundle carries a release"),
         };
         self.not_below_held(&head, &release)?;
         Ok(Verified {

@@ -76,6 +76,7 @@ pub(crate) fn policy() -> Policy {
             deployer("other", OTHER, &["prod/**"]),
             deployer("third", THIRD, &["prod/**"]),
         ],
+        revoked: Vec::new(),
         rules: vec![Rule {
             environments: "prod/**".parse().unwrap(),
             approvals: Some(2),

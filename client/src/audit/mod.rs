@@ -16,6 +16,7 @@
 //! a run with a mirror finds wrong is never reported: the mirror is thrown away and the
 //! log is read again from the source alone.
 
+mod compromised;
 mod fetch;
 mod mirror;
 mod replay;
@@ -39,6 +40,7 @@ use cairn_proto::{
     trust::Trust,
 };
 
+pub use compromised::Compromised;
 pub use report::{Alarm, Report};
 
 use crate::{

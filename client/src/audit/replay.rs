@@ -30,6 +30,7 @@ use cairn_proto::{
 use tokio::sync::mpsc;
 
 use super::{
+    compromised::Signers,
     fetch::{Batch, Item},
     report::Alarm,
 };
@@ -44,6 +45,7 @@ const WORDS_MAX: usize = 300;
 pub(super) struct Outcome {
     pub(super) tree: Tree,
     pub(super) state: State,
+    pub(super) signers: Signers,
     pub(super) envelopes: u64,
     pub(super) map_records: u64,
     pub(super) alarms: Vec<Alarm>,
@@ -113,6 +115,7 @@ impl Replay {
             outcome: Outcome {
                 tree: Tree::default(),
                 state: State::new(),
+                signers: Signers::default(),
                 envelopes: 0,
                 map_records: 0,
                 alarms: Vec::new(),
@@ -231,7 +234,9 @@ impl Replay {
     }
 
     fn entry(&mut self, signed: &SignedSubmission) -> Result<(), RuleError> {
+        let index = self.outcome.state.size().0;
         self.outcome.state.apply(signed)?;
+        self.outcome.signers.add(index, signed);
         self.outcome.envelopes += 1;
         Ok(())
     }

@@ -8,7 +8,7 @@ use cairn_proto::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Audit, replay::Outcome};
+use super::{Audit, Compromised, replay::Outcome};
 use crate::{ledger::age_of, verdict::Verdict, verify::CheckpointReport};
 
 const SCHEMA: &str = "cairn.audit/v1";
@@ -59,7 +59,11 @@ pub struct Report {
     pub alarms: Vec<Alarm>,
     /// Alarms beyond those listed.
     pub more_alarms: u64,
-    /// Whether nothing is wrong.
+    /// Releases that a revocation took the signatures from.
+    pub compromised: Vec<Compromised>,
+    /// Such releases beyond those listed.
+    pub more_compromised: usize,
+    /// Whether nothing is wrong: no alarm, and no environment's current release compromised.
     pub ok: bool,
     /// Where the evidence of a fork lies.
     pub evidence: Option<PathBuf>,
@@ -72,6 +76,8 @@ impl Report {
         found: Outcome,
         policy_version: u64,
     ) -> Self {
+        let (compromised, more_compromised) = found.signers.compromised(&found.state);
+        let relied_on = compromised.iter().any(|release| release.current);
         Self {
             schema: SCHEMA,
             origin: job.trust.origin().to_string(),
@@ -89,7 +95,9 @@ impl Report {
                 History::First => "first",
                 _ => "linked",
             }),
-            ok: found.alarms.is_empty(),
+            ok: found.alarms.is_empty() && !relied_on,
+            compromised,
+            more_compromised,
             alarms: found.alarms,
             more_alarms: found.more_alarms,
             evidence: found.evidence,
@@ -98,11 +106,14 @@ impl Report {
 
     /// The verdict that the exit code speaks of.
     pub fn verdict(&self) -> Verdict {
-        let held: Vec<_> = self
+        let mut held: Vec<_> = self
             .alarms
             .iter()
             .map(|alarm| Verdict::of_rule(alarm.reason))
             .collect();
+        if self.compromised.iter().any(|release| release.current) {
+            held.push(Verdict::Untrusted);
+        }
         let ranked = Verdict::ranked(&held);
         ranked.first().copied().unwrap_or(Verdict::Failed)
     }

@@ -34,26 +34,28 @@ pub struct Looked {
 impl Looked {
     /// The current sequence; 0 where there is none.
     pub fn sequence(&self) -> Sequence {
-        match &self.current {
-            Current::Release(release) => release.release().sequence,
-            Current::Absent { .. } => Sequence(0),
-        }
+        let last = self.current.last();
+        last.map_or(Sequence(0), |(release, _)| release.sequence)
+    }
+
+    /// Artifacts of the current release.
+    pub(crate) fn artifacts(&self) -> usize {
+        let manifest = match &self.current {
+            Current::Release(approved) => approved.manifest(),
+            Current::Compromised(compromised) => compromised.manifest(),
+            Current::Absent { .. } => return 0,
+        };
+        manifest.artifacts().len()
     }
 
     /// Version of the newest policy.
     pub fn policy_version(&self) -> u64 {
-        match &self.current {
-            Current::Release(release) => release.policy_version(),
-            Current::Absent { policy_version, .. } => *policy_version,
-        }
+        self.current.policy_version()
     }
 
     /// Seconds after which the policy calls this stale.
     pub fn max_staleness(&self) -> Option<u64> {
-        match &self.current {
-            Current::Release(release) => release.max_staleness(),
-            Current::Absent { max_staleness, .. } => *max_staleness,
-        }
+        self.current.max_staleness()
     }
 
     /// The policies, proven once more, for judging older releases.

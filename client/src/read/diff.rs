@@ -36,7 +36,7 @@ impl Ledger {
         let to = self.resolve(to).await?;
         let mut differences = Vec::new();
         let mut fetched = 0;
-        for difference in manifest_differences(&from.manifest, &to.manifest) {
+        for difference in manifest_differences(Some(&from.manifest), &to.manifest) {
             let changed = difference.kind == DifferenceKind::Changed && difference.path.is_empty();
             let fields = if changed && fetched < FETCHED_MAX {
                 fetched += 1;
@@ -100,9 +100,9 @@ impl Ledger {
 }
 
 /// How two manifests differ, by artifact.
-pub(crate) fn manifest_differences(from: &Manifest, to: &Manifest) -> Vec<Difference> {
+pub(crate) fn manifest_differences(from: Option<&Manifest>, to: &Manifest) -> Vec<Difference> {
     let mut names: BTreeMap<&str, (Option<&Artifact>, Option<&Artifact>)> = BTreeMap::new();
-    for artifact in from.artifacts() {
+    for artifact in from.into_iter().flat_map(Manifest::artifacts) {
         names.entry(artifact.name.as_str()).or_default().0 = Some(artifact);
     }
     for artifact in to.artifacts() {

@@ -15,7 +15,7 @@ use cairn_proto::{
     hash::{Index, KeyId, LeafHash, Sequence, TreeSize, Version},
     name::Environment,
     statement::{Predicate, Release, Subject},
-    verify::{Current, Recorded, VerifyError},
+    verify::{Recorded, VerifyError},
 };
 
 use crate::{
@@ -213,10 +213,8 @@ impl<'a> Chain<'a> {
         environment: &Environment,
         looked: &Looked,
     ) -> Result<Self, ClientError> {
-        let expected = match &looked.current {
-            Current::Release(release) => Some((*release.leaf(), release.release().sequence)),
-            Current::Absent { .. } => None,
-        };
+        let last = looked.current.last();
+        let expected = last.map(|(release, leaf)| (*leaf, release.sequence));
         Ok(Self {
             pages: Pages::new(ledger, Some(environment))?,
             environment: environment.clone(),

@@ -181,8 +181,11 @@ impl Ledger {
                 what: "the kind",
             }));
         };
+        let standing = policies
+            .standing(logged.index, &release.environment, signed.signers())
+            .map_err(rule)?;
         let deployers = &authority.step().policy.deployers;
-        let signers = signed.signers().iter().filter_map(|key| {
+        let signers = standing.into_iter().filter_map(|key| {
             let deployer = deployers.iter().find(|deployer| deployer.key == *key)?;
             Some((deployer.name.to_string(), key.id().to_string()))
         });

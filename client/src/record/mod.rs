@@ -4,6 +4,7 @@
 //! in the log and whose map row was proven beside it. To record what is current already
 //! makes no entry, so that after a lost answer the same call may be made again.
 
+mod propose;
 mod step;
 mod upload;
 
@@ -18,6 +19,7 @@ use cairn_proto::{
     verify::Current,
 };
 
+pub use propose::ProposedRelease;
 pub use upload::{Sent, UploadProgress};
 
 use crate::{

@@ -11,10 +11,10 @@ use cairn_proto::{
     name::{Environment, TimeText},
     reason::Reason,
     statement::{Action, Predicate, Release, Statement, Subject},
-    verify::{Current, Recorded, TrustedMap, VerifyError},
+    verify::{Recorded, TrustedMap, VerifyError},
 };
 
-use super::{Outcome, Receipt, Sent, Terms, UploadProgress};
+use super::{Outcome, Receipt, Sent, Terms, UploadProgress, Words};
 use crate::{
     clock,
     error::ClientError,
@@ -58,7 +58,7 @@ enum Between {
     Others(Vec<Logged>),
 }
 
-enum Appended {
+pub(super) enum Appended {
     Yes(Box<Receipt>),
     /// Another release came first, or content went missing: look again.
     Again,
@@ -112,21 +112,19 @@ impl Ledger {
                 Between::Own(receipt) => return Ok(Outcome::Recorded(*receipt)),
                 Between::Others(between) => between,
             };
-            let standing = match &looked.current {
-                Current::Release(release) if release.release().action != Action::Retire => release,
-                _ => {
-                    return Err(ClientError::NothingStands {
-                        environment: environment.clone(),
-                    });
-                }
-            };
+            let standing = looked.current.last();
+            if standing.is_none_or(|(release, _)| release.action == Action::Retire) {
+                return Err(ClientError::NothingStands {
+                    environment: environment.clone(),
+                });
+            }
             let release = looked.evidence.release.as_ref();
             let step = Step {
                 environment,
                 action: Action::Retire,
                 rollback_to: None,
                 document: release.map(|it| it.manifest.clone()).unwrap_or_default(),
-                artifacts: standing.manifest().artifacts().len(),
+                artifacts: looked.artifacts(),
                 contents: &[],
             };
             let done = self
@@ -231,10 +229,25 @@ impl Ledger {
         terms: &Terms<'_>,
         looked: &Looked,
     ) -> Result<Vec<u8>, ClientError> {
-        let previous = match &looked.current {
-            Current::Release(release) => Some(*release.leaf()),
-            Current::Absent { .. } => None,
-        };
+        let payload = self.statement(step, &terms.words, looked)?.encode();
+        // What we would refuse to read we do not sign.
+        Statement::parse(&payload).map_err(|error| ClientError::Usage {
+            why: format!("the release cannot be recorded: {error}"),
+        })?;
+        if terms.signers.is_empty() {
+            return Err(SignError("there is no key to sign with".to_owned()).into());
+        }
+        Ok(Envelope::sign(payload, &terms.signers)?.encode())
+    }
+
+    /// What a step says, following what was looked up.
+    pub(super) fn statement(
+        &self,
+        step: &Step<'_>,
+        words: &Words,
+        looked: &Looked,
+    ) -> Result<Statement, ClientError> {
+        let previous = looked.current.last().map(|(_, leaf)| *leaf);
         let now = clock::time_text(self.now());
         let created_at: TimeText = now.parse().map_err(|_| ClientError::Usage {
             why: "this machine's clock shows no year that can be written".to_owned(),
@@ -246,27 +259,18 @@ impl Ledger {
             previous,
             action: step.action,
             rollback_to: step.rollback_to,
-            reason: terms.words.reason.clone(),
-            source: terms.words.source.clone(),
+            reason: words.reason.clone(),
+            source: words.source.clone(),
             created_at,
-            annotations: terms.words.annotations.clone(),
+            annotations: words.annotations.clone(),
         };
-        let payload = Statement {
+        Ok(Statement {
             subject: Subject::of(&step.document),
             predicate: Predicate::Release(Box::new(release)),
-        }
-        .encode();
-        // What we would refuse to read we do not sign.
-        Statement::parse(&payload).map_err(|error| ClientError::Usage {
-            why: format!("the release cannot be recorded: {error}"),
-        })?;
-        if terms.signers.is_empty() {
-            return Err(SignError("there is no key to sign with".to_owned()).into());
-        }
-        Ok(Envelope::sign(payload, &terms.signers)?.encode())
+        })
     }
 
-    async fn append_step(
+    pub(super) async fn append_step(
         &self,
         step: &Step<'_>,
         looked: &Looked,

@@ -130,6 +130,7 @@ impl Log {
                 actions: vec![Action::Release, Action::Retire, Action::Rollback],
                 environments: vec!["**".parse().unwrap()],
             }],
+            revoked: Vec::new(),
             rules,
         }
     }

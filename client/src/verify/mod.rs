@@ -63,9 +63,16 @@ impl Ledger {
             report.hold(Verdict::Stale);
             report.blame(&error);
         }
-        let Current::Release(approved) = &looked.current else {
-            report.hold(Verdict::Unrecorded);
-            return Ok(report);
+        let approved = match &looked.current {
+            Current::Release(approved) => approved,
+            Current::Compromised(compromised) => {
+                report.compromised(compromised);
+                return Ok(report);
+            }
+            Current::Absent { .. } => {
+                report.hold(Verdict::Unrecorded);
+                return Ok(report);
+            }
         };
         report.release(approved);
         match self.judge(&mut report, &looked, subject).await {

@@ -66,9 +66,16 @@ pub fn verify_bundle(
         report.hold(Verdict::Stale);
         report.blame(&error);
     }
-    let Current::Release(approved) = &proven.current else {
-        report.hold(Verdict::Unrecorded);
-        return Ok(report);
+    let approved = match &proven.current {
+        Current::Release(approved) => approved,
+        Current::Compromised(compromised) => {
+            report.compromised(compromised);
+            return Ok(report);
+        }
+        Current::Absent { .. } => {
+            report.hold(Verdict::Unrecorded);
+            return Ok(report);
+        }
     };
     report.staleness(approved.max_staleness());
     report.release(approved);
@@ -157,10 +164,9 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
 }
 
 fn numbers(current: &Current) -> (Sequence, u64) {
-    match current {
-        Current::Release(release) => (release.release().sequence, release.policy_version()),
-        Current::Absent { policy_version, .. } => (Sequence(0), *policy_version),
-    }
+    let last = current.last();
+    let sequence = last.map_or(Sequence(0), |(release, _)| release.sequence);
+    (sequence, current.policy_version())
 }
 
 fn below(

@@ -9,7 +9,7 @@ use cairn_proto::{
     checkpoint::{History, TrustedCheckpoint},
     name::Environment,
     reason::Reason,
-    verify::ApprovedRelease,
+    verify::{ApprovedRelease, CompromisedRelease},
 };
 use serde::Serialize;
 
@@ -210,6 +210,17 @@ impl Report {
                 name: name.clone(),
             })
             .collect();
+    }
+
+    /// The current release is nothing to rely on.
+    pub(super) fn compromised(&mut self, compromised: &CompromisedRelease) {
+        let release = compromised.release();
+        self.sequence = Some(release.sequence.0);
+        self.index = Some(compromised.index().0);
+        self.action = Some(release.action.as_str());
+        self.hold(Verdict::Untrusted);
+        self.because(compromised.why().reason());
+        self.notes.push(compromised.why().to_string());
     }
 
     /// The policy's bound on age; an unknown age is not within it.

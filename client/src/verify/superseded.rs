@@ -100,7 +100,7 @@ pub(super) fn tell(report: &mut Report, older: &Proven, current: &Proven) {
         "this is exactly {environment}#{}; {environment}#{} is current",
         older.release.sequence, current.release.sequence
     ));
-    let changes = manifest_differences(&older.manifest, &current.manifest);
+    let changes = manifest_differences(Some(&older.manifest), &current.manifest);
     for change in changes.iter().take(CHANGES_MAX) {
         let what = match change.kind {
             DifferenceKind::Added => "added",

@@ -1,20 +1,17 @@
-//! Who may sign: the chain of policies, and the policy in force at a place in the log.
+//! Who may sign: the policy in force at a place in the log.
 //!
 //! One loop for each rule: `named` finds the keys, `authorise` counts them. Admission, the
 //! sequencer and verifiers run these two, so no role is counted in two ways.
 
-use super::RuleError;
+use super::{PolicyStep, RuleError};
 use crate::{
     entry::{Content, Submission},
-    hash::{Index, KeyId, LeafHash, RootHash, Version},
+    hash::{KeyId, LeafHash, Version},
     key::PublicKey,
-    merkle::Frontier,
-    name::{Environment, Origin},
-    note::VerifierKey,
+    name::Environment,
     policy::{NamedKey, Policy},
-    row::{PolicyRow, history_leaf},
-    statement::{Genesis, PolicyChange, Release},
-    trust::{Trust, check_keys},
+    statement::{PolicyChange, Release},
+    trust::check_keys,
 };
 
 /// A submission of which every signature verifies, with a key that the policy it was
@@ -47,134 +44,6 @@ impl SignedSubmission {
     }
 }
 
-/// One version of the policy, and where it took effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyStep {
-    /// Index of its entry: it is in force from the next one on.
-    pub index: Index,
-    /// Leaf hash of its entry.
-    pub leaf: LeafHash,
-    /// The document.
-    pub policy: Policy,
-}
-
-/// Every policy from genesis on, each allowed by the one before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyChain {
-    genesis: Genesis,
-    first: PolicyStep,
-    later: Vec<PolicyStep>,
-    history: Frontier,
-}
-
-impl PolicyChain {
-    /// Begins with an authenticated genesis entry, which stands at index 0.
-    pub fn begin(signed: &SignedSubmission) -> Result<Self, RuleError> {
-        let Content::Genesis(genesis, policy) = signed.submission.content() else {
-            return Err(RuleError::GenesisMissing);
-        };
-        let first = PolicyStep {
-            index: Index(0),
-            leaf: *signed.submission.leaf(),
-            policy: policy.clone(),
-        };
-        let mut history = Frontier::default();
-        history.push(history_leaf(first.index, &first.leaf));
-        Ok(Self {
-            genesis: (**genesis).clone(),
-            first,
-            later: Vec::new(),
-            history,
-        })
-    }
-
-    /// Appends the next version, whose entry stands at `index`.
-    pub fn extend(&mut self, index: Index, signed: &SignedSubmission) -> Result<(), RuleError> {
-        self.authority().recheck(signed)?;
-        let Content::Policy(_, policy) = signed.submission.content() else {
-            return Err(RuleError::GenesisTwice);
-        };
-        let leaf = *signed.submission.leaf();
-        self.history.push(history_leaf(index, &leaf));
-        self.later.push(PolicyStep {
-            index,
-            leaf,
-            policy: policy.clone(),
-        });
-        Ok(())
-    }
-
-    /// Leaf hash of the genesis entry: the ledger's identity.
-    pub fn ledger(&self) -> &LeafHash {
-        &self.first.leaf
-    }
-
-    /// The ledger's name.
-    pub fn origin(&self) -> &Origin {
-        &self.genesis.origin
-    }
-
-    /// The key that signs checkpoints.
-    pub fn log_key(&self) -> &VerifierKey {
-        &self.genesis.log_key
-    }
-
-    /// The key that bounds their age.
-    pub fn clock_key(&self) -> &VerifierKey {
-        &self.genesis.clock_key
-    }
-
-    /// What to pin to recognise this ledger; for showing to a person who decides.
-    pub fn identity(&self) -> Option<Trust> {
-        let genesis = &self.genesis;
-        let keys = (genesis.log_key.clone(), genesis.clock_key.clone());
-        Trust::new(genesis.origin.clone(), keys.0, keys.1, self.first.leaf).ok()
-    }
-
-    /// Every version, ascending.
-    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &PolicyStep> {
-        std::iter::once(&self.first).chain(&self.later)
-    }
-
-    /// The newest version.
-    pub fn current(&self) -> &PolicyStep {
-        self.later.last().unwrap_or(&self.first)
-    }
-
-    /// The map row that states this chain.
-    pub fn row(&self) -> PolicyRow {
-        let current = self.current();
-        PolicyRow {
-            version: current.policy.version,
-            index: current.index,
-            leaf: current.leaf,
-            history: self.history_root(),
-        }
-    }
-
-    /// Root over (index, leaf hash) of every version.
-    pub fn history_root(&self) -> RootHash {
-        self.history.root()
-    }
-
-    /// The rules that the newest policy sets.
-    pub fn authority(&self) -> Authority<'_> {
-        Authority {
-            ledger: self.ledger(),
-            step: self.current(),
-        }
-    }
-
-    /// The rules for the entry at `index`; `None` for the genesis entry itself.
-    pub fn authority_at(&self, index: Index) -> Option<Authority<'_>> {
-        let step = self.steps().rev().find(|step| step.index < index)?;
-        Some(Authority {
-            ledger: self.ledger(),
-            step,
-        })
-    }
-}
-
 /// The policy in force at some place in a ledger.
 #[derive(Debug, Clone, Copy)]
 pub struct Authority<'a> {
@@ -183,6 +52,10 @@ pub struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
+    pub(super) fn new(ledger: &'a LeafHash, step: &'a PolicyStep) -> Self {
+        Self { ledger, step }
+    }
+
     /// The policy, and where it took effect.
     pub fn step(&self) -> &'a PolicyStep {
         self.step
@@ -236,20 +109,30 @@ impl<'a> Authority<'a> {
         })
     }
 
-    fn follows(&self, change: &PolicyChange, next: &Policy) -> Result<(), RuleError> {
+    /// Whether a policy can be the next one, whoever signs it.
+    pub fn follows(&self, change: &PolicyChange, next: &Policy) -> Result<(), RuleError> {
         let expected = Version(self.step.policy.version.0.saturating_add(1));
         for found in [change.version, next.version] {
             if found != expected {
                 return Err(RuleError::WrongVersion { found, expected });
             }
         }
-        if change.previous == self.step.leaf {
-            return Ok(());
+        if change.previous != self.step.leaf {
+            return Err(RuleError::WrongPrevious {
+                found: Some(change.previous),
+                expected: Some(self.step.leaf),
+            });
         }
-        Err(RuleError::WrongPrevious {
-            found: Some(change.previous),
-            expected: Some(self.step.leaf),
-        })
+        let lifted = self.step.policy.revoked.iter().find(|revocation| {
+            let kept = next.revocation(&revocation.key);
+            !kept.is_some_and(|kept| kept.is_as_strict_as(revocation))
+        });
+        match lifted {
+            None => Ok(()),
+            Some(revocation) => Err(RuleError::RevocationLifted {
+                keyid: revocation.key.id(),
+            }),
+        }
     }
 
     fn authorise(&self, signed: &SignedSubmission) -> Result<(), RuleError> {

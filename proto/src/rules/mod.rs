@@ -12,18 +12,20 @@
 //! Invariant: a refused entry changes nothing.
 
 mod authority;
+mod chain;
 mod restore;
 mod state;
 
 use thiserror::Error;
 
-pub use authority::{Authority, PolicyChain, PolicyStep, SignedSubmission, authenticate_genesis};
+pub use authority::{Authority, SignedSubmission, authenticate_genesis};
+pub use chain::{PolicyChain, PolicyStep};
 pub use restore::Restoring;
 pub use state::{Effect, EnvironmentState, ReleaseMark, State, Step};
 
 use crate::{
     entry::{EntryError, MapRecord},
-    hash::{KeyId, LeafHash, Sequence, Version},
+    hash::{Index, KeyId, LeafHash, Sequence, Version},
     name::{Environment, Label},
     reason::Reason,
     statement::Action,
@@ -60,6 +62,28 @@ pub enum RuleError {
         found: Version,
         /// The only one that can follow.
         expected: Version,
+    },
+    /// What the current policy revokes the new one does not, or less.
+    #[error("the policy revokes key {keyid} less than the one before")]
+    RevocationLifted {
+        /// The key.
+        keyid: KeyId,
+    },
+    /// Signed by a key that had been compromised by then.
+    #[error(
+        "of those who signed entry {index} {} was compromised by then; {remaining} of {needed} \
+         deployers remain",
+        struck.iter().map(Label::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    SignerCompromised {
+        /// Where the entry stands.
+        index: Index,
+        /// Whose signatures count for nothing.
+        struck: Vec<Label>,
+        /// How many others signed.
+        remaining: usize,
+        /// How many it takes.
+        needed: usize,
     },
     /// The release's sequence does not follow.
     #[error("{environment}#{found} where #{expected} is next")]
@@ -156,6 +180,8 @@ impl RuleError {
             Self::GenesisKeys => Reason::GenesisKeys,
             Self::WrongLedger { .. } => Reason::WrongLedger,
             Self::WrongVersion { .. } => Reason::WrongVersion,
+            Self::RevocationLifted { .. } => Reason::RevocationLifted,
+            Self::SignerCompromised { .. } => Reason::SignerCompromised,
             Self::WrongSequence { .. } => Reason::WrongSequence,
             Self::WrongPrevious { .. } => Reason::WrongPrevious,
             Self::UnknownSigner { .. } => Reason::UnknownSigner,

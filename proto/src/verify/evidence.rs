@@ -1,5 +1,7 @@
 //! What a verifier is given: raw bytes, none of them believed. SPEC.md section 9.
 
+use std::collections::BTreeSet;
+
 use crate::hash::{Index, NodeHash};
 
 /// Raw evidence for one name: what `Lookup` answers and a bundle holds.
@@ -47,4 +49,14 @@ pub struct ReleaseEvidence {
     pub inclusion: Vec<NodeHash>,
     /// The manifest.
     pub manifest: Vec<u8>,
+}
+
+/// Positions of the policies whose inclusion in the log must be proven for an entry at `entry`:
+/// the one in force there, its successor, and the newest. `policies` are the indices of all
+/// versions, ascending.
+pub fn relied_on(policies: &[Index], entry: Index) -> BTreeSet<usize> {
+    let before = policies.iter().filter(|index| **index < entry).count();
+    let in_force = before.saturating_sub(1);
+    let newest = policies.len().saturating_sub(1);
+    [in_force, before.min(newest), newest].into()
 }

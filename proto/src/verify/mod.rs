@@ -10,26 +10,27 @@
 //! type before. Nothing here takes a value on the caller's word.
 //! Out of scope: fetching; comparing with what runs.
 
+mod approved;
 mod error;
 mod evidence;
 mod recorded;
 
+pub use approved::{ApprovedRelease, CompromisedRelease, Current};
 pub use error::VerifyError;
-pub use evidence::{Evidence, PolicyEvidence, ReleaseEvidence};
+pub use evidence::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on};
 pub use recorded::Recorded;
 
 use recorded::included;
 
 use crate::{
     checkpoint::TrustedCheckpoint,
-    entry::{Content, Leaf, MapRecord, Submission},
+    entry::{Leaf, MapRecord, Submission},
     hash::{Index, LeafHash, NodeHash, Sha256},
-    manifest::Manifest,
     map::MapProof,
     name::Environment,
     row::{DigestRow, EnvironmentRow, PolicyRow, Row, RowName},
-    rules::{Authority, PolicyChain, authenticate_genesis},
-    statement::{Predicate, Release},
+    rules::{PolicyChain, authenticate_genesis},
+    statement::Predicate,
     trust::Trust,
 };
 
@@ -211,19 +212,20 @@ impl IncludedEntry {
         })
     }
 
-    /// Step 6, second half: the policy in force at the entry allows it, and it and its
-    /// successor stand in the log where the chain says.
+    /// Step 6, second half: the policy in force at the entry allows it, the newest leaves it
+    /// enough signers, and the policies relied on stand in the log where the chain says.
     fn approve(
         self,
         map: &TrustedMap<'_>,
         chain: &PolicyChain,
         policies: &[PolicyEvidence],
-    ) -> Result<ApprovedRelease, VerifyError> {
+    ) -> Result<Current, VerifyError> {
         let authority = chain
             .authority_at(self.index)
             .ok_or(VerifyError::PolicyChain)?;
-        let position = in_force(chain, &authority);
-        for evidence in policies.iter().skip(position).take(2) {
+        let indices: Vec<_> = chain.steps().map(|step| step.index).collect();
+        for position in relied_on(&indices, self.index) {
+            let evidence = policies.get(position).ok_or(VerifyError::PolicyChain)?;
             let leaf = LeafHash::of(&evidence.entry);
             let proof = &evidence.inclusion;
             included(
@@ -235,99 +237,8 @@ impl IncludedEntry {
             )?;
         }
         let signed = authority.authenticate(self.submission)?;
-        let signers = named_signers(&authority, signed.signers());
-        let Content::Release(release, manifest) = signed.submission().content() else {
-            return Err(VerifyError::RowMismatch { what: "the kind" });
-        };
-        Ok(ApprovedRelease {
-            index: self.index,
-            leaf: *signed.submission().leaf(),
-            policy_version: chain.current().policy.version.0,
-            max_staleness: chain.current().policy.max_staleness(&release.environment),
-            signers,
-            release: (**release).clone(),
-            manifest: manifest.clone(),
-        })
+        approved::judge(chain, &authority, self.index, &signed)
     }
-}
-
-fn in_force(chain: &PolicyChain, authority: &Authority<'_>) -> usize {
-    let index = authority.step().index;
-    chain.steps().take_while(|step| step.index < index).count()
-}
-
-fn named_signers(
-    authority: &Authority<'_>,
-    keys: &[crate::key::PublicKey],
-) -> Vec<(String, String)> {
-    let deployers = &authority.step().policy.deployers;
-    keys.iter()
-        .filter_map(|key| deployers.iter().find(|deployer| deployer.key == *key))
-        .map(|deployer| (deployer.name.to_string(), deployer.key.id().to_string()))
-        .collect()
-}
-
-/// A release that is recorded, current as of the checkpoint, and was allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApprovedRelease {
-    index: Index,
-    leaf: LeafHash,
-    policy_version: u64,
-    max_staleness: Option<u64>,
-    signers: Vec<(String, String)>,
-    release: Release,
-    manifest: Manifest,
-}
-
-impl ApprovedRelease {
-    /// Where its entry stands in the log.
-    pub fn index(&self) -> Index {
-        self.index
-    }
-
-    /// Leaf hash of its entry.
-    pub fn leaf(&self) -> &LeafHash {
-        &self.leaf
-    }
-
-    /// Version of the newest policy.
-    pub fn policy_version(&self) -> u64 {
-        self.policy_version
-    }
-
-    /// Seconds after which the newest policy calls a proof for this environment stale.
-    pub fn max_staleness(&self) -> Option<u64> {
-        self.max_staleness
-    }
-
-    /// Who signed: name in the policy then in force, and keyid.
-    pub fn signers(&self) -> &[(String, String)] {
-        &self.signers
-    }
-
-    /// What they said.
-    pub fn release(&self) -> &Release {
-        &self.release
-    }
-
-    /// What the release consists of.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-}
-
-/// What a ledger says of an environment, proven.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Current {
-    /// Its current release.
-    Release(Box<ApprovedRelease>),
-    /// It was never released to. Carries the policy's version.
-    Absent {
-        /// Version of the newest policy.
-        policy_version: u64,
-        /// Seconds after which it calls a proof for this environment stale.
-        max_staleness: Option<u64>,
-    },
 }
 
 /// Steps 3 to 6 for an environment under a trusted checkpoint.
@@ -361,6 +272,5 @@ pub fn current(
         what: "the release",
     })?;
     let entry = IncludedEntry::prove(&map, &row, environment, trust, release)?;
-    let approved = entry.approve(&map, &chain, &evidence.policies)?;
-    Ok(Current::Release(Box::new(approved)))
+    entry.approve(&map, &chain, &evidence.policies)
 }

@@ -136,17 +136,23 @@ def _decode(data):
     require(name == "manifest", "manifest")
     index = names.u64_of_text(words[8][1])
     parsed = [_policy_line(line) for line in policies]
-    relied_on = in_force(parsed, index)
+    asked_for = relied_on(parsed, index)
     for place, line in enumerate(parsed):
-        asked_for = place in (relied_on, relied_on + 1)
-        require(asked_for or not line.inclusion, "an inclusion that is not asked for")
+        require(place in asked_for or not line.inclusion, "an inclusion that is not asked for")
     others = {"entry_index": index, "policies": parsed, "manifest": _value(manifest)}
     return Bundle(environment=words[0][1], **found, **others)
 
 
 def in_force(lines, index):
     """The place of the policy in force at an index: the last whose index is below it."""
-    return max(sum(line.index < index for line in lines) - 1, 0)
+    return sum(line.index < index for line in lines) - 1
+
+
+def relied_on(lines, index):
+    """The places of those whose inclusion is proven: in force, its successor, the newest."""
+    below = sum(line.index < index for line in lines)
+    places = {below - 1, below, len(lines) - 1}
+    return [place for place in sorted(places) if 0 <= place < len(lines)]
 
 
 def _policy_line(line):
@@ -183,6 +189,7 @@ class Verifier:
         with step(6):
             in_force, newest = self.policies(bundle, row, policy_row)
             rules.check_signers(envelope, in_force)
+            self.not_compromised(envelope, row.index, in_force, newest)
         with step(7):
             manifest = rules.decode_document(envelope, bundle.manifest)
         age = None if self.head.clock_time is None else self.now - self.head.clock_time
@@ -282,10 +289,16 @@ class Verifier:
         )
         if last != policy_row or row.index == 0:
             refuse("not the policies of the row", "POLICY_CHAIN")
-        at = in_force(lines, row.index)
-        for line in lines[at : at + 2]:
+        for place in relied_on(lines, row.index):
+            line = lines[place]
             self.included(line.leaf, line.index, line.inclusion)
-        return chain[at], chain[-1]
+        return chain[in_force(lines, row.index)], chain[-1]
+
+    def not_compromised(self, envelope, index, in_force, newest):
+        """Enough signers are left without those that the newest policy strikes."""
+        left = [keyid for keyid, _ in envelope.signatures if not newest.strikes(keyid, index)]
+        if len(left) < max(1, in_force.approvals(self.environment)):
+            refuse("signers that are revoked", "SIGNER_COMPROMISED")
 
     def chain(self, lines):
         """Every policy satisfies section 7 with the one before."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from . import canon, crypto, names
-from .canon import Refused, array, ascending, bounded, integer, known, members, require
+from .canon import Refused, array, ascending, bounded, integer, known, members, require, text
 from .entries import ACTIONS, digests
 
 POLICY_BYTES_MAX = 262_144
@@ -23,13 +23,14 @@ class Deployer(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """`admins` and `deployers` are by keyid."""
+    """`admins`, `deployers` and `revoked` are by keyid."""
 
     version: int
     admins: dict
     threshold: int
     deployers: dict
     rules: list  # (pattern, approvals or None, maxStaleness or None)
+    revoked: dict  # to the index from which on it counts for nothing, or None
 
     def approvals(self, environment):
         """The strictest k of all rules that match; 1 where there is none (SPEC 7.6)."""
@@ -39,6 +40,19 @@ class Policy(NamedTuple):
     def max_staleness(self, environment):
         found = [s for pattern, _, s in self.rules if s and names.matches(pattern, environment)]
         return min(found, default=None)
+
+    def strikes(self, keyid, index):
+        """What the key signed in this entry counts for nothing."""
+        since = self.revoked.get(keyid)
+        return since is not None and since <= index
+
+    def releasers(self, pattern):
+        """How many may release in some environment of a pattern."""
+        return sum(
+            "release" in deployer.actions
+            and any(names.overlap(pattern, own) for own in deployer.patterns)
+            for deployer in self.deployers.values()
+        )
 
 
 class Manifest(NamedTuple):
@@ -88,11 +102,38 @@ def _rule(rule):
     return rule["environments"], rule.get("approvals"), rule.get("maxStaleness")
 
 
+def _revocation(item):
+    members(item, ("key",), ("reason", "since"))
+    if "reason" in item:
+        text(item["reason"], 1, 256)
+    if "since" in item:
+        integer(item["since"], 0)
+    return _key(item["key"]), item.get("since")
+
+
+def _revocations(items):
+    """Keys strictly ascending by their bytes, which is another order than that of their base64."""
+    found = [_revocation(item) for item in array(items, 1, 1024)]
+    keys = [key for key, _ in found]
+    require(all(a < b for a, b in zip(keys, keys[1:])), "revoked keys must ascend")
+    return {crypto.keyid(key): since for key, since in found}
+
+
+def _check_whole(found):
+    """What no member shows alone, once all are well formed."""
+    if found.revoked.keys() & (found.admins.keys() | found.deployers.keys()):
+        raise Refused("KEY_REVOKED")
+    for pattern, approvals, _ in found.rules:
+        if approvals and 0 < found.releasers(pattern) < approvals:
+            raise Refused("POLICY_LOCKOUT", pattern)
+    return found
+
+
 def policy(data):
     bounded(data, POLICY_BYTES_MAX)
     value = canon.decode(data)
     known(value, "schema", "cairn.policy/v1")
-    members(value, ("admins", "deployers", "rules", "schema", "version"))
+    members(value, ("admins", "deployers", "rules", "schema", "version"), ("revoked",))
     admins = members(value["admins"], ("keys", "threshold"))
     admin_keys = _named_keys(admins["keys"], ("key", "name"), 1, 64)
     integer(admins["threshold"], 1, len(admin_keys))
@@ -101,13 +142,15 @@ def policy(data):
     deployers = [_deployer(item, key) for item, key in zip(value["deployers"], deployer_keys)]
     rules = [_rule(rule) for rule in array(value["rules"], 0, 256)]
     ascending([rule[0] for rule in rules], "rules")
-    return Policy(
+    found = Policy(
         integer(value["version"], 1),
         {crypto.keyid(key): key for key in admin_keys},
         admins["threshold"],
         {crypto.keyid(deployer.key): deployer for deployer in deployers},
         rules,
+        _revocations(value["revoked"]) if "revoked" in value else {},
     )
+    return _check_whole(found)
 
 
 def withheld(value):

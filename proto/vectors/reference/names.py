@@ -112,6 +112,23 @@ def matches(pattern, environment):
     return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given))
 
 
+def overlap(one, other):
+    """Whether two patterns agree, segment by segment; `**` is one `*` or more."""
+    one, other = one.split("/"), other.split("/")
+    length = max(len(one), len(other))
+    one, other = _stretched(one, length), _stretched(other, length)
+    agree = all(a == b or "*" in (a, b) for a, b in zip(one, other))
+    return len(one) == len(other) and agree
+
+
+def _stretched(segments, length):
+    """A final `**` as the single segments that make for `length`."""
+    if segments[-1] != "**":
+        return segments
+    head = segments[:-1]
+    return head + ["*"] * (length - len(head))
+
+
 def is_file_name(value):
     """The name of an artifact or of an entry of a tree, without the special `.`."""
     if not isinstance(value, str) or not 1 <= len(value.encode()) <= 1024:

@@ -68,6 +68,16 @@ def check_genesis(envelope, policy):
     check_threshold(check_signatures(envelope, policy.admins), policy)
 
 
+def check_revocations(policy, current):
+    """What is revoked stays so, from no later entry on; without an index is later than any."""
+    for keyid, since in current.revoked.items():
+        if keyid not in policy.revoked:
+            raise Refused("REVOCATION_LIFTED", keyid)
+        renewed = policy.revoked[keyid]
+        if since is not None and (renewed is None or renewed > since):
+            raise Refused("REVOCATION_LIFTED", keyid)
+
+
 def check_policy(envelope, policy, current, current_leaf_hash):
     """Rule 5."""
     predicate = envelope.predicate
@@ -75,6 +85,7 @@ def check_policy(envelope, policy, current, current_leaf_hash):
         raise Refused("WRONG_VERSION")
     if predicate["previous"] != current_leaf_hash.hex():
         raise Refused("WRONG_PREVIOUS")
+    check_revocations(policy, current)
     signers = check_signatures(envelope, {**current.admins, **policy.admins})
     check_threshold(signers, current)
     check_threshold(signers, policy)

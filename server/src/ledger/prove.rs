@@ -11,7 +11,7 @@ use cairn_proto::{
     merkle::{prove_consistency, prove_inclusion, root_at, verify_inclusion},
     name::Environment,
     row::{Row, RowName},
-    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
 };
 
 use super::{Ledger, Placed, Refusal, Shared, head::Head, reading};
@@ -52,20 +52,19 @@ impl Shared {
         Ok((head.map_record.clone(), self.inclusion(last, leaf, head)?))
     }
 
-    /// The policies; inclusion is proven for the one in force at `index` and its successor.
+    /// The policies; inclusion is proven for those that a verifier of the entry at `index`
+    /// relies on.
     fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<PolicyEvidence>, Refusal> {
         let policies = reading(&self.policies).clone();
         let known: Vec<_> = policies
             .into_iter()
             .filter(|policy| policy.index.0 < head.size().0)
             .collect();
-        let in_force = index.map(|index| {
-            let before = known.iter().filter(|policy| policy.index < index).count();
-            before.saturating_sub(1)
-        });
+        let indices: Vec<_> = known.iter().map(|policy| policy.index).collect();
+        let wanted = index.map(|index| relied_on(&indices, index));
+        let wanted = wanted.unwrap_or_default();
         let steps = known.into_iter().enumerate().map(|(position, policy)| {
-            let wanted = in_force.is_some_and(|first| (first..first + 2).contains(&position));
-            let inclusion = if wanted {
+            let inclusion = if wanted.contains(&position) {
                 self.inclusion(policy.index, LeafHash::of(&policy.entry), head)?
             } else {
                 Vec::new()

@@ -11,10 +11,10 @@ use cairn_proto::{
     row::{Row, RowName},
     statement::Predicate,
     tile::{Tile, TileKind, document_head, push_entry},
-    verify::{Evidence, PolicyEvidence, ReleaseEvidence},
+    verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
 };
 
-use super::world::{Policy, World};
+use super::world::World;
 
 impl World {
     pub(super) fn link(&self, trusted: &[u8]) -> Vec<NodeHash> {
@@ -29,16 +29,12 @@ impl World {
     }
 
     fn shown_policies(&self, release: Option<Index>) -> Vec<PolicyEvidence> {
-        let before = |index| move |policy: &&Policy| policy.index < index;
-        let relied_on = release.map(|index| {
-            let in_force = self.policies.iter().filter(before(index)).count();
-            let in_force = in_force.saturating_sub(1);
-            in_force..in_force + 2
-        });
+        let indices: Vec<_> = self.policies.iter().map(|policy| policy.index).collect();
+        let wanted = release.map(|index| relied_on(&indices, index));
+        let wanted = wanted.unwrap_or_default();
         let shown = self.policies.iter().enumerate();
         let shown = shown.map(|(position, policy)| {
-            let relied_on = relied_on.as_ref();
-            let wanted = relied_on.is_some_and(|places| places.contains(&position));
+            let wanted = wanted.contains(&position);
             let inclusion = wanted.then(|| self.inclusion(policy.index));
             PolicyEvidence {
                 index: policy.index,

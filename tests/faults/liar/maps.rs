@@ -139,8 +139,12 @@ fn policies() -> Vec<Lie> {
         lie("shifted index of a policy that is relied on", shifted(2, 9))
             .gives("FAILED", "INCLUSION_UNPROVEN")
             .audited(RECORD),
-        lie("shifted index of a policy that is not", shifted(3, 15))
+        lie("shifted index of the newest policy", shifted(3, 15))
             .of("prod/eu/shop")
+            .gives("FAILED", "INCLUSION_UNPROVEN")
+            .audited(RECORD),
+        lie("shifted index of a policy that is not", shifted(2, 9))
+            .of("qa")
             .gives("VERIFIED", "-")
             .audited(RECORD),
     ]

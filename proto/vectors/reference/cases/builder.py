@@ -7,7 +7,7 @@ from .. import canon, crypto, entries, merkle, notes, rules
 from ..canon import Refused
 from ..crypto import Signer
 from ..entries import PAYLOAD_TYPE, STATEMENT_TYPE
-from ..names import base64_text
+from ..names import base64_bytes, base64_text
 
 CREATED = "2026-01-02T03:04:05Z"
 MAP_TIME = 1_767_322_000_000
@@ -74,8 +74,16 @@ def deployer(signer, environments=("**",), actions=EVERYTHING, name=None):
     return named_key(signer, name, **lists)
 
 
+def revocation(signer, since=None, reason=None):
+    return without_none({"key": base64_text(signer.public), "reason": reason, "since": since})
+
+
 def by_name(items):
     return sorted(items, key=lambda item: item["name"])
+
+
+def by_key(items):
+    return sorted(items, key=lambda item: base64_bytes(item["key"]))
 
 
 def policy_value(version, admins, threshold, deployers=(), limits=(), **others):

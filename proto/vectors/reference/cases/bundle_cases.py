@@ -7,6 +7,7 @@ from ..names import base64_bytes, base64_text
 from .builder import Book, files, policy
 from .bundle_maker import ADMIN, CI, NOW, SECOND, Changes, Maker
 from .bundle_maker import base_case, lines_of, make_book, swapped
+from .revoked_bundles import revoked_bundles
 
 DESCRIPTION = (
     "Bundles, verified offline with `trust` at the time `now` (unix seconds) for `environment`, "
@@ -220,12 +221,7 @@ def dishonest_entries():
     book.policy("dishonest", fourth, [ADMIN], "TOO_FEW_SIGNATURES")
     book.raw.append(b"")
     maker = Maker(book, "prod/web")
-    maker.policies.append((len(book.raw) - 2, book.raw[-2], fourth))
-    history = merkle.Growing()
-    for index, leaf, _ in maker.policies:
-        history.append(merkle.leaf_hash(trie.u64(index) + merkle.leaf_hash(leaf)))
-    row = trie.PolicyRow(4, len(book.raw) - 2, merkle.leaf_hash(book.raw[-2]), history.root())
-    maker.replace_row("policy", b"policy", row.bytes())
+    maker.add_policy(len(book.raw) - 2, book.raw[-2], fourth)
     yield longer(changes, "policy: too few signatures", "TOO_FEW_SIGNATURES", maker.make())
 
 
@@ -264,6 +260,7 @@ def build():
     yield from entries_of_rows(book, changes)
     yield from policies_of_bundle(book, changes)
     yield from manifests(changes)
+    yield from revoked_bundles()
 
 
 def edited(case, base):

@@ -46,6 +46,16 @@ class Maker:
         self.rows[kind, name] = row
         self.record = self.record or {}
 
+    def add_policy(self, index, leaf, document):
+        """A policy entry that section 7 refused, as if it had been accepted."""
+        self.policies.append((index, leaf, document))
+        history = merkle.Growing()
+        for at, listed, _ in self.policies:
+            history.append(merkle.leaf_hash(trie.u64(at) + merkle.leaf_hash(listed)))
+        version = len(self.policies)
+        row = trie.PolicyRow(version, index, merkle.leaf_hash(leaf), history.root())
+        self.replace_row("policy", b"policy", row.bytes())
+
     def make(self):
         made = trie.Trie()
         for (kind, name), row in self.rows.items():
@@ -62,8 +72,9 @@ class Maker:
         row = self.rows["environment", name]
         index = trie.parse_environment_row(row).index
         at = max(i for i, item in enumerate(self.policies) if item[0] < index)
+        asked_for = (at, at + 1, len(self.policies) - 1)
         policies = [
-            PolicyLine(*item, inclusion(item[0]) if i in (at, at + 1) else b"")
+            PolicyLine(*item, inclusion(item[0]) if i in asked_for else b"")
             for i, item in enumerate(self.policies)
         ]
         return Bundle(

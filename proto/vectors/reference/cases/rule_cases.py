@@ -4,6 +4,7 @@ from .. import rules
 from ..canon import Refused
 from . import edits
 from .refused_releases import refused_releases
+from .revoked_ledger import genesis_that_revokes, revocations
 from .rule_ledgers import NAMES, genesis_ledgers, life, map_records, policies
 from .told_ledger import documents_of, leaf_of, told_case
 
@@ -27,7 +28,8 @@ def build():
     yield told_case("refused releases", refused_releases(), NAMES)
     yield told_case("policies and thresholds", policies(), NAMES)
     yield told_case("map records", map_records(), NAMES, valid_sizes=None)
-    for name, book in genesis_ledgers():
+    yield told_case("revocations", revocations(), NAMES)
+    for name, book in (*genesis_ledgers(), *genesis_that_revokes()):
         yield told_case(name, book, NAMES)
 
 

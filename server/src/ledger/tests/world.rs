@@ -225,6 +225,7 @@ fn policy(version: u64, admin: &SecretKey, deployer: &SecretKey) -> Policy {
             actions: vec![Action::Release, Action::Retire, Action::Rollback],
             environments: vec!["**".parse().unwrap()],
         }],
+        revoked: Vec::new(),
         rules: Vec::new(),
     }
 }

@@ -1,6 +1,11 @@
 //! Policy documents: who may do what. SPEC.md section 4.
 //!
-//! Out of scope: which policy is in force (`rules`). Invariant: a [`Policy`] is well formed.
+//! Out of scope: which policy is in force (`rules`). Invariants: a [`Policy`] is well formed, names
+//! no key that it revokes, and leaves no rule that nobody could satisfy.
+
+mod revocation;
+
+pub use revocation::Revocation;
 
 use crate::{
     hash::{KeyId, Version},
@@ -74,6 +79,8 @@ pub struct Policy {
     pub threshold: usize,
     /// Who may release, ascending by name.
     pub deployers: Vec<Deployer>,
+    /// Keys that count for nothing any more, ascending by key.
+    pub revoked: Vec<Revocation>,
     /// What holds where, ascending by pattern.
     pub rules: Vec<Rule>,
 }
@@ -104,10 +111,13 @@ impl Policy {
                 0..=DEPLOYERS_MAX,
                 decode_deployer,
             )?,
+            revoked: revocation::decode_list(members.take_optional("revoked"))?,
             rules: list(members.take("rules")?, 0..=POLICY_RULES_MAX, decode_rule)?,
         };
         members.finish()?;
         policy.check_order()?;
+        policy.check_revoked()?;
+        policy.check_lockout()?;
         Ok(policy)
     }
 
@@ -129,6 +139,41 @@ impl Policy {
         ascending(&rules, "rules")
     }
 
+    /// What is revoked is named nowhere else.
+    fn check_revoked(&self) -> Result<(), JsonError> {
+        let admins = self.admins.iter().map(|admin| &admin.key);
+        let deployers = self.deployers.iter().map(|deployer| &deployer.key);
+        let named = admins.chain(deployers);
+        match named.into_iter().find(|key| self.revocation(key).is_some()) {
+            None => Ok(()),
+            Some(key) => Err(JsonError::new(
+                Reason::KeyRevoked,
+                format!("revoked: {}", key.id()),
+            )),
+        }
+    }
+
+    /// Where anybody may release, enough may that the rules can be satisfied.
+    fn check_lockout(&self) -> Result<(), JsonError> {
+        let locked = self.rules.iter().find(|rule| {
+            let able = self.deployers.iter().filter(|deployer| {
+                let mut patterns = deployer.environments.iter();
+                deployer.actions.contains(&Action::Release)
+                    && patterns.any(|pattern| pattern.overlaps(&rule.environments))
+            });
+            let able = able.count();
+            rule.approvals
+                .is_some_and(|needed| (1..needed).contains(&able))
+        });
+        match locked {
+            None => Ok(()),
+            Some(rule) => Err(JsonError::new(
+                Reason::PolicyLockout,
+                format!("rules: {}", rule.environments),
+            )),
+        }
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let admins = Value::object([
@@ -138,7 +183,7 @@ impl Policy {
             ),
             ("threshold", count(self.threshold)),
         ]);
-        Value::object([
+        let mut members = vec![
             ("admins", admins),
             (
                 "deployers",
@@ -150,8 +195,17 @@ impl Policy {
             ),
             ("schema", Value::text(SCHEMA)),
             ("version", Value::number(self.version.0)),
-        ])
-        .encode()
+        ];
+        if !self.revoked.is_empty() {
+            members.push(("revoked", revocation::encode_list(&self.revoked)));
+        }
+        Value::object(members).encode()
+    }
+
+    /// Whether, and since when, a key counts for nothing.
+    pub fn revocation(&self, key: &PublicKey) -> Option<&Revocation> {
+        let found = self.revoked.binary_search_by(|other| other.key.cmp(key));
+        self.revoked.get(found.ok()?)
     }
 
     /// The admin with a keyid.

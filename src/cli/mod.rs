@@ -1,5 +1,7 @@
 //! What can be typed. Words, flags and help only: nothing is done here.
 
+mod policy;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use cairn_client::read::Reference;
@@ -8,6 +10,8 @@ use cairn_proto::{
     name::{ArtifactName, Environment, Label, Origin},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 
 /// A content-addressed configuration ledger for immutable infrastructure.
 ///
@@ -69,6 +73,12 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// End an environment, until it is released to again.
     Retire(Retire),
+    /// Releases that several must sign: propose, approve, submit.
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// Who may do what: shown, changed, and what it was.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// List an environment's releases, or all entries, newest first.
     Log(Log),
     /// Show a release, or where a digest was released.

@@ -1,0 +1,255 @@
+//! `cairn policy`: who may do what, and how that is changed.
+//!
+//! Invariant: nobody signs a policy that was not shown as what it changes, and none that the
+//! ledger's rules would refuse.
+
+use std::path::Path;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cairn_client::{
+    clock::time_text,
+    ledger::Ledger,
+    policies::{Policies, changes, draft, pretty, revoking},
+    proposal::Proposal,
+};
+use cairn_proto::{
+    hash::{Index, Version},
+    key::PublicKey,
+    policy::Policy,
+    reason::Reason,
+    rules::PolicyStep,
+};
+use serde_json::{Value, json};
+
+use super::proposals;
+use crate::{cli, failure::Failure, session::Session};
+
+/// Bytes of a policy that a person edited.
+const POLICY_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// `cairn policy`
+pub(crate) async fn policy(session: &Session, command: &cli::PolicyCommand) -> Result<u8, Failure> {
+    use cli::PolicyCommand as Command;
+    let ledger = session.ledger()?;
+    match command {
+        Command::Show { version, file } => {
+            let policies = ledger.policies().await?;
+            let step = match version {
+                None => policies.current(),
+                Some(version) => policies.version(Version(*version)).ok_or_else(|| {
+                    Failure::new(Reason::NotFound, format!("there is no policy {version}"))
+                })?,
+            };
+            show(session, step, file.as_deref())
+        }
+        Command::History => history(session, &ledger).await,
+        Command::At { when } => at(session, &ledger, *when).await,
+        Command::Propose(args) => {
+            let policies = ledger.policies().await?;
+            let text = proposals::read_bytes(&args.policy, POLICY_FILE_BYTES_MAX)?;
+            let next = draft(&text, &policies.current().policy)?;
+            propose(session, &policies, &next, &args.keys, &args.file)
+        }
+        Command::Revoke(args) => {
+            let policies = ledger.policies().await?;
+            let current = &policies.current().policy;
+            let key = key_of(current, &args.key)?;
+            let since = args.since.map(Index);
+            let next = revoking(current, &key, since, args.reason.clone())?;
+            propose(session, &policies, &next, &args.keys, &args.file)
+        }
+        Command::Sign(args) => sign(session, &ledger, args).await,
+        Command::Submit { files } => {
+            let proposal = proposals::read_all(files)?;
+            let next = Policy::decode(proposal.document())
+                .map_err(|error| Failure::new(error.reason, &error))?;
+            let index = ledger.submit_policy(&proposal).await?;
+            session.output.fact(
+                "In force",
+                format!("policy {} from the entry after {index} on", next.version),
+            );
+            session.output.json(&json!({
+                "schema": "cairn.policy-submit/v1",
+                "version": next.version.0,
+                "index": index.0,
+            }));
+            Ok(0)
+        }
+    }
+}
+
+fn show(session: &Session, step: &PolicyStep, file: Option<&Path>) -> Result<u8, Failure> {
+    let text = pretty(&step.policy);
+    if let Some(file) = file {
+        proposals::write(file, text.as_bytes())?;
+        session.output.fact("Wrote", file.display());
+        let next = format!(
+            "edit it, then cairn policy propose {} -o FILE",
+            file.display()
+        );
+        session.output.fact("Next", next);
+    } else {
+        session.output.line(text.trim_end());
+    }
+    session.output.json(&step_json(step));
+    Ok(0)
+}
+
+fn step_json(step: &PolicyStep) -> Value {
+    let policy: Value = serde_json::from_slice(&step.policy.encode()).unwrap_or_default();
+    json!({
+        "schema": "cairn.policy-show/v1",
+        "version": step.policy.version.0,
+        "index": step.index.0,
+        "leafHash": step.leaf.to_string(),
+        "policy": policy,
+    })
+}
+
+async fn history(session: &Session, ledger: &Ledger) -> Result<u8, Failure> {
+    let policies = ledger.policies().await?;
+    let output = session.output;
+    let mut listed = Vec::new();
+    let mut before: Option<&Policy> = None;
+    for (step, signers) in policies.history() {
+        let time = time_text(ledger.effective(step.index).await? / 1_000);
+        output.line(format!(
+            "  policy {}  index {}  {time}  by {}",
+            step.policy.version,
+            step.index,
+            signers.join(", ")
+        ));
+        let lines = before.map(|before| changes(before, &step.policy));
+        let lines = lines.unwrap_or_default();
+        for line in &lines {
+            output.line(format!("    {line}"));
+        }
+        listed.push(json!({
+            "version": step.policy.version.0,
+            "index": step.index.0,
+            "time": time,
+            "leafHash": step.leaf.to_string(),
+            "signers": signers,
+            "changes": lines,
+        }));
+        before = Some(&step.policy);
+    }
+    output.json(&json!({ "schema": "cairn.policy-history/v1", "versions": listed }));
+    Ok(0)
+}
+
+async fn at(session: &Session, ledger: &Ledger, when: cli::When) -> Result<u8, Failure> {
+    let policies = ledger.policies().await?;
+    let mut found = None;
+    for step in policies.chain().steps() {
+        let began = match when {
+            cli::When::Index(index) => step.index < index,
+            cli::When::Time(time) => ledger.effective(step.index).await? / 1_000 <= time,
+        };
+        if began {
+            found = Some(step);
+        }
+    }
+    let step = found.ok_or_else(|| {
+        Failure::new(Reason::NotFound, "the ledger had no policy then")
+            .mended_by("The first policy is in force from the entry after genesis on.")
+    })?;
+    let file = None;
+    show(session, step, file)
+}
+
+/// A deployer's or an admin's key by its name, or the key itself.
+fn key_of(policy: &Policy, text: &str) -> Result<PublicKey, Failure> {
+    let mut named: Vec<PublicKey> = Vec::new();
+    let admins = policy.admins.iter().map(|admin| (&admin.name, admin.key));
+    let deployers = policy.deployers.iter();
+    let deployers = deployers.map(|deployer| (&deployer.name, deployer.key));
+    named.extend(
+        admins
+            .chain(deployers)
+            .filter(|(name, _)| name.as_str() == text)
+            .map(|(_, key)| key),
+    );
+    named.sort_unstable();
+    named.dedup();
+    if let [key] = named.as_slice() {
+        return Ok(*key);
+    }
+    if !named.is_empty() {
+        let why = format!("`{text}` names an admin and a deployer with other keys");
+        return Err(Failure::usage(why).mended_by("Give the key itself."));
+    }
+    let bytes = STANDARD.decode(text).ok();
+    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.ok_or_else(|| {
+        Failure::usage(format!("`{text}` is no name in the policy, and no key"))
+            .mended_by("`cairn policy show` lists names and keys.")
+    })?;
+    PublicKey::parse(&bytes).map_err(|error| Failure::new(Reason::KeyWeak, error))
+}
+
+fn propose(
+    session: &Session,
+    policies: &Policies,
+    next: &Policy,
+    keys: &[String],
+    file: &Path,
+) -> Result<u8, Failure> {
+    let mut proposal = policies.propose(next)?;
+    let lines = describe(session, policies, next);
+    if lines.is_empty() {
+        let why = "the policy that is proposed is the one in force";
+        return Err(Failure::usage(why).mended_by("Change something first."));
+    }
+    if !keys.is_empty() {
+        let signers = session.signers(keys)?;
+        proposal.sign(&proposals::borrowed(&signers))?;
+    }
+    finish(session, policies, &proposal, next, &lines, file)
+}
+
+async fn sign(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8, Failure> {
+    let mut proposal = proposals::read(&args.file)?;
+    let policies = ledger.policies().await?;
+    let next = policies.proposed(&proposal)?;
+    let lines = describe(session, &policies, &next);
+    let signers = session.signers(&args.keys)?;
+    proposals::agree(session, args.yes, &format!("policy {}", next.version))?;
+    proposal.sign(&proposals::borrowed(&signers))?;
+    finish(session, &policies, &proposal, &next, &lines, &args.file)
+}
+
+/// What it changes, before anybody is asked anything.
+fn describe(session: &Session, policies: &Policies, next: &Policy) -> Vec<String> {
+    let current = &policies.current().policy;
+    let lines = changes(current, next);
+    let from = format!("policy {} to {}", current.version, next.version);
+    session.output.fact("Changes", from);
+    for line in &lines {
+        session.output.line(format!("    {line}"));
+    }
+    lines
+}
+
+/// Written only after the rules accept it as far as it is signed.
+fn finish(
+    session: &Session,
+    policies: &Policies,
+    proposal: &Proposal,
+    next: &Policy,
+    lines: &[String],
+    file: &Path,
+) -> Result<u8, Failure> {
+    let standing = proposal.standing(policies.chain())?;
+    proposals::write(file, &proposal.encode())?;
+    proposals::tell(session, &standing, "policy", file);
+    session.output.json(&json!({
+        "schema": "cairn.policy-proposal/v1",
+        "version": next.version.0,
+        "changes": lines,
+        "keyids": proposal.keyids().map(ToString::to_string).collect::<Vec<_>>(),
+        "ready": proposals::is_ready(&standing),
+        "file": file,
+    }));
+    Ok(0)
+}

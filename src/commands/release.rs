@@ -1,0 +1,125 @@
+//! `cairn release`: releases that several must sign.
+
+use std::path::Path;
+
+use cairn_client::{
+    compare::DifferenceKind,
+    detail::{printable, shortened},
+    ledger::Ledger,
+    proposal::Proposal,
+    record::ProposedRelease,
+};
+use serde_json::json;
+
+use super::{
+    proposals,
+    record::{captured, comparison, tell_receipt, terms},
+};
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Bars, count},
+    session::Session,
+};
+
+/// Changes that are listed.
+const CHANGES_MAX: usize = 40;
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 200;
+
+/// `cairn release`
+pub(crate) async fn release(
+    session: &Session,
+    command: &cli::ReleaseCommand,
+) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    match command {
+        cli::ReleaseCommand::Propose { record, file } => {
+            propose(session, &ledger, record, file).await
+        }
+        cli::ReleaseCommand::Approve(args) => approve(session, &ledger, args).await,
+        cli::ReleaseCommand::Submit { files } => {
+            let proposal = proposals::read_all(files)?;
+            let receipt = ledger.submit_release(&proposal).await?;
+            tell_receipt(session, &ledger, receipt).await?;
+            Ok(0)
+        }
+    }
+}
+
+async fn propose(
+    session: &Session,
+    ledger: &Ledger,
+    args: &cli::Record,
+    file: &Path,
+) -> Result<u8, Failure> {
+    let signers = session.signers(&args.words.keys)?;
+    let bars = Bars::new(session.output);
+    let capture = captured(session, ledger, args, &bars).await?;
+    let terms = terms(&args.words, &signers, args.again)?;
+    let proposal = ledger
+        .propose(&args.environment, &capture, comparison(args), &terms, &bars)
+        .await;
+    bars.done();
+    let proposal = proposal?;
+    let proposed = ledger.proposed_release(&proposal).await?;
+    describe(session, &proposed);
+    finish(session, &proposal, &proposed, file)
+}
+
+async fn approve(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8, Failure> {
+    let mut proposal = proposals::read(&args.file)?;
+    let proposed = ledger.proposed_release(&proposal).await?;
+    describe(session, &proposed);
+    let signers = session.signers(&args.keys)?;
+    let release = &proposed.release;
+    let what = format!("{}#{}", release.environment, release.sequence);
+    proposals::agree(session, args.yes, &what)?;
+    proposal.sign(&proposals::borrowed(&signers))?;
+    let proposed = ledger.proposed_release(&proposal).await?;
+    finish(session, &proposal, &proposed, &args.file)
+}
+
+/// What is about to be signed.
+fn describe(session: &Session, proposed: &ProposedRelease) {
+    let output = session.output;
+    let release = &proposed.release;
+    let artifacts = count(proposed.manifest.artifacts().len(), "artifact");
+    let name = format!("{}#{}", release.environment, release.sequence);
+    output.fact("Proposed", format!("{name}  {artifacts}"));
+    if let Some(reason) = &release.reason {
+        output.fact("Reason", shortened(reason, REASON_CHARS_MAX));
+    }
+    for change in proposed.changes.iter().take(CHANGES_MAX) {
+        let mark = match change.kind {
+            DifferenceKind::Added => '+',
+            DifferenceKind::Missing => '-',
+            _ => '~',
+        };
+        output.line(format!("    {mark} {}", printable(&change.artifact)));
+    }
+    let more = proposed.changes.len().saturating_sub(CHANGES_MAX);
+    if more > 0 {
+        output.line(format!("    and {more} more"));
+    }
+}
+
+fn finish(
+    session: &Session,
+    proposal: &Proposal,
+    proposed: &ProposedRelease,
+    file: &Path,
+) -> Result<u8, Failure> {
+    proposals::write(file, &proposal.encode())?;
+    proposals::tell(session, &proposed.standing, "release", file);
+    session.output.json(&json!({
+        "schema": "cairn.release-proposal/v1",
+        "environment": proposed.release.environment.to_string(),
+        "sequence": proposed.release.sequence.0,
+        "changes": proposed.changes,
+        "keyids": proposal.keyids().map(ToString::to_string).collect::<Vec<_>>(),
+        "ready": proposals::is_ready(&proposed.standing),
+        "file": file,
+    }));
+    Ok(0)
+}
