@@ -181,7 +181,7 @@ impl Committer {
         self.shared.store.journal().reserve(with_tables as u64)
     }
 
-    fn sequence(&mut self, candidates: &[Candidate]) -> (Vec<Outcome>, Option<Batch>) {
+    pub(super) fn sequence(&mut self, candidates: &[Candidate]) -> (Vec<Outcome>, Option<Batch>) {
         let shared = &self.shared;
         let known = |id: &DocumentId| shared.documents.place(id).is_some();
         let tree = reading(&shared.tree);
@@ -189,7 +189,7 @@ impl Committer {
             .step(candidates, &known, &tree, (self.clock)())
     }
 
-    fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Update, Failure> {
+    pub(super) fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Update, Failure> {
         let position = self.position;
         if self.shared.store.commit(&batch.record)? == Appended::Conflict {
             return Err(Failure::Conflict { position });

@@ -6,6 +6,7 @@ mod crash;
 mod harvest;
 mod life;
 mod notary;
+mod read_back;
 mod simulation;
 mod view;
 mod view_files;
