@@ -81,6 +81,11 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// List an environment's releases, or all entries, newest first.
     Log(Log),
+    /// List every step of an environment, proven to be all there are.
+    History(History),
+    /// Prove where and when a file, or a digest, was released first and last, or that it never
+    /// was.
+    Find(Find),
     /// Show a release, or where a digest was released.
     Show(Show),
     /// Compare two releases.
@@ -275,6 +280,18 @@ pub(crate) struct Log {
     /// How many at most.
     #[arg(long, short = 'n', default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct History {
+    /// The environment.
+    pub(crate) environment: Environment,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Find {
+    /// A file, `sha256:...`, or the 64 digits alone.
+    pub(crate) what: OsString,
 }
 
 #[derive(Debug, Clone, Args)]

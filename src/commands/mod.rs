@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod export;
 mod help;
+mod history;
 #[cfg(feature = "server")]
 mod init;
 mod keys;
@@ -46,6 +47,8 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         Command::Release(release) => release::release(&session, &release).await,
         Command::Policy(policy) => policy::policy(&session, &policy).await,
         Command::Log(log) => read::log(&session, &log).await,
+        Command::History(history) => history::history(&session, &history).await,
+        Command::Find(find) => history::find(&session, &find).await,
         Command::Show(show) => read::show(&session, &show).await,
         Command::Diff(diff) => read::diff(&session, &diff).await,
         Command::Restore(restore) => read::restore(&session, &restore).await,

@@ -76,7 +76,7 @@ pub(super) fn columns<const N: usize>(output: Output, rows: &[[String; N]]) {
 }
 
 /// An entry of the log, for scripts, with those of its keys that were compromised by then.
-fn marked_json(logged: &Logged, policies: &Policies) -> Value {
+pub(super) fn marked_json(logged: &Logged, policies: &Policies) -> Value {
     let struck = logged.keyids.iter();
     let struck = struck.filter(|keyid| policies.strikes(keyid, logged.index));
     let struck = struck.map(ToString::to_string).collect::<Vec<_>>();
@@ -85,7 +85,7 @@ fn marked_json(logged: &Logged, policies: &Policies) -> Value {
     entry
 }
 
-fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
+pub(super) fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
     let index = format!("index {}", logged.index);
     let keys = logged.keyids.iter().map(|keyid| {
         let text = keyid.to_string().chars().take(KEYID_DIGITS).collect();

@@ -342,3 +342,39 @@ fn control_characters_in_a_ledgers_text_are_escaped() {
     }
     assert_eq!(shown(&stage, "prod/shop")["reason"], reason);
 }
+
+/// Goal: a history is shown only if it is all of it, and a file is found by its bytes alone.
+/// Method: three steps; a file that was released, one that never was, digests of both.
+#[test]
+fn history_is_proven_to_be_whole_and_find_proves_where_or_never() {
+    let (stage, _ledger) = Stage::with_release();
+    stage.edit("app/web.yaml", "3", "4");
+    stage.run("record prod/shop app").exits(0);
+    stage.run("rollback prod/shop prod/shop#1").exits(0);
+    let whole = stage.run("history prod/shop --output json").exits(0);
+    let whole = whole.json("cairn.history/v1");
+    let steps: Vec<_> = whole["steps"].as_array().unwrap().iter().collect();
+    let actions: Vec<_> = steps.iter().map(|step| &step["action"]).collect();
+    assert_eq!(actions, ["release", "release", "rollback"]);
+    assert_eq!(whole["complete"], true);
+    stage
+        .run("history prod/shop")
+        .exits(0)
+        .says("3 steps, proven to be all");
+    stage
+        .run("history prod/never")
+        .exits(0)
+        .says("nothing was ever");
+
+    let found = stage.run("find app/conf/site.txt").exits(0);
+    found.says("prod/shop#1").says("1 release brought");
+    stage.write("stranger", "never released");
+    let never = stage.run("find stranger").exits(11);
+    never
+        .says("was never released")
+        .says("proven under checkpoint");
+    let digest = "0".repeat(64);
+    stage.run(&format!("find {digest}")).exits(11);
+    stage.run(&format!("find sha256:{digest}")).exits(11);
+    stage.run("find no/such/file").refuses(1, "PATH_UNREADABLE");
+}

@@ -43,7 +43,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    fn of(ledger: &Ledger, looked: &Looked) -> Result<Self, ClientError> {
+    pub(crate) fn of(ledger: &Ledger, looked: &Looked) -> Result<Self, ClientError> {
         let chain = looked
             .policies(ledger.trust())
             .map_err(ClientError::Verify)?;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: "never" is proven like anything else: by the map under a linked checkpoint.
 
+use std::{fs::File, io::Read as _, path::Path};
+
 use cairn_grpc::v1;
 use cairn_proto::{
     checkpoint::TrustedCheckpoint,
@@ -10,8 +12,13 @@ use cairn_proto::{
     verify::{Recorded, TrustedMap},
 };
 
+use sha2::Digest as _;
+
 use super::Logged;
 use crate::{error::ClientError, ledger::Ledger};
+
+/// Bytes of a file that are read at once.
+const PART_BYTES: usize = 1 << 20;
 
 /// What a ledger says of a sha256.
 #[derive(Debug, Clone)]
@@ -26,6 +33,23 @@ pub struct Found {
     pub last: Option<Logged>,
     /// Size of the log that this was proven under.
     pub size: TreeSize,
+}
+
+/// SHA-256 of a file's bytes, whatever its size.
+pub fn sha256_of(path: &Path) -> Result<Sha256, ClientError> {
+    let unreadable = |error| ClientError::File {
+        path: path.to_owned(),
+        error,
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        match file.read(&mut part).map_err(unreadable)? {
+            0 => return Ok(Sha256(hasher.finalize().into())),
+            read => hasher.update(part.get(..read).unwrap_or_default()),
+        }
+    }
 }
 
 impl Ledger {

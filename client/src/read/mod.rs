@@ -3,6 +3,7 @@
 //! Invariant: everything returned was proven under a checkpoint that is linked to what was
 //! seen before; what was not verified says so in its type's documentation.
 
+mod complete;
 mod content;
 mod diff;
 mod digests;
@@ -23,10 +24,11 @@ use cairn_proto::{
     verify::{Current, VerifyError},
 };
 
+pub use complete::WholeHistory;
 pub(crate) use content::Want;
 pub use diff::Diff;
 pub(crate) use diff::manifest_differences;
-pub use digests::Found;
+pub use digests::{Found, sha256_of};
 pub(crate) use history::{Chain, Pages};
 pub use history::{Logged, LoggedKind};
 pub use reference::{Reference, ReferenceError};

@@ -189,7 +189,11 @@ impl Committer {
             .step(candidates, &known, &tree, (self.clock)())
     }
 
-    pub(super) fn publish(&mut self, batch: &Batch, candidates: &[Candidate]) -> Result<Update, Failure> {
+    pub(super) fn publish(
+        &mut self,
+        batch: &Batch,
+        candidates: &[Candidate],
+    ) -> Result<Update, Failure> {
         let position = self.position;
         if self.shared.store.commit(&batch.record)? == Appended::Conflict {
             return Err(Failure::Conflict { position });
