@@ -2,7 +2,12 @@
 //! row takes in memory.
 //!
 //! `cargo bench --bench map` prints a table and writes `target/bench-map.json`.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    missing_docs
+)]
 
 #[path = "shared/report.rs"]
 mod report;

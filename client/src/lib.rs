@@ -24,6 +24,7 @@ pub mod sources;
 pub mod trust;
 pub mod verdict;
 pub mod verify;
+pub mod watch;
 
 mod evidence;
 mod files;

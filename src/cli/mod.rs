@@ -1,6 +1,7 @@
 //! What can be typed. Words, flags and help only: nothing is done here.
 
 mod policy;
+mod watch;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
@@ -12,6 +13,7 @@ use cairn_proto::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
+pub(crate) use watch::Watch;
 
 /// A content-addressed configuration ledger for immutable infrastructure.
 ///
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Check the whole history: every hash, signature, rule and map record.
     Audit(Audit),
+    /// Tell of what others record: releases, keys in use, policies, a ledger that went silent.
+    Watch(Watch),
     /// Show the ledger in use and how fresh its checkpoint is.
     Status,
     /// Signing keys.

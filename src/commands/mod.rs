@@ -22,6 +22,7 @@ mod show;
 mod status;
 mod trust;
 mod verify;
+mod watch;
 
 use crate::{
     cli::{Command, Global},
@@ -54,6 +55,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         Command::Restore(restore) => read::restore(&session, &restore).await,
         Command::Export(export) => export::export(&session, &export).await,
         Command::Audit(audit) => audit::audit(&session, &audit).await,
+        Command::Watch(watch) => watch::watch(&session, &watch).await,
         Command::Status => status::status(&session).await,
         Command::Key(key) => keys::key(&session, &key),
         Command::SecretKey(key) => keys::secret_key(&session, &key),

@@ -21,7 +21,7 @@ use cairn_proto::{
 };
 use serde_json::{Value, json};
 
-use super::proposals;
+use super::{export::write_whole, proposals};
 use crate::{cli, failure::Failure, session::Session};
 
 /// Bytes of a policy that a person edited.
@@ -81,7 +81,7 @@ pub(crate) async fn policy(session: &Session, command: &cli::PolicyCommand) -> R
 fn show(session: &Session, step: &PolicyStep, file: Option<&Path>) -> Result<u8, Failure> {
     let text = pretty(&step.policy);
     if let Some(file) = file {
-        proposals::write(file, text.as_bytes())?;
+        write_whole(file, text.as_bytes())?;
         session.output.fact("Wrote", file.display());
         let next = format!(
             "edit it, then cairn policy propose {} -o FILE",
@@ -159,7 +159,7 @@ async fn at(session: &Session, ledger: &Ledger, when: cli::When) -> Result<u8, F
 }
 
 /// A deployer's or an admin's key by its name, or the key itself.
-fn key_of(policy: &Policy, text: &str) -> Result<PublicKey, Failure> {
+pub(super) fn key_of(policy: &Policy, text: &str) -> Result<PublicKey, Failure> {
     let mut named: Vec<PublicKey> = Vec::new();
     let admins = policy.admins.iter().map(|admin| (&admin.name, admin.key));
     let deployers = policy.deployers.iter();
@@ -241,7 +241,7 @@ fn finish(
     file: &Path,
 ) -> Result<u8, Failure> {
     let standing = proposal.standing(policies.chain())?;
-    proposals::write(file, &proposal.encode())?;
+    write_whole(file, &proposal.encode())?;
     proposals::tell(session, &standing, "policy", file);
     session.output.json(&json!({
         "schema": "cairn.policy-proposal/v1",

@@ -49,24 +49,6 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    use std::io::Write as _;
-    let unwritable = |error| ClientError::File {
-        path: path.to_owned(),
-        error,
-    };
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let parent = parent.unwrap_or_else(|| Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(parent).map_err(unwritable)?;
-    draft.write_all(bytes).map_err(unwritable)?;
-    draft.as_file().sync_all().map_err(unwritable)?;
-    draft
-        .persist(path)
-        .map_err(|error| unwritable(error.error))?;
-    Ok(())
-}
-
 /// Asks whether to sign what was just shown.
 pub(super) fn agree(session: &Session, yes: bool, what: &str) -> Result<(), Failure> {
     if yes {

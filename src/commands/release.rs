@@ -12,6 +12,7 @@ use cairn_client::{
 use serde_json::json;
 
 use super::{
+    export::write_whole,
     proposals,
     record::{captured, comparison, tell_receipt, terms},
 };
@@ -110,7 +111,7 @@ fn finish(
     proposed: &ProposedRelease,
     file: &Path,
 ) -> Result<u8, Failure> {
-    proposals::write(file, &proposal.encode())?;
+    write_whole(file, &proposal.encode())?;
     proposals::tell(session, &proposed.standing, "release", file);
     session.output.json(&json!({
         "schema": "cairn.release-proposal/v1",

@@ -17,3 +17,4 @@ mod stage;
 mod transcript;
 mod trust;
 mod verdicts;
+mod watching;

@@ -12,6 +12,7 @@ mod draft;
 
 use cairn_grpc::v1;
 use cairn_proto::{
+    checkpoint::TrustedCheckpoint,
     entry::Leaf,
     hash::{Index, KeyId, LeafHash, Version},
     limits::ENTRY_BYTES_MAX,
@@ -38,6 +39,7 @@ const RECORD_ENTRIES_MAX: u64 = 2_048;
 /// Every version of a ledger's policy, proven.
 #[derive(Debug, Clone)]
 pub struct Policies {
+    checkpoint: TrustedCheckpoint,
     chain: PolicyChain,
     keyids: Vec<Vec<KeyId>>,
 }
@@ -57,9 +59,33 @@ impl Policies {
             }
         });
         Ok(Self {
+            checkpoint: looked.checkpoint.clone(),
             keyids: keyids.collect::<Result<_, ClientError>>()?,
             chain,
         })
+    }
+
+    /// The checkpoint under which they are all.
+    pub fn checkpoint(&self) -> &TrustedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// What the policy in force at an entry calls keys that signed it; a keyid where it has no
+    /// name for one.
+    pub fn names_at(&self, index: Index, keyids: &[KeyId]) -> Vec<String> {
+        let policy = self.chain.authority_at(index);
+        let policy = policy.map_or_else(
+            || self.chain.steps().next().map(|step| &step.policy),
+            |authority| Some(&authority.step().policy),
+        );
+        let name = |keyid: &KeyId| {
+            let deployer = policy.and_then(|policy| policy.deployer(keyid));
+            let admin = policy.and_then(|policy| policy.admin(keyid));
+            let name = deployer.map(|deployer| &deployer.name);
+            name.or(admin.map(|admin| &admin.name))
+                .map_or_else(|| keyid.to_string(), ToString::to_string)
+        };
+        keyids.iter().map(name).collect()
     }
 
     /// The chain that they form.

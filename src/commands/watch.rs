@@ -1,0 +1,316 @@
+//! `cairn watch`: tells owners what others record, from verified data.
+//!
+//! Invariant: an event is passed over only after it was printed, or its command succeeded; a run
+//! that ends in between is followed by one that tells of it again.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use cairn_client::{
+    detail::shortened,
+    error::ClientError,
+    ledger::Ledger,
+    policies::Policies,
+    read::LoggedKind,
+    verdict::Verdict,
+    watch::{News, Noticed, Place},
+};
+use cairn_proto::{
+    hash::{Index, KeyId},
+    name::Pattern,
+    reason::Reason,
+};
+use serde_json::{Value, json};
+
+use super::{
+    policy::key_of,
+    read::{act, extend, logged_json},
+};
+use crate::{cli, failure::Failure, output::complain, session::Session};
+
+/// Times that a command is run for one event.
+const TRIES: u32 = 3;
+/// How long a command may take.
+const COMMAND_TIME: Duration = Duration::from_mins(1);
+/// Characters of a reason in a line.
+const REASON_CHARS_MAX: usize = 120;
+
+/// What is told of.
+struct Filter {
+    patterns: Vec<Pattern>,
+    keys: Vec<KeyId>,
+}
+
+/// `cairn watch`
+pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Failure> {
+    let ledger = session.ledger()?;
+    let mut silence = Silence::begin();
+    let policies = loop {
+        match ledger.policies().await {
+            Ok(policies) => break policies,
+            Err(error) => trouble(session, args, error)?,
+        }
+        silence.tell(session, args)?;
+        pause(args).await;
+    };
+    let filter = Filter::new(args, &policies)?;
+    let mut place = place(&ledger, args, &policies)?;
+    loop {
+        let more = match ledger.news(place.next()).await {
+            Ok(news) => {
+                tell_all(session, args, &filter, &news, &mut place)?;
+                if is_fresh(&news, args) {
+                    silence = Silence::begin();
+                }
+                news.more
+            }
+            Err(error) => {
+                trouble(session, args, error)?;
+                false
+            }
+        };
+        silence.tell(session, args)?;
+        if more {
+            continue;
+        }
+        if args.once {
+            return Ok(0);
+        }
+        pause(args).await;
+    }
+}
+
+async fn pause(args: &cli::Watch) {
+    tokio::time::sleep(Duration::from_secs(args.interval.max(1))).await;
+}
+
+/// Since when nothing young was shown, and whether that was told.
+struct Silence {
+    since: Instant,
+    told: bool,
+}
+
+impl Silence {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// Tells of it once, after the time that was asked for.
+    fn tell(&mut self, session: &Session, args: &cli::Watch) -> Result<(), Failure> {
+        let Some(after) = args.silent_after else {
+            return Ok(());
+        };
+        let seconds = self.since.elapsed().as_secs();
+        if self.told || seconds < after {
+            return Ok(());
+        }
+        self.told = true;
+        let event = json!({ "event": "silent", "seconds": seconds });
+        let line = format!("silent    no checkpoint younger than {after} s");
+        tell(session, args, event, &line)
+    }
+}
+
+fn place(ledger: &Ledger, args: &cli::Watch, policies: &Policies) -> Result<Place, Failure> {
+    let name = args.name.as_str();
+    let begin = |index| Place::begin(ledger, name, index);
+    if let Some(from) = args.from() {
+        return Ok(begin(from)?);
+    }
+    match Place::load(ledger, name)? {
+        Some(place) => Ok(place),
+        None => Ok(begin(Index(policies.checkpoint().head().size().0))?),
+    }
+}
+
+fn is_fresh(news: &News, args: &cli::Watch) -> bool {
+    match (args.silent_after, news.age) {
+        (Some(after), Some(age)) => age <= after,
+        (Some(_), None) => false,
+        (None, _) => true,
+    }
+}
+
+fn tell_all(
+    session: &Session,
+    args: &cli::Watch,
+    filter: &Filter,
+    news: &News,
+    place: &mut Place,
+) -> Result<(), Failure> {
+    for noticed in &news.entries {
+        if filter.wants(noticed) {
+            let (event, line) = describe(noticed);
+            tell(session, args, event, &line)?;
+        }
+        // One by one: after a failure only what was not told is told again.
+        if filter.wants(noticed) {
+            place.advance(Index(noticed.logged.index.0.saturating_add(1)))?;
+        }
+    }
+    if place.next() < news.next {
+        place.advance(news.next)?;
+    }
+    Ok(())
+}
+
+/// What keeps the watch from looking. What says something of the ledger is an event, and the
+/// end: whoever runs this must look. Everything else may pass.
+fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(), Failure> {
+    let alarming = matches!(
+        error.verdict(),
+        Some(Verdict::Tampered | Verdict::Untrusted | Verdict::Stale)
+    );
+    if alarming {
+        let event = json!({
+            "event": "alarm",
+            "code": error.code(),
+            "what": error.to_string(),
+            "evidence": error.evidence(),
+        });
+        tell(
+            session,
+            args,
+            event,
+            &format!("ALARM     {error} [{}]", error.code()),
+        )?;
+        return Err(error.into());
+    }
+    let passing = matches!(
+        error.reason(),
+        Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown)
+    );
+    if !passing || args.once {
+        return Err(error.into());
+    }
+    complain(format!("  note      {error}"));
+    Ok(())
+}
+
+impl Filter {
+    fn new(args: &cli::Watch, policies: &Policies) -> Result<Self, Failure> {
+        let current = &policies.current().policy;
+        let keys = args.keys.iter().map(|text| {
+            let mut keyid = [0; 32];
+            match hex::decode_to_slice(text, &mut keyid) {
+                Ok(()) => Ok(KeyId(keyid)),
+                Err(_) => Ok(key_of(current, text)?.id()),
+            }
+        });
+        Ok(Self {
+            patterns: args.patterns.clone(),
+            keys: keys.collect::<Result<_, Failure>>()?,
+        })
+    }
+
+    /// What breaks a rule is always told of.
+    fn wants(&self, noticed: &Noticed) -> bool {
+        let everything = self.patterns.is_empty() && self.keys.is_empty();
+        let environment = noticed.logged.release().map(|release| &release.environment);
+        let named = environment.is_some_and(|environment| {
+            let mut patterns = self.patterns.iter();
+            patterns.any(|pattern| pattern.matches(environment))
+        });
+        let mut keyids = noticed.logged.keyids.iter();
+        let signed = keyids.any(|keyid| self.keys.contains(keyid));
+        let policy = matches!(noticed.logged.kind, LoggedKind::Policy(_));
+        everything || named || signed || policy || noticed.broken.is_some()
+    }
+}
+
+/// The event for scripts, and the line for people.
+fn describe(noticed: &Noticed) -> (Value, String) {
+    let logged = &noticed.logged;
+    let mut event = logged_json(logged);
+    let broken = noticed.broken.as_ref();
+    let name = match (&logged.kind, broken) {
+        (_, Some(_)) => "broken",
+        (LoggedKind::Release(_), _) => "release",
+        (LoggedKind::Policy(_), _) => "policy",
+        _ => "genesis",
+    };
+    extend(
+        &mut event,
+        json!({
+            "event": name,
+            "signers": noticed.signers,
+            "code": broken.map(|rule| rule.reason().code()),
+        }),
+    );
+    let what = match &logged.kind {
+        LoggedKind::Release(release) => {
+            let reason = release.reason.as_deref().unwrap_or_default();
+            let reason = shortened(reason, REASON_CHARS_MAX);
+            let act = act(release);
+            format!(
+                "{}#{}  {act}  {reason}",
+                release.environment, release.sequence
+            )
+        }
+        LoggedKind::Policy(version) => format!("policy {version}"),
+        _ => "the ledger began".to_owned(),
+    };
+    let index = logged.index;
+    let by = noticed.signers.join(", ");
+    let rule = broken.map_or_else(String::new, |rule| format!("  BROKEN: {rule}"));
+    let line = format!(
+        "{name:<9} index {index}  {}  by {by}{rule}",
+        what.trim_end()
+    );
+    (event, line)
+}
+
+/// Prints an event, or gives it to the command.
+fn tell(session: &Session, args: &cli::Watch, event: Value, line: &str) -> Result<(), Failure> {
+    let mut document = json!({ "schema": "cairn.event/v1" });
+    extend(&mut document, event);
+    let Some(command) = &args.exec else {
+        session.output.line(format!("  {line}"));
+        session.output.json(&document);
+        return Ok(());
+    };
+    let mut pause = Duration::from_millis(500);
+    for attempt in 1..=TRIES {
+        match run(command, &document) {
+            Ok(()) => return Ok(()),
+            Err(why) => complain(format!("  note      `{command}`: {why}, attempt {attempt}")),
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+    let message = format!("`{command}` failed {TRIES} times for: {line}");
+    Err(Failure::new(Reason::WatchCommand, message))
+}
+
+/// Runs a command with an event on standard input, for a bounded time.
+fn run(command: &str, event: &Value) -> Result<(), String> {
+    let text = |error: std::io::Error| error.to_string();
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(text)?;
+    if let Some(mut input) = child.stdin.take() {
+        // A command that does not read is no failure; an event is smaller than a pipe.
+        let _ = writeln!(input, "{event}");
+    }
+    let end = Instant::now() + COMMAND_TIME;
+    loop {
+        match child.try_wait().map_err(text)? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(status.to_string()),
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("not done after {} s", COMMAND_TIME.as_secs()));
+            }
+        }
+    }
+}
