@@ -1,17 +1,16 @@
 //! What can be typed. Words, flags and help only: nothing is done here.
 
+mod keys;
 mod policy;
 mod watch;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use cairn_client::read::Reference;
-use cairn_proto::{
-    hash::LeafHash,
-    name::{ArtifactName, Environment, Label, Origin},
-};
+use cairn_proto::name::{ArtifactName, Environment, Origin};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 pub(crate) use watch::Watch;
 
@@ -340,74 +339,6 @@ pub(crate) struct Audit {
     /// Also write the report to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Make a signing key in a new file that only you can read.
-    New {
-        /// The file.
-        file: PathBuf,
-        /// Ask for a passphrase to encrypt it with.
-        #[arg(long)]
-        passphrase: bool,
-    },
-    /// Print the public half, as `cairn init --deployer` takes it.
-    Show {
-        /// A file, or `agent:SHA256:...`; without it, the context's key.
-        key: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SecretKey {
-    /// Print an environment's key, for its hosts and other pipelines.
-    Export {
-        /// The environment.
-        environment: Environment,
-    },
-    /// Take an environment's key from a file, or from standard input with `-`.
-    Import {
-        /// The environment.
-        environment: Environment,
-        /// The file.
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TrustCommand {
-    /// Pin a ledger, after showing what it is.
-    Add(TrustAdd),
-    /// Show what is pinned.
-    Show {
-        /// The trust file's name; without it, the context's.
-        name: Option<Label>,
-    },
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct TrustAdd {
-    /// Where the ledger answers.
-    pub(crate) url: String,
-    /// A name for it; its context is made active.
-    #[arg(long, default_value = "default")]
-    pub(crate) name: Label,
-    /// Accept exactly this genesis and ask nothing.
-    #[arg(long, value_name = "HASH")]
-    pub(crate) genesis: Option<LeafHash>,
-    /// The key that records in this context.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-    /// A file with a bearer token.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// The only certificate authorities to accept.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Allow http:// to another machine.
-    #[arg(long)]
-    pub(crate) plaintext: bool,
 }
 
 #[derive(Debug, Clone, Args)]

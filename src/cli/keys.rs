@@ -1,0 +1,77 @@
+//! Words and flags of `cairn key`, `cairn secret-key` and `cairn trust`.
+
+use std::path::PathBuf;
+
+use cairn_proto::{
+    hash::LeafHash,
+    name::{Environment, Label},
+};
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a signing key in a new file that only you can read.
+    New {
+        /// The file.
+        file: PathBuf,
+        /// Ask for a passphrase to encrypt it with.
+        #[arg(long)]
+        passphrase: bool,
+    },
+    /// Print the public half, as `cairn init --deployer` takes it.
+    Show {
+        /// A file, or `agent:SHA256:...`; without it, the context's key.
+        key: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretKey {
+    /// Print an environment's key, for its hosts and other pipelines.
+    Export {
+        /// The environment.
+        environment: Environment,
+    },
+    /// Take an environment's key from a file, or from standard input with `-`.
+    Import {
+        /// The environment.
+        environment: Environment,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Pin a ledger, after showing what it is.
+    Add(TrustAdd),
+    /// Show what is pinned.
+    Show {
+        /// The trust file's name; without it, the context's.
+        name: Option<Label>,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrustAdd {
+    /// Where the ledger answers.
+    pub(crate) url: String,
+    /// A name for it; its context is made active.
+    #[arg(long, default_value = "default")]
+    pub(crate) name: Label,
+    /// Accept exactly this genesis and ask nothing.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) genesis: Option<LeafHash>,
+    /// The key that records in this context.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// A file with a bearer token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The only certificate authorities to accept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Allow http:// to another machine.
+    #[arg(long)]
+    pub(crate) plaintext: bool,
+}
