@@ -10,7 +10,11 @@ use cairn_proto::{
     verify::{self, Current},
 };
 
-use crate::{error::ClientError, ledger::Ledger, read::Reference};
+use crate::{
+    error::ClientError,
+    ledger::{Ledger, not_below_held},
+    read::Reference,
+};
 
 /// A bundle's bytes, and what they prove.
 #[derive(Debug, Clone)]
@@ -32,7 +36,9 @@ impl Ledger {
         let environment = reference.environment().ok_or_else(|| ClientError::Usage {
             why: "name a release as ENV; a digest cannot be bundled".to_owned(),
         })?;
-        let looked = self.lookup(environment).await?;
+        let looked = self.lookup_pinned(environment).await?;
+        Self::current(&looked.checkpoint)?;
+        not_below_held(looked.held.as_ref(), environment, &looked)?;
         let approved = match &looked.current {
             Current::Release(approved) => approved,
             Current::Compromised(compromised) => {

@@ -77,6 +77,11 @@ impl Home {
         self.state_directory(genesis).join("held.json")
     }
 
+    /// The newest checkpoint of a ledger that enough auditors cosigned.
+    pub fn audited_file(&self, genesis: &LeafHash) -> PathBuf {
+        self.state_directory(genesis).join("held-audited.json")
+    }
+
     /// An auditor's copy of a ledger.
     pub fn mirror_directory(&self, genesis: &LeafHash) -> PathBuf {
         self.state_directory(genesis).join("mirror")

@@ -38,6 +38,7 @@ pub struct Ledger {
     home: Home,
     trust: Trust,
     held: HeldStore,
+    audited: HeldStore,
     evidence: EvidenceStore,
     connection: Connection,
     clock: fn() -> u64,
@@ -66,6 +67,7 @@ impl Ledger {
         Self {
             home: home.clone(),
             held: HeldStore::new(home, &trust),
+            audited: HeldStore::audited(home, &trust),
             evidence: EvidenceStore::new(home, &trust),
             trust,
             connection,
@@ -93,6 +95,11 @@ impl Ledger {
     /// What was seen before.
     pub fn held(&self) -> &HeldStore {
         &self.held
+    }
+
+    /// What was seen of it as its auditors vouch for it.
+    pub(crate) fn audited(&self) -> &HeldStore {
+        &self.audited
     }
 
     /// The server.
@@ -162,10 +169,47 @@ impl Ledger {
         }
     }
 
+    /// The same for an answer as of an audited checkpoint, of which `held` is what was seen. It
+    /// must hang together with the newest checkpoint that was seen as well, which may be the
+    /// larger one.
+    pub(crate) async fn trusted_audited(
+        &self,
+        held: Option<&Held>,
+        note: &[u8],
+        consistency: &[NodeHash],
+    ) -> Result<TrustedCheckpoint, ClientError> {
+        let offered = SignedCheckpoint::parse(note)?.authenticate(&self.trust, self.now())?;
+        let mut linked = None;
+        if let Some(newest) = self.held.load()? {
+            let newest = newest.checkpoint();
+            let proof = self
+                .consistency(newest.head().size().0, offered.size().0)
+                .await?;
+            linked = Some(self.link(newest, offered.clone(), &proof).await?);
+        }
+        match (held, linked) {
+            (Some(held), _) => self.link(held.checkpoint(), offered, consistency).await,
+            (None, Some(linked)) if linked.history() == History::Linked => Ok(linked),
+            (None, _) => Ok(offered.trust_first()),
+        }
+    }
+
     /// Remembers what was proven. Where another process remembered something else
     /// meanwhile, the two are linked first.
     pub(crate) async fn remember(
         &self,
+        held: Option<&Held>,
+        checkpoint: &TrustedCheckpoint,
+        environment: Option<(&Environment, Sequence)>,
+        policy_version: u64,
+    ) -> Result<Held, ClientError> {
+        self.remember_in(&self.held, held, checkpoint, environment, policy_version)
+            .await
+    }
+
+    pub(crate) async fn remember_in(
+        &self,
+        store: &HeldStore,
         held: Option<&Held>,
         checkpoint: &TrustedCheckpoint,
         environment: Option<(&Environment, Sequence)>,
@@ -181,7 +225,7 @@ impl Ledger {
                 policy_version,
                 now: self.now(),
             };
-            let moved = match self.held.keep(&seen) {
+            let moved = match store.keep(&seen) {
                 Ok(Kept::Now(held)) => return Ok(*held),
                 Ok(Kept::Moved(held)) => held,
                 Err(HoldError::Home(error)) => return Err(error.into()),

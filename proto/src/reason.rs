@@ -61,6 +61,8 @@ reasons! {
     SignerNotAllowed "SIGNER_NOT_ALLOWED" "The policy names the signer, but not for this environment and action." "Ask the ledger's admins, or use a key that is allowed here.";
     TooFewApprovals "TOO_FEW_APPROVALS" "The policy asks for more deployers' signatures on this environment." "Have more allowed deployers sign the same statement.";
     TooFewSignatures "TOO_FEW_SIGNATURES" "The admins' signatures do not reach the threshold." "Have more admins sign.";
+    TooFewAuditors "TOO_FEW_AUDITORS" "Fewer of the pinned auditors vouch for the map than the trust file asks for." "Wait for them, or find out why they do not cosign: `cairn audit` shows what they see.";
+    NotOffered "NOT_OFFERED" "The checkpoint is not the one that the server has offered for cosigning." "Ask for the one on offer again, audit that, and cosign it.";
     WatchCommand "WATCH_COMMAND" "The command that a watch runs for an event failed each time." "Mend the command; the next run goes on with the same event.";
     ProposalSyntax "PROPOSAL_SYNTAX" "A file is no proposal, or not what its signatures are over." "Ask whoever made it for the file again.";
     KeyRevoked "KEY_REVOKED" "A policy names a key that it also revokes." "Leave the key out of the admins and deployers: a revoked key never comes back.";

@@ -35,6 +35,9 @@ pub struct Config {
     /// Bytes that one content may have.
     #[serde(default)]
     pub content_bytes_max: Option<u64>,
+    /// Verifier keys (type 0x04) of the auditors whose cosignatures are taken.
+    #[serde(default)]
+    pub auditors: Vec<String>,
     /// Who may call.
     #[serde(default)]
     pub access: AccessConfig,

@@ -22,6 +22,10 @@ pub(crate) enum Key {
     Show {
         /// A file, or `agent:SHA256:...`; without it, the context's key.
         key: Option<String>,
+        /// Print the verifier key of an auditor of this name, as `cairn trust add --auditor`
+        /// takes it.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
     },
 }
 
@@ -62,6 +66,13 @@ pub(crate) struct TrustAdd {
     /// Accept exactly this genesis and ask nothing.
     #[arg(long, value_name = "HASH")]
     pub(crate) genesis: Option<LeafHash>,
+    /// The verifier key of an auditor; verdicts then need a map that auditors vouch for. May be
+    /// given several times, also for a ledger that is trusted already.
+    #[arg(long = "auditor", value_name = "VKEY")]
+    pub(crate) auditors: Vec<String>,
+    /// How many of the auditors it takes; without it, all of them.
+    #[arg(long, value_name = "N", requires = "auditors")]
+    pub(crate) auditor_quorum: Option<usize>,
     /// The key that records in this context.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

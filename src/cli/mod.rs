@@ -139,6 +139,10 @@ pub(crate) struct Dev {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
     pub(crate) listen: SocketAddr,
+    /// The verifier key of an auditor whose cosignatures are taken, as `cairn key show --as`
+    /// prints it; may be given several times.
+    #[arg(long = "auditor", value_name = "VKEY")]
+    pub(crate) auditors: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -339,6 +343,19 @@ pub(crate) struct Audit {
     /// Also write the report to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Vouch for the map: audit the checkpoint that the server has on offer, and cosign it with
+    /// this key if nothing is wrong.
+    #[arg(long, value_name = "KEY", requires = "name")]
+    pub(crate) cosign: Option<String>,
+    /// The auditor's name, such as `auditor.example/one`: its verifier key has it.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Go on: audit again as the log grows.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How often, with --follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) interval: u64,
 }
 
 #[derive(Debug, Clone, Args)]

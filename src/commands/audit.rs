@@ -3,15 +3,22 @@
 use std::{
     fs,
     io::{self, IsTerminal as _},
+    path::Path,
+    time::Duration,
 };
 
 use cairn_client::{
-    audit::{Audit, AuditProgress, Report, audit as audit_log},
+    audit::{Audit, AuditProgress, Cosigner, Report, Round, audit as audit_log},
     clock,
     error::ClientError,
     held::Held,
+    ledger::Ledger,
 };
-use cairn_proto::reason::Reason;
+use cairn_proto::{
+    key::Signer,
+    note::{SignatureType, VerifierKey},
+    reason::Reason,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::export::write_whole;
@@ -38,6 +45,43 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
             _ => {}
         }
     }
+    let cosigner = cosigner(session, args)?;
+    let mut cosigner = cosigner.as_ref().map(|(name, key)| Cosigner {
+        name,
+        key: key.as_ref(),
+        audited: None,
+    });
+    loop {
+        let code = once(session, args, &ledger, &mirror, cosigner.as_mut()).await?;
+        // A follower ends where somebody must look.
+        if !args.follow || code != 0 {
+            return Ok(code);
+        }
+        tokio::time::sleep(Duration::from_secs(args.interval.max(1))).await;
+    }
+}
+
+type NamedSigner = (String, Box<dyn Signer>);
+
+/// The auditor's name and key, if it is to cosign.
+fn cosigner(session: &Session, args: &cli::Audit) -> Result<Option<NamedSigner>, Failure> {
+    let (Some(key), Some(name)) = (&args.cosign, &args.name) else {
+        return Ok(None);
+    };
+    let signer = session.signer(key)?;
+    VerifierKey::new(name, SignatureType::Cosignature, signer.public_key())
+        .map_err(|error| Failure::usage(format!("--as {name}: {error}")))?;
+    Ok(Some((name.clone(), signer)))
+}
+
+/// Audits once; with a key, what is on offer, which is then cosigned.
+async fn once(
+    session: &Session,
+    args: &cli::Audit,
+    ledger: &Ledger,
+    mirror: &Path,
+    cosigner: Option<&mut Cosigner<'_>>,
+) -> Result<u8, Failure> {
     let held = ledger.held().load()?;
     let now = clock::now();
     let bar = Bar::new(session.output);
@@ -45,13 +89,22 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
         source: ledger.connection().read_api(),
         trust: ledger.trust(),
         home: ledger.home(),
-        mirror: Some(mirror),
+        mirror: Some(mirror.to_owned()),
         now,
         progress: &bar,
     };
-    let report = audit_log(&job).await;
+    let round = match cosigner {
+        Some(cosigner) => cosigner.round(ledger, &job).await,
+        None => audit_log(&job).await.map(|report| Round {
+            report: Some(report),
+            cosignatures: None,
+        }),
+    };
     bar.0.finish_and_clear();
-    let report = report?;
+    let round = round?;
+    let Some(report) = round.report else {
+        return Ok(0);
+    };
     if let Some(file) = &args.report {
         let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
         text.push('\n');
@@ -59,6 +112,12 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
     }
     session.output.json(&report);
     print(session.output, &report, held.as_ref(), now);
+    if let Some(cosignatures) = round.cosignatures {
+        let size = report.checkpoint.size;
+        let number = usize::try_from(cosignatures).unwrap_or(usize::MAX);
+        let text = format!("checkpoint {size}; it has {}", count(number, "cosignature"));
+        session.output.fact("Cosigned", text);
+    }
     Ok(report.exit_code())
 }
 

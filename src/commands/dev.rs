@@ -26,7 +26,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-use super::serve::{run, shutdown};
+use super::serve::{collect, run, shutdown};
 use crate::{cli, failure::Failure, output::Output, session::Session};
 
 const NAME: &str = "dev";
@@ -60,6 +60,7 @@ pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failur
     let dev = keys.dev;
     let opened = tokio::task::spawn_blocking(move || open(&data, server_keys, &dev)).await;
     let ledger = opened.map_err(Failure::usage)??;
+    collect(&ledger, &args.auditors)?;
     let moved = activate(session, ledger.trust(), &url, &keys.dev_file)?;
     let stop = shutdown();
     announce(session.output, args, &url, ledger.trust(), moved);

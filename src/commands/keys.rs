@@ -7,7 +7,11 @@ use std::{io::Read as _, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_client::{detail::printable_bytes, keys, secrets::SecretKeys, trust};
-use cairn_proto::{key::PublicKey, name::Environment};
+use cairn_proto::{
+    key::PublicKey,
+    name::Environment,
+    note::{SignatureType, VerifierKey},
+};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -21,7 +25,7 @@ const SECRET_BYTES_MAX: usize = 4 << 10;
 pub(crate) fn key(session: &Session, command: &cli::Key) -> Result<u8, Failure> {
     match command {
         cli::Key::New { file, passphrase } => new(session, file, *passphrase),
-        cli::Key::Show { key } => show(session, key.as_deref()),
+        cli::Key::Show { key, name } => show(session, key.as_deref(), name.as_deref()),
     }
 }
 
@@ -59,12 +63,24 @@ fn new_passphrase(session: &Session) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// The base64 alone goes to standard output: `$(cairn key show FILE)` is what `init` takes.
-fn show(session: &Session, key: Option<&str>) -> Result<u8, Failure> {
+fn show(session: &Session, key: Option<&str>, name: Option<&str>) -> Result<u8, Failure> {
     let signer = match key {
         Some(key) => session.signer(key)?,
         None => session.signers(&[])?.remove(0),
     };
     let public = signer.public_key();
+    if let Some(name) = name {
+        let vkey = VerifierKey::new(name, SignatureType::Cosignature, public)
+            .map_err(|error| Failure::usage(format!("--as {name}: {error}")))?;
+        session.output.line(vkey.to_string());
+        session.output.json(&json!({
+            "schema": "cairn.key/v1",
+            "public": base64_of(&public),
+            "keyid": public.id().to_string(),
+            "vkey": vkey.to_string(),
+        }));
+        return Ok(0);
+    }
     print_json(session, &public);
     session.output.line(base64_of(&public));
     if !session.output.is_json() {

@@ -48,6 +48,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         .await
         .map_err(Failure::usage)?;
     let (ledger, recovery) = opened?;
+    collect(&ledger, &config.auditors)?;
     let output = session.output;
     for (frame, damage) in &recovery.cuts {
         complain(format!(
@@ -78,6 +79,19 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         genesis: ledger.trust().genesis().to_string(),
     });
     run(listener, ledger, keys, access, stop).await
+}
+
+/// Whose cosignatures are taken.
+pub(super) fn collect(ledger: &Ledger, auditors: &[String]) -> Result<(), Failure> {
+    if auditors.is_empty() {
+        return Ok(());
+    }
+    let keys = auditors.iter().map(|text| {
+        let wrong = |error| Failure::usage(format!("auditor {text}: {error}"));
+        text.parse().map_err(wrong)
+    });
+    let keys = keys.collect::<Result<_, _>>()?;
+    ledger.collect(keys).map_err(Failure::usage)
 }
 
 #[derive(Serialize)]

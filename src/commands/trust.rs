@@ -13,7 +13,13 @@ use cairn_client::{
     keys::KeySpec,
     trust::{self, TrustSummary, discover},
 };
-use cairn_proto::{name::Label, policy::Rule, reason::Reason, trust::Trust};
+use cairn_proto::{
+    name::Label,
+    note::VerifierKey,
+    policy::Rule,
+    reason::Reason,
+    trust::{Auditors, Trust},
+};
 use serde_json::Value;
 
 use crate::{
@@ -41,7 +47,7 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
     let summary = discover(&connection, args.genesis.as_ref(), clock::now()).await?;
     let pinned = pinned(session, &args.name)?;
     if let Some(pinned) = &pinned
-        && *pinned != summary.trust
+        && !pinned.is_same_ledger(&summary.trust)
     {
         // Said before anybody is asked anything.
         return Err(taken(&args.name));
@@ -50,15 +56,56 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
         describe(&summary);
         confirm(session, &summary)?;
     }
-    trust::save(&session.home, &args.name, &summary.trust)?;
+    let chosen = match auditors(args)? {
+        None => summary.trust.clone(),
+        Some(auditors) => summary
+            .trust
+            .clone()
+            .with_auditors(auditors)
+            .map_err(Failure::usage)?,
+    };
+    trust::save(&session.home, &args.name, &chosen)?;
     Contexts::activate(&session.home, &args.name, context)?;
-    session.output.json(&trust_json(&summary.trust));
+    // What is pinned by now: auditors that were pinned before stay.
+    let saved = trust::load(&session.home, &args.name)?;
+    session.output.json(&trust_json(&saved));
     let output = session.output;
     output.fact("Trusted", summary.trust.origin());
     fingerprint(output, &summary.trust);
+    list_auditors(output, &saved);
     let text = format!("\"{}\" is active, at {}", args.name, args.url);
     output.fact("Context", text);
     Ok(0)
+}
+
+/// The auditors that were named, if any were.
+fn auditors(args: &cli::TrustAdd) -> Result<Option<Auditors>, Failure> {
+    if args.auditors.is_empty() {
+        return Ok(None);
+    }
+    let keys = args.auditors.iter().map(|text| {
+        let wrong = |error| Failure::usage(format!("--auditor {text}: {error}"));
+        text.parse::<VerifierKey>().map_err(wrong)
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let quorum = args.auditor_quorum.unwrap_or(keys.len());
+    let auditors = Auditors::new(keys, quorum).map_err(Failure::usage)?;
+    Ok(Some(auditors))
+}
+
+fn list_auditors(output: Output, trust: &Trust) {
+    let auditors = trust.auditors();
+    for key in auditors.keys() {
+        output.fact("Auditor", key);
+    }
+    if auditors.quorum() > 0 {
+        let text = format!(
+            "{} of {} must vouch",
+            auditors.quorum(),
+            auditors.keys().len()
+        );
+        output.fact("Quorum", text);
+    }
 }
 
 /// What a name stands for already.
@@ -204,6 +251,7 @@ fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
     output.fact("Log key", trust.log_key());
     output.fact("Clock key", trust.clock_key());
     fingerprint(output, &trust);
+    list_auditors(output, &trust);
     Ok(0)
 }
 

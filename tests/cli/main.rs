@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auditors;
 mod commands;
 mod firm;
 mod inputs;

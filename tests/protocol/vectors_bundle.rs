@@ -6,12 +6,11 @@ use cairn_proto::{
     hash::{ContentId, RootHash, Sha256, TreeSize},
     key::{SecretKey, Signer as _},
     name::Environment,
-    note::VerifierKey,
     reason::Reason,
     trust::Trust,
     verify::{ApprovedRelease, Current, TrustedMap, current},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::vectors::{Cases, hash_of, judged, number_of, text_of};
 
@@ -33,10 +32,7 @@ struct Held {
 }
 
 fn trust(file: &Value) -> Trust {
-    let key = |field: &str| text_of(file, field).parse::<VerifierKey>().unwrap();
-    let origin = text_of(file, "origin").parse().unwrap();
-    let genesis = text_of(file, "genesis").parse().unwrap();
-    Trust::new(origin, key("logKey"), key("clockKey"), genesis).unwrap()
+    cairn_client::trust::parse(file.to_string().as_bytes()).unwrap()
 }
 
 /// A key of the vectors: its seed is the SHA-256 of its name.
@@ -171,6 +167,11 @@ impl Verified {
         assert_eq!(age, case["age_seconds"].as_u64());
         let staleness = self.release.max_staleness();
         assert_eq!(staleness, case["max_staleness_seconds"].as_u64());
+        let audited = self.head.head().audited();
+        assert_eq!(audited.map(|it| it as u64), case["audited"].as_u64());
+        let lacks = self.head.head().lacks_auditors();
+        let lacks = lacks.map_or(Value::Null, |(found, needed)| json!([found, needed]));
+        assert_eq!(lacks, case["lacks_auditors"]);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Verifier keys and checkpoints. SPEC.md sections 6 and 9.1.
 
 use cairn_proto::{
-    checkpoint::{AuthenticCheckpoint, CheckpointError, SignedCheckpoint},
+    checkpoint::{AuthenticCheckpoint, SignedCheckpoint},
     hash::LeafHash,
     key::{SecretKey, Signer as _},
     note::{SignatureType, VerifierKey, VkeyError},
-    trust::Trust,
+    reason::Reason,
+    trust::{Auditors, Trust},
 };
 use serde_json::Value;
 
@@ -30,6 +31,21 @@ fn vkey(case: &Value) {
     assert_eq!(kind, number_of(case, "key_type"));
 }
 
+/// The auditors that a case pins. Where there cannot be such, SPEC.md names no code unless a
+/// key is none.
+fn auditors(case: &Value) -> Result<Option<Auditors>, Reason> {
+    let told = &case["auditors"];
+    if told.is_null() {
+        return Ok(None);
+    }
+    let keys = told["keys"].as_array().unwrap().iter();
+    let keys = keys.map(|key| key.as_str().unwrap().parse::<VerifierKey>());
+    let keys = keys.collect::<Result<Vec<_>, _>>();
+    let quorum = usize::try_from(number_of(told, "quorum")).unwrap();
+    let auditors = Auditors::new(keys.map_err(VkeyError::reason)?, quorum);
+    Ok(Some(auditors.map_err(|_| Reason::Usage)?))
+}
+
 fn trust(case: &Value) -> Trust {
     let log: VerifierKey = text_of(case, "log_vkey").parse().unwrap();
     let clock = if let Some(text) = case["clock_vkey"].as_str() {
@@ -44,8 +60,30 @@ fn trust(case: &Value) -> Trust {
     Trust::new(origin, log, clock, LeafHash([0; 32])).unwrap()
 }
 
-fn open(note: &[u8], case: &Value) -> Result<AuthenticCheckpoint, CheckpointError> {
-    SignedCheckpoint::parse(note)?.authenticate(&trust(case), number_of(case, "now"))
+fn open(note: &[u8], case: &Value) -> Result<AuthenticCheckpoint, Reason> {
+    let mut trust = trust(case);
+    if let Some(auditors) = auditors(case)? {
+        trust = trust.with_auditors(auditors).map_err(|_| Reason::Usage)?;
+    }
+    SignedCheckpoint::parse(note)
+        .and_then(|note| note.authenticate(&trust, number_of(case, "now")))
+        .map_err(|error| error.reason())
+}
+
+fn check_audited(head: &AuthenticCheckpoint, case: &Value) {
+    if case["auditors"].is_null() {
+        assert_eq!((head.audited(), head.lacks_auditors()), (None, None));
+        return;
+    }
+    let audited = case["audited"].as_u64();
+    assert_eq!(head.audited().map(|it| it as u64), audited, "{case}");
+    let counted = number_of(case, "audited_by");
+    let quorum = number_of(&case["auditors"], "quorum");
+    let lacks = head.lacks_auditors();
+    let lacks = lacks.map(|(found, needed)| (found as u64, needed as u64));
+    let expected = audited.is_none().then_some((counted, quorum));
+    assert_eq!(lacks, expected, "{case}");
+    assert_eq!(audited.unwrap_or(counted), counted, "{case}");
 }
 
 #[test]
@@ -60,8 +98,8 @@ fn verifier_keys_and_notes_are_judged_as_the_spec_says() {
         } else {
             cases.told("note", case)
         };
-        let opened = open(&note, case).map_err(|error| error.reason());
-        if let Some(head) = judged(case, opened) {
+        if let Some(head) = judged(case, open(&note, case)) {
+            check_audited(&head, case);
             assert_eq!(head.bytes(), note);
             assert_eq!(head.size().0, number_of(case, "size"));
             assert_eq!(head.root().to_string(), text_of(case, "root_hex"));

@@ -38,6 +38,7 @@ async fn lookup(server: &Server, environment: &str) -> Current {
     let request = v1::LookupRequest {
         environment: environment.into(),
         trusted_checkpoint: bytes::Bytes::new(),
+        audited: false,
     };
     let answer = server.client().await.lookup(request).await.unwrap();
     verify(server, environment, answer.into_inner())

@@ -17,6 +17,7 @@
 //! log is read again from the source alone.
 
 mod compromised;
+mod cosign;
 mod fetch;
 mod mirror;
 mod replay;
@@ -41,6 +42,7 @@ use cairn_proto::{
 };
 
 pub use compromised::Compromised;
+pub use cosign::{Cosigner, Round};
 pub use report::{Alarm, Report};
 
 use crate::{
@@ -88,10 +90,15 @@ pub struct Audit<'a> {
 
 /// Audits the log that a source serves, from its first entry to its newest checkpoint.
 pub async fn audit(job: &Audit<'_>) -> Result<Report, ClientError> {
+    let note = job.source.checkpoint().await?;
+    audit_note(job, &note).await
+}
+
+/// Audits it up to the checkpoint of a note.
+pub async fn audit_note(job: &Audit<'_>, note: &[u8]) -> Result<Report, ClientError> {
     let store = HeldStore::new(job.home, job.trust);
     let held = store.load()?;
-    let note = job.source.checkpoint().await?;
-    let checkpoint = SignedCheckpoint::parse(&note)?.authenticate(job.trust, job.now)?;
+    let checkpoint = SignedCheckpoint::parse(note)?.authenticate(job.trust, job.now)?;
     if let Some(held) = &held {
         not_behind(held, &checkpoint)?;
     }
@@ -118,7 +125,7 @@ pub async fn audit(job: &Audit<'_>) -> Result<Report, ClientError> {
     if found.alarms.is_empty()
         && let Some(mirror) = &job.mirror
     {
-        Mirror::new(mirror).finish(&note)?;
+        Mirror::new(mirror).finish(note)?;
     }
     let policy = job_policy(&found);
     Ok(Report::new(job, &checkpoint, found, policy))

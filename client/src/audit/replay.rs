@@ -222,7 +222,7 @@ impl Replay {
     fn same_ledger(&self) -> Result<(), ClientError> {
         let chain = self.outcome.state.chain();
         match chain.and_then(|chain| chain.identity()) {
-            Some(identity) if identity == self.trust => Ok(()),
+            Some(identity) if identity.is_same_ledger(&self.trust) => Ok(()),
             _ => Err(ClientError::Verify(VerifyError::WrongKeys)),
         }
     }

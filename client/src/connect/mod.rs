@@ -125,6 +125,10 @@ impl Connection {
         lookup(LookupRequest) -> LookupResponse;
         /// The row of a sha256.
         find_digest(FindDigestRequest) -> FindDigestResponse;
+        /// The checkpoint that auditors are to cosign now.
+        get_offer(GetOfferRequest) -> GetOfferResponse;
+        /// Adds an auditor's cosignature to it.
+        add_cosignature(AddCosignatureRequest) -> AddCosignatureResponse;
         /// Consistency between two sizes.
         get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
     }

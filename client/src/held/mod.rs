@@ -144,6 +144,15 @@ impl HeldStore {
         }
     }
 
+    /// What was seen of the ledger as its auditors vouch for it: kept apart, since an audited
+    /// checkpoint is older than the newest one, and not stale for that.
+    pub fn audited(home: &Home, trust: &Trust) -> Self {
+        Self {
+            path: home.audited_file(trust.genesis()),
+            trust: trust.clone(),
+        }
+    }
+
     /// What was seen; `None` if nothing ever was.
     pub fn load(&self) -> Result<Option<Held>, HomeError> {
         let Some(bytes) = files::read(&self.path, FILE_BYTES_MAX)? else {

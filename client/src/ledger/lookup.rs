@@ -14,7 +14,10 @@ use cairn_proto::{
 };
 
 use super::{Case, Ledger, policies};
-use crate::{error::ClientError, held::Held};
+use crate::{
+    error::ClientError,
+    held::{Held, HeldStore},
+};
 
 /// What a ledger says of an environment, proven, and the evidence for it.
 #[derive(Debug, Clone)]
@@ -87,14 +90,70 @@ impl Ledger {
         environment: &Environment,
     ) -> Result<Looked, ClientError> {
         let held = self.held().load()?;
-        let request = v1::LookupRequest {
-            environment: environment.to_string(),
-            trusted_checkpoint: Self::note_of(held.as_ref()),
-        };
-        let answer = LookupAnswer::try_from(self.connection().lookup(request).await?)?;
+        let answer = self.ask(environment, held.as_ref(), false).await?;
         let checkpoint = self
             .trusted(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
+        let looked = self.proven(environment, checkpoint, held, answer)?;
+        self.keep(self.held(), environment, &looked).await?;
+        Ok(looked)
+    }
+
+    /// The same as of the newest checkpoint that enough auditors vouch for; where too few vouch
+    /// for any, the checkpoint says so.
+    pub(crate) async fn lookup_audited(
+        &self,
+        environment: &Environment,
+    ) -> Result<Looked, ClientError> {
+        let held = self.audited().load()?;
+        let answer = self.ask(environment, held.as_ref(), true).await?;
+        let checkpoint = self
+            .trusted_audited(held.as_ref(), &answer.checkpoint, &answer.consistency)
+            .await?;
+        let audited = checkpoint.head().audited().is_some();
+        let looked = self.proven(environment, checkpoint, held, answer)?;
+        // What no auditor vouched for must not make an audited one look old later.
+        if audited {
+            self.keep(self.audited(), environment, &looked).await?;
+        }
+        Ok(looked)
+    }
+
+    /// As of the newest checkpoint, or, where auditors are pinned, of the newest audited one.
+    pub(crate) async fn lookup_pinned(
+        &self,
+        environment: &Environment,
+    ) -> Result<Looked, ClientError> {
+        if self.trust().auditors().quorum() > 0 {
+            self.lookup_audited(environment).await
+        } else {
+            self.lookup_any(environment).await
+        }
+    }
+
+    async fn ask(
+        &self,
+        environment: &Environment,
+        held: Option<&Held>,
+        audited: bool,
+    ) -> Result<LookupAnswer, ClientError> {
+        let request = v1::LookupRequest {
+            environment: environment.to_string(),
+            trusted_checkpoint: Self::note_of(held),
+            audited,
+        };
+        Ok(LookupAnswer::try_from(
+            self.connection().lookup(request).await?,
+        )?)
+    }
+
+    fn proven(
+        &self,
+        environment: &Environment,
+        checkpoint: TrustedCheckpoint,
+        held: Option<Held>,
+        answer: LookupAnswer,
+    ) -> Result<Looked, ClientError> {
         let case = Case {
             trust: self.trust(),
             checkpoint: &checkpoint,
@@ -103,22 +162,31 @@ impl Ledger {
             store: self.evidence(),
         };
         let current = case.prove(self.now())?;
-        let looked = Looked {
+        Ok(Looked {
             age: age_of(checkpoint.head(), self.now()),
             checkpoint,
             current,
             evidence: answer.evidence,
             held,
-        };
+        })
+    }
+
+    async fn keep(
+        &self,
+        store: &HeldStore,
+        environment: &Environment,
+        looked: &Looked,
+    ) -> Result<(), ClientError> {
         let seen = Some((environment, looked.sequence())).filter(|seen| seen.1.0 > 0);
-        self.remember(
+        self.remember_in(
+            store,
             looked.held.as_ref(),
             &looked.checkpoint,
             seen,
             looked.policy_version(),
         )
         .await?;
-        Ok(looked)
+        Ok(())
     }
 }
 

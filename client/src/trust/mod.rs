@@ -9,7 +9,7 @@ use cairn_proto::{
     hash::LeafHash,
     name::{Label, Origin},
     note::VerifierKey,
-    trust::Trust,
+    trust::{Auditors, Trust},
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,15 @@ struct TrustFile {
     log_key: String,
     clock_key: String,
     genesis: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auditors: Option<AuditorsFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditorsFile {
+    keys: Vec<String>,
+    quorum: usize,
 }
 
 /// The file's text.
@@ -42,8 +51,14 @@ pub fn encode(trust: &Trust) -> String {
         log_key: trust.log_key().to_string(),
         clock_key: trust.clock_key().to_string(),
         genesis: trust.genesis().to_string(),
+        auditors: Some(trust.auditors())
+            .filter(|auditors| auditors.quorum() > 0)
+            .map(|auditors| AuditorsFile {
+                keys: auditors.keys().iter().map(ToString::to_string).collect(),
+                quorum: auditors.quorum(),
+            }),
     };
-    // Five strings cannot fail to be written into memory.
+    // A few strings cannot fail to be written into memory.
     let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
     text.push('\n');
     text
@@ -69,7 +84,15 @@ pub fn parse(bytes: &[u8]) -> Result<Trust, String> {
         .genesis
         .parse()
         .map_err(|_| "`genesis` is not a hash")?;
-    Trust::new(origin, log_key, clock_key, genesis).map_err(|error| error.to_string())
+    let trust =
+        Trust::new(origin, log_key, clock_key, genesis).map_err(|error| error.to_string())?;
+    let Some(auditors) = file.auditors else {
+        return Ok(trust);
+    };
+    let keys = auditors.keys.iter().map(|text| key(text, "auditors"));
+    Auditors::new(keys.collect::<Result<_, _>>()?, auditors.quorum)
+        .and_then(|auditors| trust.with_auditors(auditors))
+        .map_err(|error| error.to_string())
 }
 
 /// Reads the trust file of a name.
@@ -79,12 +102,17 @@ pub fn load(home: &Home, name: &Label) -> Result<Trust, HomeError> {
     parse(&bytes).map_err(|why| HomeError::Invalid { path, why })
 }
 
-/// Pins a ledger under a name; a name that stands for another ledger is refused.
+/// Pins a ledger under a name; a name that stands for another ledger is refused. Auditors that
+/// are pinned already stay where `trust` names none.
 pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
     let path = home.trust_file(name);
     let _lock = Lock::of(&path)?;
     match load(home, name) {
-        Ok(known) if known == *trust => return Ok(()),
+        Ok(known) if known.is_same_ledger(trust) => {
+            if trust.auditors().quorum() == 0 || known == *trust {
+                return Ok(());
+            }
+        }
         Ok(_) => {
             return Err(HomeError::Taken {
                 name: name.to_string(),

@@ -52,7 +52,7 @@ impl Ledger {
         environment: &Environment,
         subject: &Subject<'_>,
     ) -> Result<Report, ClientError> {
-        let looked = match self.lookup_any(environment).await {
+        let looked = match self.lookup_pinned(environment).await {
             Ok(looked) => looked,
             Err(error) => return Report::of_error(environment, error),
         };

@@ -99,7 +99,7 @@ struct ProvenBundle {
 }
 
 fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, ClientError> {
-    let store = HeldStore::new(check.home, check.trust);
+    let store = store_of(bundle, check)?;
     let evidence = EvidenceStore::new(check.home, check.trust);
     let forked = |error: AdvanceError| match error {
         AdvanceError::Forked(fork) => {
@@ -161,6 +161,16 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         path: check.home.held_file(check.trust.genesis()),
     }
     .into())
+}
+
+/// Where what a bundle proves is remembered: beside the audited ones if it is one.
+fn store_of(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<HeldStore, ClientError> {
+    let note = SignedCheckpoint::parse(&bundle.checkpoint)?;
+    let audited = note.authenticate(check.trust, check.now)?.audited();
+    Ok(match audited {
+        Some(_) => HeldStore::audited(check.home, check.trust),
+        None => HeldStore::new(check.home, check.trust),
+    })
 }
 
 fn numbers(current: &Current) -> (Sequence, u64) {

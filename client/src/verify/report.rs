@@ -43,8 +43,8 @@ pub struct Report {
     pub checkpoint: Option<CheckpointReport>,
     /// Seconds since it was cosigned; `None`: unknown.
     pub age: Option<u64>,
-    /// Whether the map was audited: always `asserted` in this version.
-    pub map: &'static str,
+    /// `audited (k)` where k pinned auditors vouch for the map, else `asserted`.
+    pub map: String,
     /// `first`, `linked`, `unlinked` or `behind`.
     pub history: Option<&'static str>,
     /// Differences that the signed comparison says to ignore.
@@ -110,7 +110,7 @@ impl Report {
             action: None,
             checkpoint: None,
             age: None,
-            map: "asserted",
+            map: "asserted".to_owned(),
             history: None,
             ignored: 0,
             accepted_unmeasured: 0,
@@ -185,6 +185,16 @@ impl Report {
             History::Unlinked => "unlinked",
             History::Behind { .. } => "behind",
         });
+        if let Some(auditors) = head.audited() {
+            self.map = format!("audited ({auditors})");
+        }
+        if let Some((found, needed)) = head.lacks_auditors() {
+            self.hold(Verdict::Stale);
+            self.because(Reason::TooFewAuditors);
+            self.notes.push(format!(
+                "{found} of the pinned auditors vouch for the map, {needed} must"
+            ));
+        }
         if let History::Behind { held } = checkpoint.history() {
             self.hold(Verdict::Stale);
             self.because(Reason::RolledBack);

@@ -34,6 +34,7 @@ fn grpc_code(reason: Reason) -> Code {
         Reason::WrongSequence | Reason::WrongPrevious | Reason::WrongVersion => Code::Aborted,
         Reason::AlreadyRetired
         | Reason::RevocationLifted
+        | Reason::NotOffered
         | Reason::RollbackTarget
         | Reason::ContentMissing
         | Reason::DocumentMissing

@@ -20,6 +20,7 @@ class Trust(NamedTuple):
     log_key: notes.Vkey
     clock_key: notes.Vkey
     genesis: bytes
+    auditors: notes.Auditors | None
 
 
 class PolicyLine(NamedTuple):
@@ -50,7 +51,10 @@ def parse_trust(value):
     if value.get("schema") != "cairn.trust/v1":
         raise Refused("NEEDS_NEWER_CAIRN", "trust file")
     log_key, clock_key = notes.parse_vkey(value["logKey"]), notes.parse_vkey(value["clockKey"])
-    return Trust(value["origin"], log_key, clock_key, bytes.fromhex(value["genesis"]))
+    auditors = None
+    if "auditors" in value:
+        auditors = notes.parse_auditors(value["auditors"], (log_key, clock_key))
+    return Trust(value["origin"], log_key, clock_key, bytes.fromhex(value["genesis"]), auditors)
 
 
 @contextlib.contextmanager
@@ -172,9 +176,9 @@ class Verifier:
         """The outcome as a plain object, or a refusal with its step."""
         bundle = decode(data)
         with step(1):
-            clock_key = self.trust.clock_key
+            trust = self.trust
             self.head = notes.open_checkpoint(
-                bundle.checkpoint, self.trust.log_key, clock_key, self.now
+                bundle.checkpoint, trust.log_key, trust.clock_key, self.now, trust.auditors
             )
         with step(2):
             history = self.history()
@@ -204,7 +208,17 @@ class Verifier:
             "artifacts_digest_hex": manifest.artifacts_digest.hex(),
             "age_seconds": age,
             "max_staleness_seconds": newest.max_staleness(self.environment),
+            **self.audited(),
         }
+
+    def audited(self):
+        """What the pinned auditors say of the map; too few of them spoil the verdict alone."""
+        auditors = self.trust.auditors
+        if auditors is None:
+            return {}
+        audited = auditors.audited(self.head)
+        lacks = [self.head.audited_by, auditors.quorum] if audited is None else None
+        return {"audited": audited, "lacks_auditors": lacks}
 
     def history(self):
         """Step 2, offline: None without held state, else `same` or `unlinked`."""

@@ -80,7 +80,7 @@ class Audit:
         if data is None:
             raise Refused(None, "no checkpoint")
         trust, now = self.trust, int(time.time())
-        self.head = notes.open_checkpoint(data, trust.log_key, trust.clock_key, now)
+        self.head = notes.open_checkpoint(data, trust.log_key, trust.clock_key, now, trust.auditors)
 
     def get(self, what, number, width):
         """A tile, bundle or document bundle; a partial one may have given way to the full one."""

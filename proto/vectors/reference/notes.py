@@ -7,9 +7,10 @@ from . import crypto
 from .canon import Refused, require
 from .names import base64_bytes, base64_text, hex_bytes, is_origin, u64_of_text
 
-LOG_KEY, CLOCK_KEY = 1, 4
+LOG_KEY, COSIGNER_KEY = 1, 4
 NOTE_BYTES_MAX, NOTE_LINES_MAX = 16_384, 64
 CLOCK_SKEW_MAX = 300
+AUDITORS_MAX = 16
 KEY_NAME = re.compile(r"[^\s+]+")
 VKEY_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,255}")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -34,6 +35,16 @@ class Checkpoint(NamedTuple):
     size: int
     root: bytes
     clock_time: int | None
+    audited_by: int  # how many of the pinned auditors cosigned it
+
+
+class Auditors(NamedTuple):
+    keys: list
+    quorum: int
+
+    def audited(self, head):
+        """How many say that the map was recomputed; None where they are too few."""
+        return head.audited_by if head.audited_by >= self.quorum else None
 
 
 def key_id(name, kind, public):
@@ -52,10 +63,30 @@ def _vkey(text):
     require(len(parts) == 3 and VKEY_NAME.fullmatch(parts[0]), "vkey")
     body = base64_bytes(parts[2], 33)
     vkey = Vkey(parts[0], body[0], body[1:])
-    require(vkey.kind in (LOG_KEY, CLOCK_KEY), "type of a vkey")
+    require(vkey.kind in (LOG_KEY, COSIGNER_KEY), "type of a vkey")
     require(hex_bytes(parts[1], 4) == vkey.id, "key ID of a vkey")
     require(crypto.key_ok(vkey.public), "weak key")
     return vkey
+
+
+def parse_auditors(value, others):
+    """The member `auditors` of a trust file, whose other keys are given (SPEC 9)."""
+    pinned(isinstance(value, dict) and set(value) == {"keys", "quorum"}, "members")
+    listed, quorum = value["keys"], value["quorum"]
+    pinned(isinstance(listed, list) and 1 <= len(listed) <= AUDITORS_MAX, "number of auditors")
+    pinned(type(quorum) is int and 1 <= quorum <= len(listed), "quorum of auditors")
+    keys = [parse_vkey(text) for text in listed]
+    pinned(all(key.kind == COSIGNER_KEY for key in keys), "type of an auditor's key")
+    publics = {key.public for key in keys}
+    pinned(len(publics) == len(keys), "an auditor twice")
+    pinned(publics.isdisjoint(key.public for key in others), "an auditor with a key of the log")
+    return Auditors(keys, quorum)
+
+
+def pinned(condition, detail):
+    """SPEC names no code for a trust file that says what it may not."""
+    if not condition:
+        raise Refused(None, detail)
 
 
 def note_text(origin, size, root):
@@ -75,9 +106,12 @@ def log_line(signer, origin, text):
 
 
 def clock_line(signer, origin, text, time):
-    name = f"{origin}/clock"
+    return cosigner_line(signer, f"{origin}/clock", text, time)
+
+
+def cosigner_line(signer, name, text, time):
     blob = time.to_bytes(8, "big") + signer.sign(cosigned_message(text, time))
-    return signature_line(name, key_id(name, CLOCK_KEY, signer.public), blob)
+    return signature_line(name, key_id(name, COSIGNER_KEY, signer.public), blob)
 
 
 def parse_text(text):
@@ -120,26 +154,35 @@ def _note(data):
     return body + "\n", [parse_line(line) for line in lines]
 
 
-def open_checkpoint(data, log_key, clock_key, now):
+def open_checkpoint(data, log_key, clock_key, now, auditors=None):
     """Step 1 of section 9. `now` is the verifier's clock in unix seconds, None to skip it."""
     text, lines = parse_note(data)
     origin, size, root = parse_text(text)
     if origin != log_key.name:
         raise Refused("WRONG_ORIGIN", origin)
-    signed, clock_time = False, None
+    listed = auditors.keys if auditors else []
+    cosigners = {(key.name, key.id): key for key in (*listed, clock_key) if key}
+    signed, times = False, {}  # the newest time of each key that cosigned
     for name, line_key_id, blob in lines:
         if (name, line_key_id) == (log_key.name, log_key.id):
             if not crypto.verify(log_key.public, text.encode(), blob):
                 raise Refused("NOTE_SIGNATURE", "log")
             signed = True
-        elif clock_key and (name, line_key_id) == (clock_key.name, clock_key.id):
-            time, signature = int.from_bytes(blob[:8], "big"), blob[8:]
-            message = cosigned_message(text.encode(), time)
-            if not crypto.verify(clock_key.public, message, signature):
-                raise Refused("NOTE_SIGNATURE", "clock")
-            clock_time = time if clock_time is None else max(clock_time, time)
+        elif (name, line_key_id) in cosigners:
+            key = cosigners[name, line_key_id]
+            time = cosigned_time(key, text.encode(), blob)
+            times[key.public] = max(time, times.get(key.public, time))
     if not signed:
         raise Refused("NOTE_SIGNATURE", "the log did not sign")
-    if now is not None and clock_time is not None and clock_time > now + CLOCK_SKEW_MAX:
-        raise Refused("NOTE_FROM_THE_FUTURE", str(clock_time))
-    return Checkpoint(origin, size, root, clock_time)
+    if now is not None and any(time > now + CLOCK_SKEW_MAX for time in times.values()):
+        raise Refused("NOTE_FROM_THE_FUTURE", str(max(times.values())))
+    clock_time = times.get(clock_key.public) if clock_key else None
+    audited_by = len({key.public for key in listed} & times.keys())
+    return Checkpoint(origin, size, root, clock_time, audited_by)
+
+
+def cosigned_time(key, text, blob):
+    time, signature = int.from_bytes(blob[:8], "big"), blob[8:]
+    if not crypto.verify(key.public, cosigned_message(text, time), signature):
+        raise Refused("NOTE_SIGNATURE", key.name)
+    return time

@@ -60,7 +60,7 @@ def check_genesis(envelope, policy):
     log_key = notes.parse_vkey(predicate["logKey"])
     clock_key = notes.parse_vkey(predicate["clockKey"])
     origin = predicate["origin"]
-    wanted = (origin, notes.LOG_KEY, f"{origin}/clock", notes.CLOCK_KEY)
+    wanted = (origin, notes.LOG_KEY, f"{origin}/clock", notes.COSIGNER_KEY)
     if (log_key.name, log_key.kind, clock_key.name, clock_key.kind) != wanted:
         raise Refused("GENESIS_KEYS")
     if log_key.public == clock_key.public:

@@ -11,6 +11,7 @@
 
 mod admit;
 mod commit;
+mod cosigning;
 mod documents;
 mod head;
 mod listing;
@@ -98,6 +99,15 @@ pub enum Refusal {
     /// The server shows less than was signed before, and signs nothing.
     #[error("this server's store shows less than was signed before: it signs nothing more")]
     NotSigning,
+    /// Auditors cosign the checkpoint on offer, and no other.
+    #[error("the checkpoint is not the one on offer")]
+    NotOffered,
+    /// A cosignature that is none.
+    #[error("the cosignature was not taken: {why}")]
+    Cosignature {
+        /// Why.
+        why: String,
+    },
     /// Too much is in flight.
     #[error("too many entries are waiting")]
     Overloaded,
@@ -128,6 +138,8 @@ impl Refusal {
             Self::Content(error) => error.reason(),
             Self::Store(error) => error.reason(),
             Self::NotSigning => Reason::NotSigning,
+            Self::NotOffered => Reason::NotOffered,
+            Self::Cosignature { .. } => Reason::NoteSignature,
             Self::Overloaded => Reason::Overloaded,
             Self::ShuttingDown => Reason::ShuttingDown,
             Self::NotFound { .. } => Reason::NotFound,
@@ -197,6 +209,7 @@ struct Shared {
     documents: Documents,
     cache: read::EntryCache,
     listings: listing::Listings,
+    cosigning: cosigning::Cosigning,
     /// What ended this ledger, once something did.
     failed: watch::Sender<Option<Failure>>,
     /// Set for good once the server has met its own signature above its own head.

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Ledger, PolicyBytes, QUEUE_MAX, Shared,
     commit::{Clock, Committer, now_ms},
+    cosigning::Cosigning,
     documents::Documents,
     head::{Head, ServerKeys},
     listing::Listings,
@@ -274,6 +275,7 @@ impl Replay {
             documents: Documents::new(self.documents),
             cache: EntryCache::new(),
             listings: Listings::new(),
+            cosigning: Cosigning::default(),
             failed: watch::Sender::new(None),
             halted: AtomicBool::new(false),
         };

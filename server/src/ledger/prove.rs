@@ -193,8 +193,13 @@ impl Ledger {
         &self,
         environment: &Environment,
         trusted: &[u8],
+        audited: bool,
     ) -> Result<LookupAnswer, Refusal> {
-        let head = self.head();
+        let head = if audited {
+            self.audited_head()
+        } else {
+            self.head()
+        };
         let shared = &self.shared;
         let name = RowName::Environment(environment);
         let (row, environment_row, environment_proof) = Shared::row(&head, &name)?;

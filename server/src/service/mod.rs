@@ -184,9 +184,31 @@ impl v1::ledger_server::Ledger for LedgerService {
         let environment = environment(&message.environment)?;
         let answer = self
             .ledger
-            .lookup(&environment, &message.trusted_checkpoint);
+            .lookup(&environment, &message.trusted_checkpoint, message.audited);
         let answer = answer.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(answer.into()))
+    }
+
+    async fn get_offer(
+        &self,
+        request: Request<v1::GetOfferRequest>,
+    ) -> Result<Response<v1::GetOfferResponse>, Status> {
+        self.reader(&request)?;
+        let checkpoint = self.ledger.offer().map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(v1::GetOfferResponse { checkpoint }))
+    }
+
+    async fn add_cosignature(
+        &self,
+        request: Request<v1::AddCosignatureRequest>,
+    ) -> Result<Response<v1::AddCosignatureResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let count = self.ledger.cosign(&message.checkpoint, &message.line);
+        let count = count.map_err(|refusal| status(&refusal))?;
+        Ok(Response::new(v1::AddCosignatureResponse {
+            cosignatures: u32::try_from(count).unwrap_or(u32::MAX),
+        }))
     }
 
     async fn find_digest(

@@ -49,7 +49,7 @@ pub(super) struct Seen {
     pub(super) verdict: String,
     pub(super) reason: String,
     /// How far the map is trusted, where that was said.
-    pub(super) map: Option<&'static str>,
+    pub(super) map: Option<String>,
     pub(super) evidence: Option<PathBuf>,
     words: String,
 }
@@ -79,7 +79,7 @@ impl Seen {
 
     fn report(report: &Report) -> Self {
         Self {
-            map: Some(report.map),
+            map: Some(report.map.clone()),
             evidence: report.evidence.clone(),
             words: report.notes.join("; "),
             ..Self::of(

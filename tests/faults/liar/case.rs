@@ -245,7 +245,7 @@ impl Lie {
         if refuted(seen) {
             return Ok(format!("client; audit {} {alarm}", audit.verdict));
         }
-        if seen.map == Some("asserted") {
+        if seen.map.as_deref() == Some("asserted") {
             return Ok(format!("audit {} {alarm}; map asserted", audit.verdict));
         }
         Err("it does not say that the map is asserted".to_owned())

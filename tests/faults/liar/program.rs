@@ -8,6 +8,11 @@ use cairn_client::{
     home::Home,
     trust,
 };
+use cairn_proto::{
+    key::Signer as _,
+    note::{SignatureType, VerifierKey},
+    trust::Auditors,
+};
 
 use super::{
     base::{Base, WEB},
@@ -15,7 +20,10 @@ use super::{
     socket::Liar,
     stage::Delivery,
 };
-use crate::support::process::{cairn, finish, finish_at_peak};
+use crate::support::{
+    key,
+    process::{cairn, finish, finish_at_peak},
+};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Lies that the program is told; each needs no more than the files of `staging#2`.
@@ -48,6 +56,17 @@ fn home(directory: &Path, liar: &Liar) -> std::path::PathBuf {
     })
     .unwrap();
     path
+}
+
+/// Adds an auditor to what is pinned of the liar.
+fn pin_auditor(home: &Path) {
+    let file = home.join("trust/liar.json");
+    let trust = trust::parse(&fs::read(&file).unwrap()).unwrap();
+    let public = key(77).public_key();
+    let vkey = VerifierKey::new("auditor.example/one", SignatureType::Cosignature, public);
+    let auditors = Auditors::new(vec![vkey.unwrap()], 1).unwrap();
+    let trust = trust.with_auditors(auditors).unwrap();
+    fs::write(file, trust::encode(&trust)).unwrap();
 }
 
 fn shop(directory: &Path) -> std::path::PathBuf {
@@ -101,6 +120,17 @@ async fn what_the_map_hides_the_program_calls_asserted_and_its_audit_finds() {
         assert!(
             said.contains("VERIFIED") && said.contains("map asserted"),
             "{said}"
+        );
+        // Whoever pins an auditor is told that nobody vouches for this map.
+        pin_auditor(&home);
+        let mut verify = cairn(&home);
+        verify.arg("verify").arg(lie.environment()).arg(&shop);
+        let doubted = run(verify).await;
+        assert_eq!(doubted.code, Some(14), "{name}: {}", doubted.stdout);
+        assert!(
+            doubted.stdout.contains("TOO_FEW_AUDITORS") && !doubted.stdout.contains("VERIFIED"),
+            "{}",
+            doubted.stdout
         );
         let audited = run(audit()).await;
         assert_eq!(audited.code, Some(13), "{name}: {}", audited.stderr);

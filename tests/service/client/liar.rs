@@ -91,6 +91,8 @@ implement! {
         list_entries(ListEntriesRequest) -> ListEntriesResponse;
         find_digest(FindDigestRequest) -> FindDigestResponse;
         get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
+        get_offer(GetOfferRequest) -> GetOfferResponse;
+        add_cosignature(AddCosignatureRequest) -> AddCosignatureResponse;
     ]
 
     type AppendStreamStream = Stream<v1::AppendStreamResponse>;

@@ -142,7 +142,7 @@ def map_record(covers, root, rows, time):
 
 def genesis_predicate(origin, log, clock, /, **others):
     return {
-        "clockKey": notes.Vkey(f"{origin}/clock", notes.CLOCK_KEY, clock.public).text(),
+        "clockKey": notes.Vkey(f"{origin}/clock", notes.COSIGNER_KEY, clock.public).text(),
         "logKey": notes.Vkey(origin, notes.LOG_KEY, log.public).text(),
         "nonce": crypto.sha256(origin.encode())[:16].hex(),
         "origin": origin,

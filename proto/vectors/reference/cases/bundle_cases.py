@@ -1,6 +1,6 @@
 """bundle.json: complete bundles, and refused changes of them."""
 
-from .. import bundle, merkle, trie
+from .. import bundle, merkle, notes, trie
 from ..bundle import Verifier
 from ..crypto import Signer
 from ..names import base64_bytes, base64_text
@@ -16,7 +16,11 @@ DESCRIPTION = (
     "replaces line `line` (from 0), or only its word `word` (from 0, parted by single spaces), by "
     "`text`, or deletes the line where that is null; then, if `reseal`, the last line is computed "
     "again. `step` is the step of section 9 that refuses, 0 the "
-    "container. `history` is null without held state."
+    "container. `history` is null without held state. `trust` may pin auditors (`auditors`: "
+    "`keys`, their vkeys, and `quorum`, a number); the result then has `audited`, how many of them "
+    "cosigned the checkpoint, or null where they are fewer than the quorum, and `lacks_auditors`, "
+    "null, or, where they are fewer, [how many cosigned, the quorum]. With too few a verdict is "
+    "STALE (TOO_FEW_AUDITORS); what the bundle proves holds all the same, so that `ok` is true."
 )
 SPEC = "9, 10"
 SYNTAX = "BUNDLE_SYNTAX"
@@ -239,6 +243,30 @@ def manifests(changes):
     yield changes.replaced("manifest: another", 7, mismatch, manifest=files(app="1"))
 
 
+def audited(book, changes):
+    """One auditor's line; the first or both of two are pinned, and all must sign."""
+    one, two = Signer("bundle auditor 0"), Signer("bundle auditor 1")
+    pinned = [
+        notes.Vkey(f"{name}.example", notes.COSIGNER_KEY, signer.public)
+        for name, signer in (("auditor0", one), ("auditor1", two))
+    ]
+    note = changes.made.checkpoint
+    message = notes.cosigned_message(note[: note.index(b"\n\n") + 1], NOW - 30)
+    for name, signer, quorum, expected in (
+        ("one of one", one, 1, {"audited": 1, "lacks_auditors": None}),
+        ("one of two, two are asked for", one, 2, {"audited": None, "lacks_auditors": [1, 2]}),
+        ("a forged line", two, 1, None),
+    ):
+        blob = (NOW - 30).to_bytes(8, "big") + signer.sign(message)
+        line = notes.signature_line(pinned[0].name, pinned[0].id, blob)
+        keys = [key.text() for key in pinned[:quorum]]
+        trust = {**book.trust(), "auditors": {"keys": keys, "quorum": quorum}}
+        step, reason = (None, None) if expected else (1, "NOTE_SIGNATURE")
+        made = changes.made._replace(checkpoint=note + line)
+        case = changes.bundle(f"auditors: {name}", step, reason, made, trust=trust)
+        yield case[0], {**case[1], **(expected or {})}
+
+
 def build():
     book = make_book()
     trust = book.trust()
@@ -261,6 +289,7 @@ def build():
     yield from policies_of_bundle(book, changes)
     yield from manifests(changes)
     yield from revoked_bundles()
+    yield from audited(book, changes)
 
 
 def edited(case, base):

@@ -9,7 +9,12 @@ DESCRIPTION = (
     "Verifier keys (`vkey`) and checkpoints (`note_text`, or `note_base64`, read with `log_vkey`, "
     "perhaps "
     "`clock_vkey`, at the time `now`, in unix seconds). "
-    "`clock_time` is null without a clock cosignature that is known." + edits.HOW_TO_READ
+    "`clock_time` is null without a clock cosignature that is known. Where a case has `auditors`, "
+    "that is the member of this name of the trust file, whose log and clock key are those of the "
+    "case: `keys`, the auditors' vkeys, and `quorum`, a number. If the note is good, `audited_by` "
+    "is then how many of them cosigned it, each counted once, and `audited` the same number, or "
+    "null where it is below the quorum. A `reason` of null beside `auditors` means that the trust "
+    "file is refused, whatever the note says." + edits.HOW_TO_READ
 )
 SPEC = "2, 6, 9.1"
 
@@ -17,12 +22,15 @@ ORIGIN = "ledger.example/one"
 LOG, CLOCK = Signer("note log"), Signer("note clock")
 OTHER = Signer("note other")
 LOG_VKEY = notes.Vkey(ORIGIN, notes.LOG_KEY, LOG.public)
-CLOCK_VKEY = notes.Vkey(f"{ORIGIN}/clock", notes.CLOCK_KEY, CLOCK.public)
+CLOCK_VKEY = notes.Vkey(f"{ORIGIN}/clock", notes.COSIGNER_KEY, CLOCK.public)
 NOW = 1_767_323_045
 ROOT = crypto.sha256(b"cairn vectors root")
 TEXT = notes.note_text(ORIGIN, 1234, ROOT)
 LOG_LINE = notes.log_line(LOG, ORIGIN, TEXT)
 CLOCK_LINE = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW - 5)
+BOTH = TEXT + b"\n" + LOG_LINE + CLOCK_LINE
+AUDITORS = [Signer(f"note auditor {number}") for number in range(17)]
+AUDITOR_NAMES = [f"auditor{number}.example" for number in range(17)]
 
 
 def unknown_line(number=0):
@@ -63,10 +71,12 @@ def vkey_cases():
         yield {"name": f"vkey: {what}", "vkey": vkey}, {"ok": False, "reason": "VKEY_SYNTAX"}
 
 
-def note_case(name, note, ok=True, reason=None, clock=True, now=NOW, **expected):
+def note_case(name, note, ok=True, reason=None, clock=True, now=NOW, auditors=None, **expected):
     inputs = {"name": name, "log_vkey": LOG_VKEY.text(), "now": now}
     if clock:
         inputs["clock_vkey"] = CLOCK_VKEY.text()
+    if auditors is not None:
+        inputs["auditors"] = auditors
     try:
         inputs["note_text"] = note.decode()
     except UnicodeDecodeError:
@@ -182,8 +192,118 @@ def malformed_notes():
     yield note_case("of two times the newest is the age", two, clock_time=NOW - 5)
 
 
+def auditor_vkey(number, **others):
+    key = notes.Vkey(AUDITOR_NAMES[number], notes.COSIGNER_KEY, AUDITORS[number].public)
+    return key._replace(**others).text()
+
+
+def pins(quorum, *vkeys):
+    return {"keys": list(vkeys), "quorum": quorum}
+
+
+def first(number, quorum=1):
+    """The first auditors are pinned."""
+    return pins(quorum, *map(auditor_vkey, range(number)))
+
+
+def auditor_line(number, time=NOW - 2, text=TEXT):
+    return notes.cosigner_line(AUDITORS[number], AUDITOR_NAMES[number], text, time)
+
+
+def audited_notes():
+    def counted(name, audited_by, audited, auditors, *lines, **others):
+        expected = {"audited_by": audited_by, "audited": audited, "clock_time": NOW - 5}
+        note = BOTH + b"".join(lines)
+        return note_case(f"auditors: {name}", note, auditors=auditors, **{**expected, **others})
+
+    one, two, three = map(auditor_line, range(3))
+    yield counted("none of them signed", 0, None, first(2))
+    yield counted("one of two, quorum 1", 1, 1, first(2), one)
+    yield counted("the other of two, quorum 1", 1, 1, first(2), two)
+    yield counted("one of two, quorum 2", 1, None, first(2, 2), one)
+    yield counted("two of two, quorum 1", 2, 2, first(2), one, two)
+    yield counted("two of two, quorum 2", 2, 2, first(2, 2), two, one)
+    lines = map(auditor_line, range(16))
+    yield counted("sixteen of sixteen", 16, 16, first(16, 16), *lines)
+    yield counted("one that is not pinned is ignored", 1, None, first(2, 2), one, three)
+    ahead = auditor_line(2, NOW + 301)
+    yield counted("one that is not pinned, 301 s ahead", 0, None, first(2), ahead)
+    again = auditor_line(0, NOW - 9)
+    yield counted("two lines of one count once", 1, None, first(2, 2), one, again)
+    ahead = auditor_line(0, NOW + 300)
+    yield counted("300 s ahead", 1, 1, first(1), ahead)
+    yield counted("long ago", 1, 1, first(1), auditor_line(0, 1))
+    name, public = AUDITOR_NAMES[0], AUDITORS[0].public
+    key_id = notes.key_id(name, notes.LOG_KEY, public)
+    bare = notes.signature_line(name, key_id, AUDITORS[0].sign(TEXT))
+    yield counted("a line of type 0x01 under the auditor's name", 0, None, first(1), bare)
+    key_id = notes.key_id(name, notes.COSIGNER_KEY, public)
+    other = notes.signature_line(AUDITOR_NAMES[1], key_id, bytes(72))
+    yield counted("the auditor's key ID, another's name", 0, None, first(2), other)
+    note = TEXT + b"\n" + one + LOG_LINE
+    expected = {"audited_by": 1, "audited": 1, "clock_time": None}
+    name = "auditors: their times are not the clock's"
+    yield note_case(name, note, auditors=first(1), **expected)
+
+
+def refused_cosigners():
+    def refused(name, reason, *lines, note=BOTH):
+        note += b"".join(lines)
+        return note_case(f"auditors: {name}", note, False, reason, auditors=first(2))
+
+    def line(blob):
+        key_id = notes.key_id(AUDITOR_NAMES[0], notes.COSIGNER_KEY, AUDITORS[0].public)
+        return notes.signature_line(AUDITOR_NAMES[0], key_id, blob)
+
+    signature, future = "NOTE_SIGNATURE", "NOTE_FROM_THE_FUTURE"
+    one, two = auditor_line(0), auditor_line(1)
+    stamp, message = NOW.to_bytes(8, "big"), notes.cosigned_message(TEXT, NOW)
+    forged = line(stamp + AUDITORS[1].sign(message))
+    yield refused("a line that does not verify", signature, forged)
+    yield refused("one good and one forged", signature, two, forged)
+    yield refused("one good and one forged line of one", signature, one, forged)
+    yield refused("one forged and one good line of one", signature, forged, one)
+    other = auditor_line(0, text=notes.note_text(ORIGIN, 1235, ROOT))
+    yield refused("a cosignature of another text", signature, other)
+    yield refused("another time", signature, line(bytes(8) + AUDITORS[0].sign(message)))
+    yield refused("a signature over the bare text", signature, line(stamp + AUDITORS[0].sign(TEXT)))
+    yield refused("a line without a time", signature, line(AUDITORS[0].sign(TEXT)))
+    yield refused("the log did not sign", signature, one, two, note=TEXT + b"\n")
+    ahead = auditor_line(0, NOW + 301)
+    yield refused("301 s ahead", future, ahead)
+    yield refused("of two times of one the newest counts", future, ahead, one)
+    clock = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW + 301)
+    yield refused("the clock 301 s ahead", future, one, clock)
+    yield refused("in order: another's signature before a time ahead", signature, ahead, forged)
+    name = "in order: the log's signature before a time ahead"
+    yield refused(name, signature, ahead, note=TEXT + b"\n")
+
+
+def refused_trust():
+    good = auditor_vkey(0)
+    log, clock = auditor_vkey(1, public=LOG.public), auditor_vkey(1, public=CLOCK.public)
+    note = BOTH + auditor_line(0)
+    for name, auditors in (
+        ("one listed twice", pins(1, good, good)),
+        ("one listed by two names", pins(1, good, auditor_vkey(0, name=AUDITOR_NAMES[1]))),
+        ("the log's key", pins(1, good, log)),
+        ("the clock's key", pins(1, good, clock)),
+        ("the clock's vkey", pins(1, good, CLOCK_VKEY.text())),
+        ("quorum 0", first(2, 0)),
+        ("quorum above their number", first(2, 3)),
+        ("seventeen", first(17)),
+        ("none", pins(1)),
+        ("none, quorum 0", pins(0)),
+        ("a vkey of type 0x01", pins(1, good, auditor_vkey(1, kind=notes.LOG_KEY))),
+    ):
+        yield note_case(f"trust file: auditors: {name}", note, False, None, auditors=auditors)
+    name = "trust file: auditors: a vkey that is none"
+    yield note_case(name, note, False, "VKEY_SYNTAX", auditors=pins(1, good, good + "A"))
+
+
 def build():
-    groups = (vkey_cases, good_notes, bad_signatures, malformed_notes)
+    groups = [vkey_cases, good_notes, bad_signatures, malformed_notes]
+    groups += [audited_notes, refused_cosigners, refused_trust]
     yield from edits.compacted("note", (item for group in groups for item in group()))
 
 
@@ -198,6 +318,13 @@ def run(case, earlier):
         note = base64_bytes(case["note_base64"])
     else:
         note = edits.text_of("note", case, earlier)
-    head = notes.open_checkpoint(note, log_key, clock_key, case["now"])
+    auditors = None
+    if "auditors" in case:
+        others = [key for key in (log_key, clock_key) if key]
+        auditors = notes.parse_auditors(case["auditors"], others)
+    head = notes.open_checkpoint(note, log_key, clock_key, case["now"], auditors)
     found = {"origin": head.origin, "size": head.size, "root_hex": head.root.hex()}
-    return {**found, "clock_time": head.clock_time}
+    found["clock_time"] = head.clock_time
+    if auditors:
+        found |= {"audited_by": head.audited_by, "audited": auditors.audited(head)}
+    return found

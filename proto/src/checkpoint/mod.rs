@@ -5,19 +5,22 @@
 //!   parsed, unproven                   the log's key said so           extends all we saw
 //! ```
 //!
-//! Invariant: no other module can build the last two. Time is an argument.
+//! Invariant: nothing outside this module can build the last two. Time is an argument.
 //! Out of scope: fetching, storing, who may append.
+
+mod trusted;
+
+pub use trusted::{AdvanceError, Fork, History, TrustedCheckpoint};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
 
 use crate::{
-    hash::{NodeHash, RootHash, TreeSize},
+    hash::{RootHash, TreeSize},
     key::{SignError, Signer},
     limits::FUTURE_SECONDS_MAX,
-    merkle::verify_consistency,
     name::Origin,
-    note::{Note, NoteError, Signed, cosign_line, sign_line},
+    note::{Note, NoteError, Signed, VerifierKey, cosign_line, sign_line},
     reason::Reason,
     trust::Trust,
 };
@@ -150,7 +153,18 @@ impl SignedCheckpoint {
             Some(Signed::At(time)) => Some(time),
             _ => None,
         };
-        let ahead = time.map_or(0, |time| time.saturating_sub(now));
+        let cosigned = trust.auditors().keys().iter();
+        let cosigned = cosigned
+            .map(|key| self.note.signature_by(key))
+            .collect::<Result<Vec<_>, _>>()?;
+        // All signatures are verified before any time is looked at.
+        let times = cosigned.iter().filter_map(|signed| match signed {
+            Some(Signed::At(time)) => Some(*time),
+            _ => None,
+        });
+        let auditors = times.clone().count();
+        let newest = times.chain(time).max().unwrap_or_default();
+        let ahead = newest.saturating_sub(now);
         if ahead > FUTURE_SECONDS_MAX {
             return Err(CheckpointError::Future { ahead });
         }
@@ -158,7 +172,31 @@ impl SignedCheckpoint {
             bytes: self.bytes,
             checkpoint: self.claim,
             time,
+            auditors,
+            quorum: trust.auditors().quorum(),
         })
+    }
+
+    /// The note with one more signature line on it, as [`cosign_line`] makes it.
+    ///
+    /// [`cosign_line`]: crate::note::cosign_line
+    pub fn with_line(&self, line: &str) -> Result<Self, CheckpointError> {
+        let mut bytes = self.bytes.clone();
+        bytes.extend_from_slice(line.as_bytes());
+        Self::parse(&bytes)
+    }
+
+    /// Whether `key` cosigned it, and when (Unix seconds). Every line of the key must verify.
+    pub fn cosigned_by(&self, key: &VerifierKey) -> Result<Option<u64>, CheckpointError> {
+        match self.note.signature_by(key)? {
+            Some(Signed::At(time)) => Ok(Some(time)),
+            _ => Ok(None),
+        }
+    }
+
+    /// What signatures on it are over.
+    pub fn text(&self) -> &str {
+        self.note.text()
     }
 }
 
@@ -168,6 +206,9 @@ pub struct AuthenticCheckpoint {
     bytes: Vec<u8>,
     checkpoint: Checkpoint,
     time: Option<u64>,
+    /// Pinned auditors that cosigned it, and how many it takes.
+    auditors: usize,
+    quorum: usize,
 }
 
 impl AuthenticCheckpoint {
@@ -189,6 +230,18 @@ impl AuthenticCheckpoint {
     /// Time of the clock's cosignature, Unix seconds.
     pub fn time(&self) -> Option<u64> {
         self.time
+    }
+
+    /// How many pinned auditors cosigned it, which recomputed its map: `Some` where they are as
+    /// many as it takes, so that the map is more than asserted.
+    pub fn audited(&self) -> Option<usize> {
+        let enough = self.quorum > 0 && self.auditors >= self.quorum;
+        enough.then_some(self.auditors)
+    }
+
+    /// How many pinned auditors cosigned it, of how many that it takes, where that is too few.
+    pub fn lacks_auditors(&self) -> Option<(usize, usize)> {
+        (self.auditors < self.quorum).then_some((self.auditors, self.quorum))
     }
 
     /// Trusts the first checkpoint of a ledger that this verifier ever saw.
@@ -215,158 +268,5 @@ impl AuthenticCheckpoint {
             head: self,
             history,
         })
-    }
-}
-
-/// How a trusted checkpoint relates to what the verifier saw before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
-    /// Nothing was seen before.
-    First,
-    /// It is, or extends, what was seen before.
-    Linked,
-    /// Seen before, but no proof was at hand that links the two.
-    Unlinked,
-    /// It is a proven prefix of what was seen before: good for inclusion, stale for currency.
-    Behind {
-        /// The size seen before.
-        held: TreeSize,
-    },
-}
-
-/// Two notes by the log's key that cannot both be true. Convinces third parties.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fork {
-    /// The note trusted before.
-    pub held: Vec<u8>,
-    /// The note offered.
-    pub offered: Vec<u8>,
-    /// Where the sizes differ: the root at the smaller size as the larger note's tree has it.
-    pub recomputed: Option<RootHash>,
-}
-
-/// Why an authentic checkpoint did not become trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum AdvanceError {
-    /// The answer proves nothing either way. Retry, then raise an alarm.
-    #[error("consistency between sizes {held} and {offered} is not proven")]
-    Unproven {
-        /// Size trusted before.
-        held: TreeSize,
-        /// Size offered.
-        offered: TreeSize,
-    },
-    /// The log signed two histories.
-    #[error("the log signed two histories")]
-    Forked(Box<Fork>),
-}
-
-impl AdvanceError {
-    /// The stable code.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Unproven { .. } => Reason::ConsistencyUnproven,
-            Self::Forked(_) => Reason::Forked,
-        }
-    }
-}
-
-/// A checkpoint that agrees with everything this verifier saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedCheckpoint {
-    head: AuthenticCheckpoint,
-    history: History,
-}
-
-impl TrustedCheckpoint {
-    /// The checkpoint itself.
-    pub fn head(&self) -> &AuthenticCheckpoint {
-        &self.head
-    }
-
-    /// How it was linked to what was seen before.
-    pub fn history(&self) -> History {
-        self.history
-    }
-
-    fn same_root(&self, offered: &AuthenticCheckpoint) -> Result<(), AdvanceError> {
-        if self.head.root() == offered.root() {
-            return Ok(());
-        }
-        Err(self.forked(offered, None))
-    }
-
-    fn forked(&self, offered: &AuthenticCheckpoint, recomputed: Option<RootHash>) -> AdvanceError {
-        AdvanceError::Forked(Box::new(Fork {
-            held: self.head.bytes.clone(),
-            offered: offered.bytes.clone(),
-            recomputed,
-        }))
-    }
-
-    /// Step 2: links an offered checkpoint to this one by a consistency proof between the
-    /// smaller and the larger size (none for equal sizes, nor from the empty tree).
-    pub fn advance(
-        &self,
-        offered: AuthenticCheckpoint,
-        proof: &[NodeHash],
-    ) -> Result<Self, AdvanceError> {
-        let (held, new) = (self.head.size(), offered.size());
-        if held == new {
-            self.same_root(&offered)?;
-        } else {
-            let (small, large) = if held < new {
-                (&self.head, &offered)
-            } else {
-                (&offered, &self.head)
-            };
-            let unproven = AdvanceError::Unproven { held, offered: new };
-            if small.size().0 > 0 {
-                verify_consistency(
-                    small.size(),
-                    large.size(),
-                    proof,
-                    small.root(),
-                    large.root(),
-                )
-                .map_err(|_| unproven)?;
-            }
-        }
-        let history = if new < held {
-            History::Behind { held }
-        } else {
-            History::Linked
-        };
-        Ok(Self {
-            head: offered,
-            history,
-        })
-    }
-
-    /// Settles an unproven step with leaves that the caller fetched as tiles: `tree` must
-    /// reproduce the larger signed root, and then says what the root at the smaller size is.
-    pub fn recompute(
-        &self,
-        offered: AuthenticCheckpoint,
-        tree: &crate::merkle::Tree,
-    ) -> Result<Self, AdvanceError> {
-        let (held, new) = (self.head.size(), offered.size());
-        let unproven = || AdvanceError::Unproven { held, offered: new };
-        let (small, large) = if held < new {
-            (&self.head, &offered)
-        } else {
-            (&offered, &self.head)
-        };
-        let root_at = |size| crate::merkle::root_at(tree, size).ok_or_else(unproven);
-        if root_at(large.size())? != *large.root() {
-            return Err(unproven());
-        }
-        let recomputed = root_at(small.size())?;
-        if recomputed != *small.root() {
-            return Err(self.forked(&offered, Some(recomputed)));
-        }
-        let proof = crate::merkle::prove_consistency(tree, small.size(), large.size());
-        self.advance(offered, &proof.unwrap_or_default())
     }
 }

@@ -1,0 +1,66 @@
+//! Auditors that vouch for the map: they recompute the checkpoint on offer, and cosign it.
+//!
+//! Invariant: a cosignature is made only for a note whose very tree was just replayed here
+//! without an alarm, linked to everything this auditor saw, and never for a smaller size after a
+//! larger one (an older offer is `Behind`).
+
+use cairn_grpc::v1;
+use cairn_proto::{checkpoint::SignedCheckpoint, key::Signer, note::cosign_line};
+
+use super::{Audit, Report, audit_note};
+use crate::{error::ClientError, ledger::Ledger};
+
+/// Who cosigns.
+pub struct Cosigner<'a> {
+    /// The auditor's name, as its verifier key has it.
+    pub name: &'a str,
+    /// Its key.
+    pub key: &'a dyn Signer,
+    /// The text of the note that was last audited without an alarm, if any was in this process.
+    pub audited: Option<String>,
+}
+
+/// What came of a round.
+#[derive(Debug)]
+pub struct Round {
+    /// What the audit found; `None` where the offer is what was audited last.
+    pub report: Option<Report>,
+    /// How many cosignatures the offer has now; `None` where none was made.
+    pub cosignatures: Option<u32>,
+}
+
+impl Cosigner<'_> {
+    /// Audits the checkpoint on offer, unless that was done last, and cosigns it if nothing is
+    /// wrong.
+    pub async fn round(&mut self, ledger: &Ledger, job: &Audit<'_>) -> Result<Round, ClientError> {
+        let offer = ledger
+            .connection()
+            .get_offer(v1::GetOfferRequest {})
+            .await?;
+        let note = SignedCheckpoint::parse(&offer.checkpoint)?;
+        let mut report = None;
+        if self.audited.as_deref() != Some(note.text()) {
+            self.audited = None;
+            let found = audit_note(job, &offer.checkpoint).await?;
+            let sound = found.alarms.is_empty() && found.history.is_some();
+            report = Some(found);
+            if !sound {
+                return Ok(Round {
+                    report,
+                    cosignatures: None,
+                });
+            }
+            self.audited = Some(note.text().to_owned());
+        }
+        let line = cosign_line(self.name, note.text(), job.now, self.key)?;
+        let request = v1::AddCosignatureRequest {
+            checkpoint: offer.checkpoint,
+            line: line.into_bytes().into(),
+        };
+        let answer = ledger.connection().add_cosignature(request).await?;
+        Ok(Round {
+            report,
+            cosignatures: Some(answer.cosignatures),
+        })
+    }
+}

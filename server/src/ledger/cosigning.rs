@@ -1,0 +1,161 @@
+//! Auditors' cosignatures: which head is on offer for them, and which one most of them signed.
+//!
+//! Cosigning takes an auditor minutes, and the log goes on meanwhile. So one head at a time is on
+//! offer, with the map under it, until all have cosigned it or too long has passed; and the head
+//! that was cosigned by most is kept, to be answered from, until a later one is as well signed.
+//!
+//! Out of scope: what a cosignature is worth (the client pins whom it believes). What is here is
+//! lost at a restart; auditors that follow the log sign again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use cairn_proto::{
+    checkpoint::SignedCheckpoint,
+    limits::{AUDITORS_MAX, FUTURE_SECONDS_MAX},
+    note::VerifierKey,
+    trust::{Auditors, AuditorsError},
+};
+
+use super::{Head, Ledger, Refusal, commit::now_ms, reading, writing};
+
+/// How long a head is on offer if not all auditors cosign it.
+const OFFER: Duration = Duration::from_mins(10);
+/// Bytes of a signature line: a name of 255 and a signature.
+const LINE_BYTES_MAX: usize = 512;
+
+/// A head, and the lines that auditors added to its note.
+#[derive(Debug, Clone)]
+struct Cosigned {
+    head: Arc<Head>,
+    since: Instant,
+    /// By the auditor's place in the list.
+    lines: BTreeMap<usize, String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    auditors: Vec<VerifierKey>,
+    offered: Option<Cosigned>,
+    best: Option<Cosigned>,
+}
+
+/// What auditors said.
+#[derive(Debug, Default)]
+pub(super) struct Cosigning(RwLock<State>);
+
+impl Cosigned {
+    fn of(head: Arc<Head>) -> Self {
+        Self {
+            head,
+            since: Instant::now(),
+            lines: BTreeMap::new(),
+        }
+    }
+
+    /// A note of the same head with the lines below.
+    fn note(&self, base: &Bytes) -> Bytes {
+        let mut note = base.to_vec();
+        let lines = self.lines.values();
+        lines.for_each(|line| note.extend_from_slice(line.as_bytes()));
+        note.into()
+    }
+}
+
+impl Ledger {
+    /// From now on cosignatures of these auditors are taken.
+    pub fn collect(&self, auditors: Vec<VerifierKey>) -> Result<(), AuditorsError> {
+        let quorum = auditors.len();
+        let auditors = Auditors::new(auditors, quorum)?;
+        self.trust().clone().with_auditors(auditors.clone())?;
+        writing(&self.shared.cosigning.0).auditors = auditors.keys().to_vec();
+        Ok(())
+    }
+
+    /// The note on offer.
+    pub(crate) fn offer(&self) -> Result<Bytes, Refusal> {
+        if self.shared.is_halted() {
+            return Err(Refusal::NotSigning);
+        }
+        let newest = self.head();
+        let mut state = writing(&self.shared.cosigning.0);
+        let all = state.auditors.len();
+        let done =
+            |offered: &Cosigned| offered.lines.len() >= all || offered.since.elapsed() >= OFFER;
+        let offered = match state.offered.take() {
+            Some(offered) if offered.head.size() == newest.size() || !done(&offered) => offered,
+            _ => Cosigned::of(newest),
+        };
+        let note = offered.head.note.clone();
+        state.offered = Some(offered);
+        Ok(note)
+    }
+
+    /// Takes an auditor's line for the head on offer; answers how many there are now.
+    pub(crate) fn cosign(&self, note: &[u8], line: &[u8]) -> Result<usize, Refusal> {
+        let malformed = |why: &str| Refusal::Cosignature {
+            why: why.to_owned(),
+        };
+        let one_line = line.len() <= LINE_BYTES_MAX
+            && line.iter().position(|byte| *byte == b'\n') == line.len().checked_sub(1);
+        let line = std::str::from_utf8(line).ok().filter(|_| one_line);
+        let line = line.ok_or_else(|| malformed("it is not one line of a note"))?;
+        let claimed =
+            SignedCheckpoint::parse(note).map_err(|error| malformed(&error.to_string()))?;
+        let mut state = writing(&self.shared.cosigning.0);
+        let State {
+            auditors, offered, ..
+        } = &mut *state;
+        let offered = offered.as_mut().ok_or(Refusal::NotOffered)?;
+        let own = SignedCheckpoint::parse(&offered.head.note).map_err(|_| Refusal::SelfCheck)?;
+        if own.text() != claimed.text() {
+            return Err(Refusal::NotOffered);
+        }
+        let signed = own
+            .with_line(line)
+            .map_err(|error| malformed(&error.to_string()))?;
+        let (place, time) = auditors
+            .iter()
+            .take(AUDITORS_MAX)
+            .enumerate()
+            .find_map(|(place, key)| match signed.cosigned_by(key) {
+                Ok(Some(time)) => Some((place, time)),
+                _ => None,
+            })
+            .ok_or_else(|| malformed("it is no cosignature of an auditor known here"))?;
+        if time > now_ms() / 1_000 + FUTURE_SECONDS_MAX {
+            return Err(malformed("its time lies ahead"));
+        }
+        offered.lines.insert(place, line.to_owned());
+        let (offered, count) = (offered.clone(), offered.lines.len());
+        let best = state.best.as_ref().map_or(0, |best| best.lines.len());
+        if count >= best {
+            state.best = Some(offered);
+        }
+        Ok(count)
+    }
+
+    /// The head that most auditors cosigned, its note with their lines; the newest where none
+    /// did.
+    pub(super) fn audited_head(&self) -> Arc<Head> {
+        let newest = self.head();
+        let state = reading(&self.shared.cosigning.0);
+        let Some(best) = &state.best else {
+            return newest;
+        };
+        // The newest note of that size has the newest time.
+        let base = if newest.size() == best.head.size() {
+            &newest
+        } else {
+            &best.head
+        };
+        Arc::new(Head {
+            note: best.note(&base.note),
+            ..(**base).clone()
+        })
+    }
+}
