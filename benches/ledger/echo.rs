@@ -56,6 +56,8 @@ macro_rules! refuse {
 
 refuse! {
     get_ledger(v1::GetLedgerRequest) -> v1::GetLedgerResponse;
+    get_offer(v1::GetOfferRequest) -> v1::GetOfferResponse;
+    add_cosignature(v1::AddCosignatureRequest) -> v1::AddCosignatureResponse;
     put_content(Streaming<v1::PutContentRequest>) -> v1::PutContentResponse;
     get_content(v1::GetContentRequest) -> Answers<v1::GetContentResponse>;
     stat_content(v1::StatContentRequest) -> v1::StatContentResponse;
