@@ -3,11 +3,14 @@
 //! Invariant: a bundle is handed out only after its own bytes were verified again, as the
 //! one who receives them will.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cairn_grpc::v1;
 use cairn_proto::{
     bundle::Bundle,
     checkpoint::SignedCheckpoint,
+    hash::{Index, NodeHash},
     name::Environment,
-    verify::{self, Current},
+    verify::{self, Current, Recorded},
 };
 
 use crate::{
@@ -30,6 +33,37 @@ pub struct Exported {
 }
 
 impl Ledger {
+    /// A bare C2SP tlog-proof of a release's entry, an older one's too: that it is in the log, for
+    /// any tool that knows the format. Its `extra` line is the entry itself.
+    pub async fn tlog_proof(&self, reference: &Reference) -> Result<Exported, ClientError> {
+        let proven = self.resolve(reference).await?;
+        let held = self.held().load()?;
+        let request = v1::GetEntryRequest {
+            index: proven.index.0,
+            size: 0,
+        };
+        let answer = self.connection().get_entry(request).await?;
+        let checkpoint = self
+            .trusted_unasked(held.as_ref(), &answer.checkpoint)
+            .await?;
+        let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
+        let head = checkpoint.head();
+        let recorded = Recorded::prove(head, &answer.entry, proven.index, &inclusion)
+            .map_err(ClientError::Verify)?;
+        if *recorded.leaf() != proven.leaf {
+            return Err(ClientError::Lacks {
+                what: format!("entry {}", proven.index),
+            });
+        }
+        let release = &proven.release;
+        Ok(Exported {
+            bytes: tlog_proof(&answer.entry, proven.index, &inclusion, head.bytes()),
+            environment: release.environment.clone(),
+            release: format!("{}#{}", release.environment, release.sequence),
+            size: head.size().0,
+        })
+    }
+
     /// Bundles a release. Only a current one: a bundle proves that what it holds is current
     /// as of its checkpoint.
     pub async fn export(&self, reference: &Reference) -> Result<Exported, ClientError> {
@@ -88,4 +122,21 @@ impl Ledger {
             size: checkpoint.head().size().0,
         })
     }
+}
+
+/// C2SP tlog-proof: extra data, index, hashes from the leaf up, an empty line, the note.
+fn tlog_proof(entry: &[u8], index: Index, inclusion: &[NodeHash], note: &[u8]) -> Vec<u8> {
+    let mut lines = vec![
+        "c2sp.org/tlog-proof@v1".to_owned(),
+        format!("extra {}", STANDARD.encode(entry)),
+        format!("index {index}"),
+    ];
+    lines.extend(
+        inclusion
+            .iter()
+            .map(|hash| STANDARD.encode(hash.as_bytes())),
+    );
+    let mut bytes = (lines.join("\n") + "\n\n").into_bytes();
+    bytes.extend_from_slice(note);
+    bytes
 }

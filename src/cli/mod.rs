@@ -333,6 +333,10 @@ pub(crate) struct Export {
     /// The file to write.
     #[arg(short = 'o', value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Write a bare C2SP tlog-proof instead of a bundle: that the release's entry is in the log, and
+    /// nothing of currency or of who may sign. Older releases have one too.
+    #[arg(long)]
+    pub(crate) tlog_proof: bool,
 }
 
 #[derive(Debug, Clone, Args)]

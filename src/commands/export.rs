@@ -20,7 +20,12 @@ const MODE: u32 = 0o666;
 
 /// `cairn export REF -o FILE`
 pub(crate) async fn export(session: &Session, args: &cli::Export) -> Result<u8, Failure> {
-    let exported = session.ledger()?.export(&args.reference).await?;
+    let ledger = session.ledger()?;
+    let exported = if args.tlog_proof {
+        ledger.tlog_proof(&args.reference).await?
+    } else {
+        ledger.export(&args.reference).await?
+    };
     write_whole(&args.file, &exported.bytes)?;
     let output = session.output;
     output.json(&json!({
@@ -38,6 +43,9 @@ pub(crate) async fn export(session: &Session, args: &cli::Export) -> Result<u8, 
             exported.release, exported.size
         ),
     );
+    if args.tlog_proof {
+        return Ok(0);
+    }
     output.fact(
         "Next",
         format_args!(

@@ -13,6 +13,7 @@ mod layout;
 mod offline;
 mod policies;
 mod production;
+mod proofs;
 mod read;
 mod stage;
 mod transcript;
