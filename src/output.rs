@@ -13,10 +13,14 @@ use crate::cli::Format;
 fn print(text: &str) {
     let mut out = anstream::stdout().lock();
     let printed = writeln!(out, "{text}").and_then(|()| out.flush());
-    if let Err(error) = printed
-        && error.kind() == io::ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
+    match printed {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        // What was not said was not done: nobody may go on as if it had been.
+        Err(error) => {
+            complain(format!("error: cannot write the result: {error}"));
+            std::process::exit(1);
+        }
     }
 }
 

@@ -187,6 +187,22 @@ pub enum ClientError {
     /// Not a bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// Too few of the pinned auditors vouch for the map.
+    #[error("{found} of the pinned auditors vouch for the map, {needed} must")]
+    TooFewAuditors {
+        /// How many do.
+        found: usize,
+        /// How many must.
+        needed: usize,
+    },
+    /// The log goes on, and the server has auditors cosign an old checkpoint for ever.
+    #[error("the server has checkpoint {offered} cosigned still, though it shows {newest}")]
+    OfferWithheld {
+        /// What is on offer.
+        offered: u64,
+        /// What there is.
+        newest: u64,
+    },
     /// Not a policy that could ever be in force.
     #[error("not a policy: {0}")]
     Draft(JsonError),
@@ -241,6 +257,8 @@ impl ClientError {
             Self::NotFound { .. } => Reason::NotFound,
             Self::ContentMismatch { .. } | Self::Inconsistent { .. } => Reason::ContentMismatch,
             Self::Bundle(error) => error.reason(),
+            Self::TooFewAuditors { .. } => Reason::TooFewAuditors,
+            Self::OfferWithheld { .. } => Reason::Stale,
             Self::Draft(error) => error.reason,
             Self::Proposal { .. } => Reason::ProposalSyntax,
             Self::WouldBeRefused(error) => error.reason(),
@@ -278,7 +296,10 @@ impl ClientError {
             Self::Checkpoint(error) if error.reason() == Reason::NoteSignature => {
                 Some(Verdict::Untrusted)
             }
-            Self::Behind { .. } | Self::RolledBack { .. } => Some(Verdict::Stale),
+            Self::Behind { .. }
+            | Self::RolledBack { .. }
+            | Self::TooFewAuditors { .. }
+            | Self::OfferWithheld { .. } => Some(Verdict::Stale),
             Self::Verify(_)
             | Self::Checkpoint(_)
             | Self::Unproven { .. }

@@ -37,14 +37,14 @@ impl Ledger {
     /// any tool that knows the format. Its `extra` line is the entry itself.
     pub async fn tlog_proof(&self, reference: &Reference) -> Result<Exported, ClientError> {
         let proven = self.resolve(reference).await?;
-        let held = self.held().load()?;
+        let seen = self.held().load()?;
         let request = v1::GetEntryRequest {
             index: proven.index.0,
             size: 0,
         };
         let answer = self.connection().get_entry(request).await?;
         let checkpoint = self
-            .trusted_unasked(held.as_ref(), &answer.checkpoint)
+            .trusted_unasked(seen.as_ref(), &answer.checkpoint)
             .await?;
         let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
         let head = checkpoint.head();
@@ -55,6 +55,8 @@ impl Ledger {
                 what: format!("entry {}", proven.index),
             });
         }
+        Self::current(&checkpoint)?;
+        self.remember(seen.as_ref(), &checkpoint, None, 0).await?;
         let release = &proven.release;
         Ok(Exported {
             bytes: tlog_proof(&answer.entry, proven.index, &inclusion, head.bytes()),
@@ -73,6 +75,9 @@ impl Ledger {
         let looked = self.lookup_pinned(environment).await?;
         Self::current(&looked.checkpoint)?;
         not_below_held(looked.held.as_ref(), environment, &looked)?;
+        if let Some((found, needed)) = looked.checkpoint.head().lacks_auditors() {
+            return Err(ClientError::TooFewAuditors { found, needed });
+        }
         let approved = match &looked.current {
             Current::Release(approved) => approved,
             Current::Compromised(compromised) => {

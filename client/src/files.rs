@@ -109,6 +109,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Hom
 }
 
 /// An advisory lock, held until it is dropped or the process ends.
+#[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }

@@ -171,7 +171,8 @@ impl Ledger {
 
     /// The same for an answer as of an audited checkpoint, of which `held` is what was seen. It
     /// must hang together with the newest checkpoint that was seen as well, which may be the
-    /// larger one.
+    /// larger one; and the first audited one must not be below that, so that to pin auditors is
+    /// no way back to before.
     pub(crate) async fn trusted_audited(
         &self,
         held: Option<&Held>,
@@ -189,8 +190,8 @@ impl Ledger {
         }
         match (held, linked) {
             (Some(held), _) => self.link(held.checkpoint(), offered, consistency).await,
-            (None, Some(linked)) if linked.history() == History::Linked => Ok(linked),
-            (None, _) => Ok(offered.trust_first()),
+            (None, Some(linked)) => Ok(linked),
+            (None, None) => Ok(offered.trust_first()),
         }
     }
 

@@ -9,19 +9,20 @@ use std::path::PathBuf;
 
 use cairn_grpc::v1;
 use cairn_proto::{
-    entry::{Content, Submission},
-    hash::{Index, KeyId, TreeSize},
+    entry::{Content, EntryError, Leaf, Submission},
+    hash::{Index, KeyId, LeafHash, TreeSize},
     limits::ENTRY_BYTES_MAX,
     reason::Reason,
     rules::{PolicyChain, RuleError, SignedSubmission},
-    verify::Recorded,
+    statement::Subject,
+    verify::{Recorded, VerifyError},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{ClientError, HomeError},
-    files,
+    files::{self, Lock},
     ledger::{Ledger, age_of},
     policies::Policies,
     read::{Logged, LoggedKind},
@@ -47,11 +48,28 @@ pub struct Noticed {
     pub broken: Option<RuleError>,
 }
 
-/// Where a watch goes on, kept over restarts.
+impl Noticed {
+    fn unreadable(index: Index, leaf: &[u8], error: EntryError) -> Self {
+        Self {
+            logged: Logged {
+                index,
+                leaf: LeafHash::of(leaf),
+                kind: LoggedKind::Unreadable,
+                subject: None,
+                keyids: Vec::new(),
+            },
+            signers: Vec::new(),
+            broken: Some(error.into()),
+        }
+    }
+}
+
+/// Where a watch goes on, kept over restarts. Two of one name do not run at once.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
     next: Index,
+    _lock: Lock,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +83,7 @@ impl Place {
     /// Where the watch of this name goes on; `None` if it never ran.
     pub fn load(ledger: &Ledger, name: &str) -> Result<Option<Self>, ClientError> {
         let path = Self::path(ledger, name);
+        let lock = Lock::of(&path)?;
         let Some(bytes) = files::read(&path, FILE_BYTES_MAX)? else {
             return Ok(None);
         };
@@ -72,6 +91,7 @@ impl Place {
             Ok(file) if file.schema == SCHEMA => Ok(Some(Self {
                 path,
                 next: Index(file.next),
+                _lock: lock,
             })),
             _ => {
                 let why = "it is no place in a log";
@@ -82,8 +102,10 @@ impl Place {
 
     /// Begins a watch at an entry.
     pub fn begin(ledger: &Ledger, name: &str, next: Index) -> Result<Self, ClientError> {
+        let path = Self::path(ledger, name);
         let mut place = Self {
-            path: Self::path(ledger, name),
+            _lock: Lock::of(&path)?,
+            path,
             next,
         };
         place.advance(next)?;
@@ -166,10 +188,22 @@ impl Ledger {
         }
         let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
         Recorded::prove(head, &answer.entry, index, &inclusion).map_err(ClientError::Verify)?;
-        let logged = Logged::of(index, &answer.entry)?;
-        if matches!(logged.kind, LoggedKind::MapRecord(_)) {
-            return Ok(None);
+        let entry = match Leaf::decode(&answer.entry) {
+            Ok(Leaf::MapRecord(_)) => return Ok(None),
+            Ok(Leaf::Entry(entry)) => entry,
+            Err(error) if error.reason() == Reason::NeedsNewerCairn => {
+                return Err(ClientError::Verify(error.into()));
+            }
+            Err(error) => return Ok(Some(Noticed::unreadable(index, &answer.entry, error))),
+        };
+        // Until the document is the one that was signed for, nothing is said of who signed.
+        if answer.document.is_empty() {
+            return Err(ClientError::Verify(VerifyError::Undocumented));
         }
+        if entry.statement().subject != Subject::of(&answer.document) {
+            return Err(ClientError::Verify(EntryError::DocumentMismatch.into()));
+        }
+        let logged = Logged::of(index, &answer.entry)?;
         let judged = judge(&answer.entry, &answer.document, index, policies.chain());
         let (signers, broken) = match judged {
             Ok(_) => (policies.names_at(index, &logged.keyids), None),

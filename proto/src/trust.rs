@@ -114,6 +114,15 @@ impl Trust {
         Ok(Self { auditors, ..self })
     }
 
+    /// The same ledger, with no auditors.
+    #[must_use]
+    pub fn without_auditors(self) -> Self {
+        Self {
+            auditors: Auditors::default(),
+            ..self
+        }
+    }
+
     /// Who is trusted to have recomputed the map.
     pub fn auditors(&self) -> &Auditors {
         &self.auditors

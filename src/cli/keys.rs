@@ -73,6 +73,10 @@ pub(crate) struct TrustAdd {
     /// How many of the auditors it takes; without it, all of them.
     #[arg(long, value_name = "N", requires = "auditors")]
     pub(crate) auditor_quorum: Option<usize>,
+    /// Let the named auditors replace those that are pinned, though one is dropped or fewer are
+    /// asked for.
+    #[arg(long, requires = "auditors")]
+    pub(crate) replace_auditors: bool,
     /// The key that records in this context.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

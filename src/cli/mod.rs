@@ -113,6 +113,7 @@ pub(crate) enum Command {
     /// Explain a code, or a command.
     Help(Help),
     /// Print a completion script.
+    #[command(name = "completion", alias = "completions")]
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,

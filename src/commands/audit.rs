@@ -13,6 +13,7 @@ use cairn_client::{
     error::ClientError,
     held::Held,
     ledger::Ledger,
+    verdict::Verdict,
 };
 use cairn_proto::{
     key::Signer,
@@ -21,11 +22,11 @@ use cairn_proto::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::export::write_whole;
+use super::export::write_file;
 use crate::{
     cli,
     failure::Failure,
-    output::{Output, count},
+    output::{Output, complain, count},
     session::Session,
 };
 
@@ -46,16 +47,18 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
         }
     }
     let cosigner = cosigner(session, args)?;
-    let mut cosigner = cosigner.as_ref().map(|(name, key)| Cosigner {
-        name,
-        key: key.as_ref(),
-        audited: None,
-    });
+    let cosigner = cosigner.as_ref();
+    let mut cosigner = cosigner.map(|(name, key)| Cosigner::new(name, key.as_ref()));
     loop {
-        let code = once(session, args, &ledger, &mirror, cosigner.as_mut()).await?;
-        // A follower ends where somebody must look.
-        if !args.follow || code != 0 {
-            return Ok(code);
+        match once(session, args, &ledger, &mirror, cosigner.as_mut()).await {
+            // A follower ends where the log is wrong; that a release is not to be relied on is for
+            // its owners, and the next one is to be vouched for.
+            Ok((code, wrong)) if wrong || !args.follow => return Ok(code),
+            Ok(_) => {}
+            Err(error) if args.follow && passes(&error) => {
+                complain(format!("  note      {error}"));
+            }
+            Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(Duration::from_secs(args.interval.max(1))).await;
     }
@@ -81,7 +84,7 @@ async fn once(
     ledger: &Ledger,
     mirror: &Path,
     cosigner: Option<&mut Cosigner<'_>>,
-) -> Result<u8, Failure> {
+) -> Result<(u8, bool), ClientError> {
     let held = ledger.held().load()?;
     let now = clock::now();
     let bar = Bar::new(session.output);
@@ -103,12 +106,12 @@ async fn once(
     bar.0.finish_and_clear();
     let round = round?;
     let Some(report) = round.report else {
-        return Ok(0);
+        return Ok((0, false));
     };
     if let Some(file) = &args.report {
         let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
         text.push('\n');
-        write_whole(file, text.as_bytes())?;
+        write_file(file, text.as_bytes())?;
     }
     session.output.json(&report);
     print(session.output, &report, held.as_ref(), now);
@@ -118,7 +121,23 @@ async fn once(
         let text = format!("checkpoint {size}; it has {}", count(number, "cosignature"));
         session.output.fact("Cosigned", text);
     }
-    Ok(report.exit_code())
+    let wrong = !report.alarms.is_empty() || report.history.is_none();
+    Ok((report.exit_code(), wrong))
+}
+
+/// Whether the next round may go better: no answer, an answer that proves nothing, or an offer
+/// that was replaced while this auditor was at work.
+fn passes(error: &ClientError) -> bool {
+    error.verdict() == Some(Verdict::Failed)
+        || matches!(
+            error.reason(),
+            Some(
+                Reason::Unreachable
+                    | Reason::Overloaded
+                    | Reason::ShuttingDown
+                    | Reason::NotOffered
+            )
+        )
 }
 
 fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {

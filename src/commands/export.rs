@@ -59,9 +59,14 @@ pub(crate) async fn export(session: &Session, args: &cli::Export) -> Result<u8, 
 
 /// Replaces a file; after a crash it is what it was or what it was to become.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    Ok(write_file(path, bytes)?)
+}
+
+/// The same for a caller that goes on after an error.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ClientError> {
     replace(path, bytes).map_err(|error| {
         let path = path.to_owned();
-        ClientError::File { path, error }.into()
+        ClientError::File { path, error }
     })
 }
 

@@ -180,7 +180,7 @@ fn judged(reason: Reason) -> Option<Verdict> {
     }
 }
 
-/// `cairn completions SHELL`
+/// `cairn completion SHELL`
 pub(crate) fn completions(shell: clap_complete::Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "cairn", &mut script);

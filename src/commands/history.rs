@@ -51,7 +51,12 @@ pub(crate) async fn find(session: &Session, args: &cli::Find) -> Result<u8, Fail
         Some(sha256) => sha256,
         None => sha256_of(Path::new(&args.what))?,
     };
-    Ok(show::digest(session.output, &ledger.find(&sha256).await?))
+    let found = ledger.find(&sha256).await?;
+    Ok(show::digest(
+        session.output,
+        &found,
+        &ledger.policies().await?,
+    ))
 }
 
 /// Text that is a digest; a file of such a name is given as `./NAME`.

@@ -8,6 +8,7 @@ use std::path::Path;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_client::{
     clock::time_text,
+    detail::printable,
     ledger::Ledger,
     policies::{Policies, changes, draft, pretty, revoking},
     proposal::Proposal,
@@ -89,7 +90,9 @@ fn show(session: &Session, step: &PolicyStep, file: Option<&Path>) -> Result<u8,
         );
         session.output.fact("Next", next);
     } else {
-        session.output.line(text.trim_end());
+        for line in text.lines() {
+            session.output.line(printable(line));
+        }
     }
     session.output.json(&step_json(step));
     Ok(0)

@@ -113,6 +113,10 @@ pub(super) fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
             let what = format!("policy {version}");
             [index, what, String::new(), keys, String::new()]
         }
+        LoggedKind::Unreadable => {
+            let what = "no entry".to_owned();
+            [index, what, String::new(), keys, String::new()]
+        }
         LoggedKind::MapRecord(record) => {
             let covers = usize::try_from(record.covers).unwrap_or(usize::MAX);
             let what = format!(
@@ -166,6 +170,7 @@ pub(super) fn logged_json(logged: &Logged) -> Value {
     let own = match &logged.kind {
         LoggedKind::Genesis => json!({ "kind": "genesis" }),
         LoggedKind::Policy(version) => json!({ "kind": "policy", "version": version.0 }),
+        LoggedKind::Unreadable => json!({ "kind": "unreadable" }),
         LoggedKind::MapRecord(record) => json!({
             "kind": "map",
             "covers": record.covers,
@@ -215,7 +220,10 @@ pub(crate) async fn show(session: &Session, args: &cli::Show) -> Result<u8, Fail
     let ledger = session.ledger()?;
     let output = session.output;
     match &args.reference {
-        Reference::Sha256(sha256) => Ok(show::digest(output, &ledger.find(sha256).await?)),
+        Reference::Sha256(sha256) => {
+            let found = ledger.find(sha256).await?;
+            Ok(show::digest(output, &found, &ledger.policies().await?))
+        }
         Reference::Blake3(id) => {
             show::document(output, id, &ledger.document(id).await?);
             Ok(0)

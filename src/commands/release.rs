@@ -3,17 +3,16 @@
 use std::path::Path;
 
 use cairn_client::{
-    compare::DifferenceKind,
-    detail::{printable, shortened},
-    ledger::Ledger,
-    proposal::Proposal,
+    compare::DifferenceKind, detail::printable, ledger::Ledger, proposal::Proposal,
     record::ProposedRelease,
 };
+use cairn_proto::manifest::Unmeasured;
 use serde_json::json;
 
 use super::{
     export::write_whole,
     proposals,
+    read::act,
     record::{captured, comparison, tell_receipt, terms},
 };
 use crate::{
@@ -22,11 +21,6 @@ use crate::{
     output::{Bars, count},
     session::Session,
 };
-
-/// Changes that are listed.
-const CHANGES_MAX: usize = 40;
-/// Characters of a reason.
-const REASON_CHARS_MAX: usize = 200;
 
 /// `cairn release`
 pub(crate) async fn release(
@@ -87,21 +81,41 @@ fn describe(session: &Session, proposed: &ProposedRelease) {
     let release = &proposed.release;
     let artifacts = count(proposed.manifest.artifacts().len(), "artifact");
     let name = format!("{}#{}", release.environment, release.sequence);
-    output.fact("Proposed", format!("{name}  {artifacts}"));
+    output.fact("Proposed", format!("{name}  {}  {artifacts}", act(release)));
+    output.fact("Manifest", format!("blake3:{}", proposed.document));
     if let Some(reason) = &release.reason {
-        output.fact("Reason", shortened(reason, REASON_CHARS_MAX));
+        output.fact("Reason", printable(reason));
     }
-    for change in proposed.changes.iter().take(CHANGES_MAX) {
+    for (name, text) in &release.annotations {
+        let (name, text) = (printable(name), printable(text));
+        output.fact("Annotated", format!("{name} {text}"));
+    }
+    // What is ignored is signed as well: it silences differences later.
+    let comparison = proposed.manifest.comparison();
+    for pointer in &comparison.ignore {
+        output.fact("Ignores", printable(pointer));
+    }
+    if comparison.unmeasured == Unmeasured::Accept {
+        output.fact("Accepts", "withheld artifacts that cannot be measured");
+    }
+    if let Some(why) = &proposed.compromised {
+        output.fact("Beware", format!("what stands now is compromised: {why}"));
+    }
+    // All of them: what is not shown is signed as well.
+    for change in &proposed.changes {
         let mark = match change.kind {
             DifferenceKind::Added => '+',
             DifferenceKind::Missing => '-',
             _ => '~',
         };
-        output.line(format!("    {mark} {}", printable(&change.artifact)));
-    }
-    let more = proposed.changes.len().saturating_sub(CHANGES_MAX);
-    if more > 0 {
-        output.line(format!("    and {more} more"));
+        let sides = [&change.recorded, &change.found];
+        let sides: Vec<_> = sides
+            .into_iter()
+            .flatten()
+            .map(|it| printable(it))
+            .collect();
+        let (artifact, sides) = (printable(&change.artifact), sides.join(" -> "));
+        output.line(format!("    {mark} {artifact}  {sides}"));
     }
 }
 

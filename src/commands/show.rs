@@ -4,6 +4,7 @@
 
 use cairn_client::{
     detail::printable,
+    policies::Policies,
     read::{Found, Logged, Proven},
     verdict::Verdict,
 };
@@ -14,7 +15,7 @@ use cairn_proto::{
 };
 use serde_json::{Value, json};
 
-use super::read::{act, columns, extend, logged_json, release_json};
+use super::read::{act, columns, extend, marked_json, release_json};
 use crate::output::{Output, count};
 
 const SCHEMA: &str = "cairn.show/v1";
@@ -135,7 +136,15 @@ fn artifact_row(artifact: &Artifact) -> [String; 5] {
 }
 
 /// Where a digest was released; the number is the exit code.
-pub(super) fn digest(output: Output, found: &Found) -> u8 {
+///
+/// A digest whose first and last releases both rest on compromised keys is UNTRUSTED.
+pub(super) fn digest(output: Output, found: &Found, policies: &Policies) -> u8 {
+    let is_struck = |logged: &&Logged| {
+        let mut keyids = logged.keyids.iter();
+        keyids.any(|keyid| policies.strikes(keyid, logged.index))
+    };
+    let ends = [&found.first, &found.last];
+    let struck = ends.into_iter().flatten().filter(is_struck).count();
     let first = found.first.as_ref();
     let last = found.last.as_ref();
     output.json(&json!({
@@ -144,8 +153,9 @@ pub(super) fn digest(output: Output, found: &Found) -> u8 {
         "sha256": found.sha256.to_string(),
         "released": found.row.is_some(),
         "entries": found.row.map_or(0, |row| row.count),
-        "first": first.map(logged_json),
-        "last": last.map(logged_json),
+        "first": first.map(|logged| marked_json(logged, policies)),
+        "last": last.map(|logged| marked_json(logged, policies)),
+        "map": "asserted",
         "checkpointSize": found.size.0,
     }));
     let Some(row) = &found.row else {
@@ -174,6 +184,18 @@ pub(super) fn digest(output: Output, found: &Found) -> u8 {
         found.size
     );
     output.fact("In all", text);
+    output.fact(
+        "Map",
+        "asserted: who runs the server could keep a release back",
+    );
+    if struck == 0 {
+        return 0;
+    }
+    let text = format!("{struck} of the first and the last rest on keys compromised by then");
+    output.fact("Revoked", text);
+    if struck == 2 {
+        return Verdict::Untrusted.exit_code();
+    }
     0
 }
 

@@ -64,6 +64,14 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
             .with_auditors(auditors)
             .map_err(Failure::usage)?,
     };
+    if let Some(pinned) = &pinned
+        && weakens(pinned.auditors(), chosen.auditors())
+        && !args.replace_auditors
+    {
+        let why = "this drops a pinned auditor, or asks for fewer";
+        let fix = "Name all of them again, or say --replace-auditors.";
+        return Err(Failure::usage(why).mended_by(fix));
+    }
     trust::save(&session.home, &args.name, &chosen)?;
     Contexts::activate(&session.home, &args.name, context)?;
     // What is pinned by now: auditors that were pinned before stay.
@@ -91,6 +99,13 @@ fn auditors(args: &cli::TrustAdd) -> Result<Option<Auditors>, Failure> {
     let quorum = args.auditor_quorum.unwrap_or(keys.len());
     let auditors = Auditors::new(keys, quorum).map_err(Failure::usage)?;
     Ok(Some(auditors))
+}
+
+/// Whether whoever was pinned counts for less. No auditors at all leave those that are pinned.
+fn weakens(pinned: &Auditors, chosen: &Auditors) -> bool {
+    let kept = |key: &VerifierKey| chosen.keys().iter().any(|other| other.key() == key.key());
+    let fewer = chosen.quorum() < pinned.quorum();
+    chosen.quorum() > 0 && (fewer || !pinned.keys().iter().all(kept))
 }
 
 fn list_auditors(output: Output, trust: &Trust) {

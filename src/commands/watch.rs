@@ -64,6 +64,8 @@ pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Fa
                 tell_all(session, args, &filter, &news, &mut place)?;
                 if is_fresh(&news, args) {
                     silence = Silence::begin();
+                } else if args.once {
+                    silence.is_long();
                 }
                 news.more
             }
@@ -91,6 +93,8 @@ async fn pause(args: &cli::Watch) {
 struct Silence {
     since: Instant,
     told: bool,
+    /// What is shown is too old already, however short this run.
+    long: bool,
 }
 
 impl Silence {
@@ -98,7 +102,12 @@ impl Silence {
         Self {
             since: Instant::now(),
             told: false,
+            long: false,
         }
+    }
+
+    fn is_long(&mut self) {
+        self.long = true;
     }
 
     /// Tells of it once, after the time that was asked for.
@@ -107,11 +116,11 @@ impl Silence {
             return Ok(());
         };
         let seconds = self.since.elapsed().as_secs();
-        if self.told || seconds < after {
+        if self.told || (seconds < after && !self.long) {
             return Ok(());
         }
         self.told = true;
-        let event = json!({ "event": "silent", "seconds": seconds });
+        let event = json!({ "event": "silent", "what": null, "seconds": seconds });
         let line = format!("silent    no checkpoint younger than {after} s");
         tell(session, args, event, &line)
     }
@@ -182,10 +191,16 @@ fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(
         )?;
         return Err(error.into());
     }
-    let passing = matches!(
-        error.reason(),
-        Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown)
-    );
+    // An answer that proves nothing is no better than none, and may be better the next time.
+    let passing = error.verdict() == Some(Verdict::Failed)
+        || matches!(
+            error.reason(),
+            Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown)
+        );
+    if passing && args.once && args.silent_after.is_some() {
+        let event = json!({ "event": "silent", "what": error.to_string() });
+        tell(session, args, event, &format!("silent    {error}"))?;
+    }
     if !passing || args.once {
         return Err(error.into());
     }
@@ -195,17 +210,26 @@ fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(
 
 impl Filter {
     fn new(args: &cli::Watch, policies: &Policies) -> Result<Self, Failure> {
-        let current = &policies.current().policy;
-        let keys = args.keys.iter().map(|text| {
+        let mut keys = Vec::new();
+        for text in &args.keys {
             let mut keyid = [0; 32];
-            match hex::decode_to_slice(text, &mut keyid) {
-                Ok(()) => Ok(KeyId(keyid)),
-                Err(_) => Ok(key_of(current, text)?.id()),
+            if hex::decode_to_slice(text, &mut keyid).is_ok() {
+                keys.push(KeyId(keyid));
+                continue;
             }
-        });
+            // Whatever the name stood for in any version: a key that was revoked, or replaced, is
+            // worth watching all the more.
+            let versions = policies.chain().steps();
+            let found = versions.map(|step| key_of(&step.policy, text));
+            let (found, missing): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
+            keys.extend(found.into_iter().flatten().map(|key| key.id()));
+            if let (true, Some(Err(failure))) = (keys.is_empty(), missing.into_iter().next()) {
+                return Err(failure);
+            }
+        }
         Ok(Self {
             patterns: args.patterns.clone(),
-            keys: keys.collect::<Result<_, Failure>>()?,
+            keys,
         })
     }
 
@@ -254,6 +278,7 @@ fn describe(noticed: &Noticed) -> (Value, String) {
             )
         }
         LoggedKind::Policy(version) => format!("policy {version}"),
+        LoggedKind::Unreadable => "no entry".to_owned(),
         _ => "the ledger began".to_owned(),
     };
     let index = logged.index;
@@ -297,8 +322,11 @@ fn run(command: &str, event: &Value) -> Result<(), String> {
         .spawn()
         .map_err(text)?;
     if let Some(mut input) = child.stdin.take() {
-        // A command that does not read is no failure; an event is smaller than a pipe.
-        let _ = writeln!(input, "{event}");
+        let event = event.to_string();
+        // Beside it: a command that does not read is no failure, and holds up nobody.
+        std::thread::spawn(move || {
+            let _ = writeln!(input, "{event}");
+        });
     }
     let end = Instant::now() + COMMAND_TIME;
     loop {

@@ -184,7 +184,13 @@ fn strangers_do_not_vouch_and_pins_are_not_lost() {
         "--auditor-quorum",
         "1",
     ];
-    scene.trust("host", &one);
+    let words = ["trust", "add", &scene.ledger.as_ref().unwrap().url];
+    scene
+        .of("host", &[&words, &one[..]].concat())
+        .refuses(2, "USAGE")
+        .says("--replace-auditors");
+    assert_eq!(pinned("host"), both);
+    scene.trust("host", &[&one[..], &["--replace-auditors"]].concat());
     assert_eq!(pinned("host")["quorum"], 1);
 
     let url = &scene.ledger.as_ref().unwrap().url;
@@ -233,4 +239,69 @@ fn a_following_auditor_vouches_as_the_log_grows() {
         auditor.kill().unwrap();
         auditor.wait().unwrap();
     }
+}
+
+/// Goal: an auditor that stops holds up only those who insist on it. Method: both vouch, then
+/// one alone; one host asks for both, another for any one.
+#[test]
+fn an_auditor_that_stops_holds_up_only_those_who_insist_on_it() {
+    let scene = Scene::new();
+    let any = [
+        scene.auditors(),
+        vec!["--auditor-quorum".to_owned(), "1".to_owned()],
+    ]
+    .concat();
+    scene.trust("any", &any.iter().map(String::as_str).collect::<Vec<_>>());
+    scene.cosign(0).exits(0);
+    scene.cosign(1).exits(0);
+    for replicas in 4..7 {
+        scene
+            .stage
+            .write("app/web.yaml", format!("replicas: {replicas}\n"));
+        scene.stage.run("record prod/shop app").exits(0);
+    }
+    scene.cosign(0).exits(0).says("it has 1 cosignature");
+    let report = scene.run("any", "verify prod/shop app --output json");
+    let report = report.exits(0).json("cairn.verify/v1");
+    assert_eq!(
+        (&report["sequence"], &report["map"]),
+        (&json!(4), &json!("audited (1)"))
+    );
+    let report = scene.verify(10);
+    assert_eq!(
+        (&report["sequence"], &report["map"]),
+        (&json!(1), &json!("audited (2)"))
+    );
+}
+
+/// Goal: to pin auditors is no way back to before. Method: a home that saw the newest release
+/// pins auditors who vouched for an older one; then they catch up.
+#[test]
+fn to_pin_auditors_is_no_way_back() {
+    let scene = Scene::new();
+    scene.cosign(0).exits(0);
+    scene.cosign(1).exits(0);
+    scene.trust("late", &[]);
+    scene.stage.write("old/web.yaml", "replicas: 3\n");
+    scene.stage.edit("app/web.yaml", "3", "4");
+    scene.stage.run("record prod/shop app").exits(0);
+    scene.run("late", "verify prod/shop app").exits(0);
+    scene.run("host", "export prod/shop -o old.bundle").exits(0);
+    let both = scene.auditors();
+    scene.trust("late", &both.iter().map(String::as_str).collect::<Vec<_>>());
+    for line in [
+        "verify prod/shop old --output json",
+        "verify --bundle old.bundle --offline old --output json",
+    ] {
+        let report = scene.run("late", line).exits(14).json("cairn.verify/v1");
+        assert_eq!(report["reason"], "ROLLED_BACK", "{line}");
+    }
+    scene.cosign(0).exits(0);
+    scene.cosign(1).exits(0);
+    scene
+        .run("late", "verify prod/shop app")
+        .exits(0)
+        .says("map audited (2)");
+    // A line that nobody verified when it was kept does no harm once its auditor is pinned.
+    scene.run("late", "status").exits(0);
 }

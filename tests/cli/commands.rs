@@ -25,7 +25,7 @@ fn a_command_line_that_makes_no_sense_exits_with_2() {
         "rollback staging",
         "verify --offline staging shop",
         "help no-such-topic",
-        "completions nosh",
+        "completion nosh",
     ];
     for line in wrong {
         let ran = stage.run(line).exits(2);
@@ -41,6 +41,10 @@ fn a_command_that_needs_a_ledger_says_how_to_trust_one() {
     for line in [
         "log",
         "status",
+        "policy history",
+        "history prod/shop",
+        "find file",
+        "watch",
         "audit",
         "verify staging app",
         "record staging app",
@@ -264,6 +268,36 @@ fn the_key_of_withheld_values_travels_from_one_home_to_another() {
         .refuses(1, "SECRET_KEY");
 }
 
+/// Every command there is.
+const COMMANDS: [&str; 26] = [
+    "demo",
+    "dev",
+    "init",
+    "serve",
+    "record",
+    "verify",
+    "rollback",
+    "retire",
+    "log",
+    "show",
+    "diff",
+    "restore",
+    "export",
+    "audit",
+    "status",
+    "policy",
+    "release",
+    "history",
+    "find",
+    "watch",
+    "key",
+    "secret-key",
+    "trust",
+    "help",
+    "completion",
+    "man",
+];
+
 /// Goal: every code that can be printed is explained. Method: ask for each.
 #[test]
 fn help_explains_every_code_every_verdict_and_every_command() {
@@ -286,30 +320,7 @@ fn help_explains_every_code_every_verdict_and_every_command() {
             .says("Exit code  10");
     }
     let overview = stage.run("help").exits(0);
-    let commands = [
-        "demo",
-        "dev",
-        "init",
-        "serve",
-        "record",
-        "verify",
-        "rollback",
-        "retire",
-        "log",
-        "show",
-        "diff",
-        "restore",
-        "export",
-        "audit",
-        "status",
-        "key",
-        "secret-key",
-        "trust",
-        "help",
-        "completions",
-        "man",
-    ];
-    for command in commands {
+    for command in COMMANDS {
         assert!(
             overview.out.contains(&format!("\n  {command} ")),
             "{command}"
@@ -335,11 +346,11 @@ fn help_explains_every_code_every_verdict_and_every_command() {
 
 /// Goal: shells and manual readers are served from the same table of commands.
 #[test]
-fn completions_and_manual_pages_are_written() {
+fn a_completion_and_manual_pages_are_written() {
     let stage = Stage::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         stage
-            .run_words(&["completions", shell])
+            .run_words(&["completion", shell])
             .exits(0)
             .says("secret-key");
     }
@@ -356,7 +367,7 @@ fn a_reader_that_went_away_is_no_error() {
     let (stage, _ledger) = Stage::with_release();
     for line in [
         "log",
-        "completions bash",
+        "completion bash",
         "help",
         "show prod/shop --output json",
     ] {

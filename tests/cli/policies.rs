@@ -161,7 +161,9 @@ fn a_release_is_proposed_by_one_approved_by_another_and_submitted() {
     stage.write("app/web.yaml", "replicas: 3\n");
     firm.run("release propose prod/shop app -o shop.json")
         .exits(0)
-        .says("+ web.yaml")
+        .says("prod/shop#1  release  1 artifact")
+        .says("Manifest  blake3:")
+        .says("+ web.yaml  file blake3:")
         .says("1 of 2 deployers");
     firm.run("release submit shop.json")
         .refuses(4, "TOO_FEW_APPROVALS");
@@ -192,17 +194,9 @@ fn a_release_is_proposed_by_one_approved_by_another_and_submitted() {
     let report = firm.run("verify prod/shop app --output json").exits(0);
     let report = report.json("cairn.verify/v1");
     assert_eq!(report["signers"].as_array().unwrap().len(), 2);
-    // Two deployers are left, and two must sign: a third revocation would lock everybody out.
+    // A second stolen key goes at once, though too few are left to release anything there.
     firm.run(&format!("policy revoke cd --since {since} -o next.json"))
-        .refuses(1, "POLICY_LOCKOUT");
-    let mut policy = firm.policy();
-    policy["rules"] = json!([]);
-    let left = policy["deployers"].as_array_mut().unwrap();
-    let cd = left.iter().position(|it| it["name"] == "cd").unwrap();
-    let cd = left.remove(cd);
-    let revocation = json!({ "key": cd["key"], "since": since });
-    policy["revoked"].as_array_mut().unwrap().push(revocation);
-    firm.propose(&policy).exits(0);
+        .exits(0);
     firm.enact("next.json");
     firm.run("verify prod/shop app").exits(12);
 }
@@ -313,8 +307,17 @@ fn a_policy_that_could_never_be_in_force_is_refused_before_it_is_signed() {
     );
     refused(&|it| it["version"] = json!(9), 1, "WRONG_VERSION");
     refused(&|it| it["more"] = json!(1), 1, "JSON_UNKNOWN_MEMBER");
-    stage.write("junk.json", "not json");
-    firm.run("policy propose junk.json -o x.json").exits(2);
+    for junk in [
+        "not json",
+        "[]",
+        "7",
+        "{\"admins\":[]}",
+        "{\"deployers\":[1],\"revoked\":3}",
+    ] {
+        stage.write("junk.json", junk);
+        let ran = firm.run("policy propose junk.json -o x.json");
+        assert!(matches!(ran.code, Some(1 | 2)), "{junk}: {}", ran.err);
+    }
     firm.run("policy sign junk.json --yes")
         .refuses(1, "PROPOSAL_SYNTAX");
 }

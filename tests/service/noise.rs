@@ -155,7 +155,7 @@ async fn noisy_question(
             let lookup = v1::LookupRequest {
                 environment: text(random),
                 trusted_checkpoint,
-                audited: false,
+                ..v1::LookupRequest::default()
             };
             client.lookup(lookup).await.err()
         }

@@ -86,7 +86,7 @@ pub(crate) async fn lookup(client: &mut Client, trust: &Trust, environment: &str
     let request = v1::LookupRequest {
         environment: environment.into(),
         trusted_checkpoint: Bytes::new(),
-        audited: false,
+        ..v1::LookupRequest::default()
     };
     let answer = client.lookup(request).await.unwrap().into_inner();
     let answer = LookupAnswer::try_from(answer).unwrap();

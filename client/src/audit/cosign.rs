@@ -2,7 +2,9 @@
 //!
 //! Invariant: a cosignature is made only for a note whose very tree was just replayed here
 //! without an alarm, linked to everything this auditor saw, and never for a smaller size after a
-//! larger one (an older offer is `Behind`).
+//! larger one (an older offer is `Behind`); nor for the same one for ever while the log goes on.
+
+use std::time::{Duration, Instant};
 
 use cairn_grpc::v1;
 use cairn_proto::{checkpoint::SignedCheckpoint, key::Signer, note::cosign_line};
@@ -16,8 +18,27 @@ pub struct Cosigner<'a> {
     pub name: &'a str,
     /// Its key.
     pub key: &'a dyn Signer,
-    /// The text of the note that was last audited without an alarm, if any was in this process.
-    pub audited: Option<String>,
+    audited: Option<Audited>,
+}
+
+/// The offer that was last audited without an alarm, in this process.
+struct Audited {
+    text: String,
+    since: Instant,
+}
+
+/// How long an offer may stand while the log goes on: more than the server gives auditors.
+const OFFER: Duration = Duration::from_mins(20);
+
+impl<'a> Cosigner<'a> {
+    /// An auditor of this name, with this key.
+    pub fn new(name: &'a str, key: &'a dyn Signer) -> Self {
+        Self {
+            name,
+            key,
+            audited: None,
+        }
+    }
 }
 
 /// What came of a round.
@@ -39,7 +60,10 @@ impl Cosigner<'_> {
             .await?;
         let note = SignedCheckpoint::parse(&offer.checkpoint)?;
         let mut report = None;
-        if self.audited.as_deref() != Some(note.text()) {
+        let known = self.audited.as_ref();
+        if let Some(known) = known.filter(|known| known.text == note.text()) {
+            still_due(job, known, note.claimed_size().0).await?;
+        } else {
             self.audited = None;
             let found = audit_note(job, &offer.checkpoint).await?;
             let sound = found.alarms.is_empty() && found.history.is_some();
@@ -50,7 +74,10 @@ impl Cosigner<'_> {
                     cosignatures: None,
                 });
             }
-            self.audited = Some(note.text().to_owned());
+            self.audited = Some(Audited {
+                text: note.text().to_owned(),
+                since: Instant::now(),
+            });
         }
         let line = cosign_line(self.name, note.text(), job.now, self.key)?;
         let request = v1::AddCosignatureRequest {
@@ -63,4 +90,21 @@ impl Cosigner<'_> {
             cosignatures: Some(answer.cosignatures),
         })
     }
+}
+
+/// An old checkpoint is not vouched for again and again while the log goes on: to whoever trusts
+/// auditors it would stay young.
+async fn still_due(job: &Audit<'_>, known: &Audited, offered: u64) -> Result<(), ClientError> {
+    if known.since.elapsed() < OFFER {
+        return Ok(());
+    }
+    let newest = job.source.checkpoint().await?;
+    let newest = SignedCheckpoint::parse(&newest)?.authenticate(job.trust, job.now)?;
+    if newest.size().0 > offered {
+        return Err(ClientError::OfferWithheld {
+            offered,
+            newest: newest.size().0,
+        });
+    }
+    Ok(())
 }

@@ -216,8 +216,10 @@ fn hold(
         };
         match store.keep(&seen) {
             Ok(Kept::Now(_)) => return Ok(()),
-            // Another process saw more meanwhile: its own link stands, ours is older.
+            // Another process saw more meanwhile: its own link stands, ours is older, and to what
+            // it saw it is not linked.
             Ok(Kept::Moved(other)) if other.checkpoint().head().size() > checkpoint.size() => {
+                found.history = None;
                 return Ok(());
             }
             Ok(Kept::Moved(other)) => held = Some(*other),

@@ -140,7 +140,7 @@ impl HeldStore {
     pub fn new(home: &Home, trust: &Trust) -> Self {
         Self {
             path: home.held_file(trust.genesis()),
-            trust: trust.clone(),
+            trust: trust.clone().without_auditors(),
         }
     }
 
@@ -149,7 +149,7 @@ impl HeldStore {
     pub fn audited(home: &Home, trust: &Trust) -> Self {
         Self {
             path: home.audited_file(trust.genesis()),
-            trust: trust.clone(),
+            trust: trust.clone().without_auditors(),
         }
     }
 
@@ -175,7 +175,8 @@ impl HeldStore {
         if body.checksum() != file.blake3 {
             return Err("its checksum does not fit");
         }
-        // Judged when it was taken in: a clock that was set back since does not undo that.
+        // Judged when it was taken in: a clock that was set back since does not undo that, nor does
+        // an auditor that was pinned since, of whom a note may hold a line that nobody verified.
         let checkpoint = SignedCheckpoint::parse(body.note.as_bytes())
             .and_then(|note| note.authenticate(&self.trust, u64::MAX))
             .map_err(|_| "the saved checkpoint is not signed by the ledger's key")?;

@@ -5,11 +5,11 @@
 
 use cairn_grpc::{LookupAnswer, v1};
 use cairn_proto::{
-    checkpoint::{AuthenticCheckpoint, TrustedCheckpoint},
+    checkpoint::{AuthenticCheckpoint, History, TrustedCheckpoint},
     hash::Sequence,
     name::Environment,
     rules::PolicyChain,
-    trust::Trust,
+    trust::{Auditors, Trust},
     verify::{Current, Evidence, TrustedMap, VerifyError},
 };
 
@@ -90,7 +90,9 @@ impl Ledger {
         environment: &Environment,
     ) -> Result<Looked, ClientError> {
         let held = self.held().load()?;
-        let answer = self.ask(environment, held.as_ref(), false).await?;
+        let answer = self
+            .ask(environment, held.as_ref(), &Auditors::default())
+            .await?;
         let checkpoint = self
             .trusted(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
@@ -106,11 +108,18 @@ impl Ledger {
         environment: &Environment,
     ) -> Result<Looked, ClientError> {
         let held = self.audited().load()?;
-        let answer = self.ask(environment, held.as_ref(), true).await?;
+        let auditors = self.trust().auditors();
+        let answer = self.ask(environment, held.as_ref(), auditors).await?;
         let checkpoint = self
             .trusted_audited(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
-        let audited = checkpoint.head().audited().is_some();
+        let audited = checkpoint.head().audited().is_some()
+            && !matches!(checkpoint.history(), History::Behind { .. });
+        // Before anything audited was seen, the numbers of the newest that was seen are the floor.
+        let held = match held {
+            None => self.held().load()?,
+            held => held,
+        };
         let looked = self.proven(environment, checkpoint, held, answer)?;
         // What no auditor vouched for must not make an audited one look old later.
         if audited {
@@ -135,12 +144,16 @@ impl Ledger {
         &self,
         environment: &Environment,
         held: Option<&Held>,
-        audited: bool,
+        auditors: &Auditors,
     ) -> Result<LookupAnswer, ClientError> {
+        let keys = auditors.keys().iter();
         let request = v1::LookupRequest {
             environment: environment.to_string(),
             trusted_checkpoint: Self::note_of(held),
-            audited,
+            auditor_quorum: u32::try_from(auditors.quorum()).unwrap_or(u32::MAX),
+            auditors: keys
+                .map(|key| key.key().as_bytes().to_vec().into())
+                .collect(),
         };
         Ok(LookupAnswer::try_from(
             self.connection().lookup(request).await?,

@@ -26,8 +26,10 @@ pub fn draft(text: &[u8], current: &Policy) -> Result<Policy, ClientError> {
     };
     let mut value: Value =
         serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
-    if value["version"] == current.version.0 {
-        value["version"] = current.version.0.saturating_add(1).into();
+    if let Some(version) = value.get_mut("version")
+        && *version == current.version.0
+    {
+        *version = current.version.0.saturating_add(1).into();
     }
     arrange(&mut value);
     let bytes = serde_json::to_vec(&value).map_err(|error| invalid(error.to_string()))?;
@@ -36,26 +38,26 @@ pub fn draft(text: &[u8], current: &Policy) -> Result<Policy, ClientError> {
 
 /// Lists in their one order; what has no such order is for the policy's own rules to refuse.
 fn arrange(policy: &mut Value) {
-    sort(&mut policy["admins"]["keys"], |admin| text(&admin["name"]));
-    if let Some(deployers) = policy["deployers"].as_array_mut() {
-        for deployer in deployers {
-            sort(&mut deployer["actions"], text);
-            sort(&mut deployer["environments"], text);
-        }
+    sort(policy, "/admins/keys", |admin| text(&admin["name"]));
+    let deployers = policy.get_mut("deployers").and_then(Value::as_array_mut);
+    for deployer in deployers.into_iter().flatten() {
+        sort(deployer, "/actions", text);
+        sort(deployer, "/environments", text);
     }
-    sort(&mut policy["deployers"], |deployer| text(&deployer["name"]));
-    sort(&mut policy["rules"], |rule| text(&rule["environments"]));
+    sort(policy, "/deployers", |deployer| text(&deployer["name"]));
+    sort(policy, "/rules", |rule| text(&rule["environments"]));
     let key = |revocation: &Value| {
         let key = revocation["key"].as_str().unwrap_or_default();
         STANDARD.decode(key).unwrap_or_default()
     };
-    if let Some(members) = policy.as_object_mut()
-        && let Some(revoked) = members.get_mut("revoked")
+    sort(policy, "/revoked", key);
+    if policy
+        .get("revoked")
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty)
+        && let Some(members) = policy.as_object_mut()
     {
-        sort(revoked, key);
-        if revoked.as_array().is_some_and(Vec::is_empty) {
-            members.remove("revoked");
-        }
+        members.remove("revoked");
     }
 }
 
@@ -63,8 +65,10 @@ fn text(value: &Value) -> Vec<u8> {
     value.as_str().unwrap_or_default().as_bytes().to_vec()
 }
 
-fn sort(list: &mut Value, key: impl Fn(&Value) -> Vec<u8>) {
-    if let Some(list) = list.as_array_mut() {
+/// Sorts the list at a pointer, if there is one.
+fn sort(value: &mut Value, pointer: &str, key: impl Fn(&Value) -> Vec<u8>) {
+    let list = value.pointer_mut(pointer).and_then(Value::as_array_mut);
+    if let Some(list) = list {
         list.sort_by_key(key);
     }
 }

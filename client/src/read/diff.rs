@@ -131,6 +131,8 @@ pub(crate) fn manifest_differences(from: Option<&Manifest>, to: &Manifest) -> Ve
                 } else if old.mode != new.mode {
                     let mode = |artifact: &Artifact| artifact.mode.map(|mode| mode.to_string());
                     differ("mode", DifferenceKind::Changed, mode(old), mode(new));
+                } else if old != new {
+                    differ("metadata", DifferenceKind::Changed, before, after);
                 }
             }
             (None, None) => {}
@@ -141,12 +143,15 @@ pub(crate) fn manifest_differences(from: Option<&Manifest>, to: &Manifest) -> Ve
 
 fn describe(artifact: &Artifact) -> String {
     let kind = artifact.kind.as_str();
+    let mode = artifact
+        .mode
+        .map_or_else(String::new, |mode| format!(" mode {mode}"));
     match &artifact.bytes {
         Bytes::Stored { digests, size } | Bytes::External { digests, size } => {
             let hex = digests.blake3.to_string();
             let short = hex.get(..12).unwrap_or_default();
-            format!("{kind} blake3:{short} {size} bytes")
+            format!("{kind} blake3:{short} {size} bytes{mode}")
         }
-        Bytes::Withheld(_) => format!("{kind} withheld"),
+        Bytes::Withheld(_) => format!("{kind} withheld{mode}"),
     }
 }

@@ -54,6 +54,8 @@ pub enum LoggedKind {
     Release(Box<Release>),
     /// The server summed up.
     MapRecord(MapRecord),
+    /// It is in the log and is no entry: no honest server sequences such a leaf.
+    Unreadable,
 }
 
 impl Logged {

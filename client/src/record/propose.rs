@@ -2,9 +2,12 @@
 
 use cairn_proto::{
     entry::Content,
+    hash::{DocumentId, LeafHash},
     manifest::{Comparison, Manifest},
     name::Environment,
+    rules::RuleError,
     statement::{Action, Predicate, Release},
+    verify::Current,
 };
 
 use super::{
@@ -16,7 +19,7 @@ use crate::{
     error::ClientError,
     ledger::{Ledger, Looked},
     proposal::{Proposal, Standing, unsigned},
-    read::{current_of, manifest_differences},
+    read::manifest_differences,
     sources::Capture,
 };
 
@@ -27,6 +30,10 @@ pub struct ProposedRelease {
     pub release: Release,
     /// What it consists of.
     pub manifest: Manifest,
+    /// The manifest's id: what is signed for.
+    pub document: DocumentId,
+    /// Why the release that stands is nothing to rely on, if it is not.
+    pub compromised: Option<RuleError>,
     /// What changes from the release that stands; all is added where none stands.
     pub changes: Vec<Difference>,
     /// How far it has come.
@@ -100,12 +107,20 @@ impl Ledger {
                 between: Vec::new(),
             });
         }
-        let before = current_of(looked);
-        let before = before.as_ref().map(|before| &before.manifest);
+        let (before, compromised) = match &looked.current {
+            Current::Release(approved) => (Some(approved.manifest()), None),
+            Current::Compromised(compromised) => (
+                Some(compromised.manifest()),
+                Some(compromised.why().clone()),
+            ),
+            Current::Absent { .. } => (None, None),
+        };
         Ok(ProposedRelease {
             release: release.clone(),
+            compromised,
             changes: manifest_differences(before, &manifest),
             manifest,
+            document: DocumentId::of(proposal.document()),
             standing,
         })
     }
@@ -114,6 +129,14 @@ impl Ledger {
     pub async fn submit_release(&self, proposal: &Proposal) -> Result<Receipt, ClientError> {
         let environment = release_of(proposal)?.environment.clone();
         let looked = self.lookup(&environment).await?;
+        let own = LeafHash::of(&proposal.entry()?);
+        if looked.current.last().is_some_and(|(_, leaf)| *leaf == own)
+            && let Ok(manifest) = Manifest::decode(proposal.document())
+            && let Some(receipt) = Self::unchanged(&looked, &manifest)
+        {
+            // An answer that was lost: it stands already.
+            return Ok(receipt);
+        }
         let proposed = self.proposed_under(proposal, &looked)?;
         let signed = match proposed.standing {
             Standing::Ready(signed) => signed,
@@ -133,10 +156,7 @@ impl Ledger {
         };
         match self.append_step(&step, &looked, proposal.entry()?).await? {
             Appended::Yes(receipt) => Ok(*receipt),
-            Appended::Again => Err(ClientError::RaceLost {
-                environment,
-                between: Vec::new(),
-            }),
+            Appended::Again(refused) => Err(ClientError::Refused(refused)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cairn_grpc::v1;
+use cairn_grpc::{Refused, v1};
 use cairn_proto::{
     envelope::Envelope,
     hash::{Index, LeafHash, Sequence},
@@ -61,7 +61,7 @@ enum Between {
 pub(super) enum Appended {
     Yes(Box<Receipt>),
     /// Another release came first, or content went missing: look again.
-    Again,
+    Again(Refused),
 }
 
 impl Ledger {
@@ -214,7 +214,7 @@ impl Ledger {
         let entry = self.sign(step, terms, looked)?;
         race.sent.push((LeafHash::of(&entry), step.artifacts));
         match self.append_step(step, looked, entry).await? {
-            Appended::Again => Ok(None),
+            Appended::Again(_) => Ok(None),
             Appended::Yes(mut receipt) => {
                 receipt.sent = race.upload;
                 receipt.between = between;
@@ -291,7 +291,7 @@ impl Ledger {
                     Some(Reason::WrongSequence | Reason::WrongPrevious | Reason::ContentMissing)
                 ) =>
             {
-                return Ok(Appended::Again);
+                return Ok(Appended::Again(refused));
             }
             Err(error) => return Err(error),
         };

@@ -101,28 +101,23 @@ struct ProvenBundle {
 fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, ClientError> {
     let store = store_of(bundle, check)?;
     let evidence = EvidenceStore::new(check.home, check.trust);
-    let forked = |error: AdvanceError| match error {
-        AdvanceError::Forked(fork) => {
-            let found = ForkEvidence {
-                fork: &fork,
-                proof: &[],
-            };
-            match evidence.fork(&found, check.now) {
-                Ok(path) => ClientError::Forked { evidence: path },
-                Err(error) => error.into(),
-            }
-        }
-        _ => ClientError::Unproven {
-            held: 0,
-            offered: 0,
-        },
-    };
+    let forked = |error: AdvanceError| forked(&evidence, check, error);
     for _ in 0..TRIES {
         let offered =
             SignedCheckpoint::parse(&bundle.checkpoint)?.authenticate(check.trust, check.now)?;
         let held = store.load()?;
         let age = age_of(&offered, check.now);
-        let checkpoint = match &held {
+        // Of an audited one and the newest that was seen neither may contradict the other; and
+        // before anything audited was seen, the newest is the floor.
+        let newest = HeldStore::new(check.home, check.trust).load()?;
+        if let Some(newest) = &newest {
+            offered
+                .clone()
+                .trust_offline(newest.checkpoint())
+                .map_err(forked)?;
+        }
+        let floor = held.clone().or(newest);
+        let checkpoint = match &floor {
             None => offered.trust_first(),
             Some(held) => offered.trust_offline(held.checkpoint()).map_err(forked)?,
         };
@@ -144,7 +139,7 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         };
         match store.keep(&seen) {
             Ok(Kept::Now(_)) => {
-                let below = below(held.as_ref(), bundle, sequence, version);
+                let below = below(floor.as_ref(), bundle, sequence, version);
                 return Ok(ProvenBundle {
                     checkpoint,
                     age,
@@ -161,6 +156,24 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         path: check.home.held_file(check.trust.genesis()),
     }
     .into())
+}
+
+/// What contradicts what was seen is kept.
+fn forked(evidence: &EvidenceStore, check: &BundleCheck<'_>, error: AdvanceError) -> ClientError {
+    let AdvanceError::Forked(fork) = error else {
+        return ClientError::Unproven {
+            held: 0,
+            offered: 0,
+        };
+    };
+    let found = ForkEvidence {
+        fork: &fork,
+        proof: &[],
+    };
+    match evidence.fork(&found, check.now) {
+        Ok(path) => ClientError::Forked { evidence: path },
+        Err(error) => error.into(),
+    }
 }
 
 /// Where what a bundle proves is remembered: beside the audited ones if it is one.

@@ -4,7 +4,7 @@
 //! again in the shape of those that could match, because what an older release recorded as
 //! a tree or withheld may be recorded otherwise now.
 
-use cairn_proto::manifest::Manifest;
+use cairn_proto::{manifest::Manifest, reason::Reason};
 
 use super::{Report, Subject};
 use crate::{
@@ -62,7 +62,11 @@ impl Ledger {
             if logged.leaf == *current.leaf() {
                 continue;
             }
-            let proven = self.prove_older(&logged, looked, &policies).await?;
+            let proven = match self.prove_older(&logged, looked, &policies).await {
+                // What nobody may rely on is not what is looked for; what came before may be.
+                Err(error) if error.reason() == Some(Reason::SignerCompromised) => continue,
+                proven => proven?,
+            };
             let repeated = proven.manifest == *current.manifest();
             if repeated || !could_be(&proven.manifest, capture) {
                 continue;

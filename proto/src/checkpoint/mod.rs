@@ -162,9 +162,18 @@ impl SignedCheckpoint {
             Some(Signed::At(time)) => Some(*time),
             _ => None,
         });
-        let auditors = times.clone().count();
-        let newest = times.chain(time).max().unwrap_or_default();
+        let mut times: Vec<_> = times.collect();
+        times.sort_unstable_by(|one, other| other.cmp(one));
+        let auditors = times.len();
+        let quorum = trust.auditors().quorum();
+        let newest = times.first().copied().max(time).unwrap_or_default();
         let ahead = newest.saturating_sub(now);
+        // Where auditors are asked for, the operator's own clock bounds nothing: as old as the
+        // last of those that it took.
+        let time = match quorum.checked_sub(1).and_then(|last| times.get(last)) {
+            Some(vouched) => Some(*vouched),
+            None => time,
+        };
         if ahead > FUTURE_SECONDS_MAX {
             return Err(CheckpointError::Future { ahead });
         }
@@ -173,7 +182,7 @@ impl SignedCheckpoint {
             checkpoint: self.claim,
             time,
             auditors,
-            quorum: trust.auditors().quorum(),
+            quorum,
         })
     }
 
@@ -227,7 +236,8 @@ impl AuthenticCheckpoint {
         &self.checkpoint.root
     }
 
-    /// Time of the clock's cosignature, Unix seconds.
+    /// When it was vouched for last, Unix seconds: by the clock's cosignature, or, where enough
+    /// pinned auditors cosigned it, by the last of as many as it takes.
     pub fn time(&self) -> Option<u64> {
         self.time
     }

@@ -153,7 +153,8 @@ impl Policy {
         }
     }
 
-    /// Where anybody may release, enough may that the rules can be satisfied.
+    /// Where anybody may release, enough may that the rules can be satisfied. Who was revoked
+    /// counts: in an emergency a key must go before there is another.
     fn check_lockout(&self) -> Result<(), JsonError> {
         let locked = self.rules.iter().find(|rule| {
             let able = self.deployers.iter().filter(|deployer| {
@@ -162,8 +163,8 @@ impl Policy {
                     && patterns.any(|pattern| pattern.overlaps(&rule.environments))
             });
             let able = able.count();
-            rule.approvals
-                .is_some_and(|needed| (1..needed).contains(&able))
+            let enough = |needed| able == 0 || able.saturating_add(self.revoked.len()) >= needed;
+            !rule.approvals.is_none_or(enough)
         });
         match locked {
             None => Ok(()),

@@ -196,7 +196,9 @@ class Verifier:
             self.not_compromised(envelope, row.index, in_force, newest)
         with step(7):
             manifest = rules.decode_document(envelope, bundle.manifest)
-        age = None if self.head.clock_time is None else self.now - self.head.clock_time
+        auditors = self.trust.auditors
+        time = auditors.vouched_time(self.head) if auditors else self.head.clock_time
+        age = None if time is None else self.now - time
         return {
             "size": self.head.size,
             "history": history,

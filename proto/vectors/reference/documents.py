@@ -124,7 +124,8 @@ def _check_whole(found):
     if found.revoked.keys() & (found.admins.keys() | found.deployers.keys()):
         raise Refused("KEY_REVOKED")
     for pattern, approvals, _ in found.rules:
-        if approvals and 0 < found.releasers(pattern) < approvals:
+        able = found.releasers(pattern)
+        if approvals and able and able + len(found.revoked) < approvals:
             raise Refused("POLICY_LOCKOUT", pattern)
     return found
 

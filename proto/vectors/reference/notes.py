@@ -35,7 +35,11 @@ class Checkpoint(NamedTuple):
     size: int
     root: bytes
     clock_time: int | None
-    audited_by: int  # how many of the pinned auditors cosigned it
+    audited_times: list  # of each pinned auditor that cosigned it, newest first
+
+    @property
+    def audited_by(self):
+        return len(self.audited_times)
 
 
 class Auditors(NamedTuple):
@@ -45,6 +49,11 @@ class Auditors(NamedTuple):
     def audited(self, head):
         """How many say that the map was recomputed; None where they are too few."""
         return head.audited_by if head.audited_by >= self.quorum else None
+
+    def vouched_time(self, head):
+        """The time that age counts from: of the last auditor that the quorum takes."""
+        enough = self.audited(head) is not None
+        return head.audited_times[self.quorum - 1] if enough else head.clock_time
 
 
 def key_id(name, kind, public):
@@ -177,8 +186,8 @@ def open_checkpoint(data, log_key, clock_key, now, auditors=None):
     if now is not None and any(time > now + CLOCK_SKEW_MAX for time in times.values()):
         raise Refused("NOTE_FROM_THE_FUTURE", str(max(times.values())))
     clock_time = times.get(clock_key.public) if clock_key else None
-    audited_by = len({key.public for key in listed} & times.keys())
-    return Checkpoint(origin, size, root, clock_time, audited_by)
+    auditors_times = [times[public] for public in {key.public for key in listed} & times.keys()]
+    return Checkpoint(origin, size, root, clock_time, sorted(auditors_times, reverse=True))
 
 
 def cosigned_time(key, text, blob):

@@ -1,8 +1,10 @@
-//! Auditors' cosignatures: which head is on offer for them, and which one most of them signed.
+//! Auditors' cosignatures: which head is on offer for them, and which heads they signed.
 //!
 //! Cosigning takes an auditor minutes, and the log goes on meanwhile. So one head at a time is on
-//! offer, with the map under it, until all have cosigned it or too long has passed; and the head
-//! that was cosigned by most is kept, to be answered from, until a later one is as well signed.
+//! offer, with the map under it, until all have cosigned it or too long has passed; and heads that
+//! were cosigned are kept, to be answered from, until a later one was cosigned by the same
+//! auditors and perhaps more. So whoever asks for some of them gets the newest that those signed,
+//! and an auditor that stops holds up only those who insist on it.
 //!
 //! Out of scope: what a cosignature is worth (the client pins whom it believes). What is here is
 //! lost at a restart; auditors that follow the log sign again.
@@ -23,7 +25,11 @@ use cairn_proto::{
 
 use super::{Head, Ledger, Refusal, commit::now_ms, reading, writing};
 
-/// How long a head is on offer if not all auditors cosign it.
+/// Cosigned heads that are kept, each with the rows of the map that changed since.
+const HEADS_MAX: usize = 16;
+/// How long the others have at least, after the first auditor.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a head is on offer if nobody cosigns it.
 const OFFER: Duration = Duration::from_mins(10);
 /// Bytes of a signature line: a name of 255 and a signature.
 const LINE_BYTES_MAX: usize = 512;
@@ -33,6 +39,8 @@ const LINE_BYTES_MAX: usize = 512;
 struct Cosigned {
     head: Arc<Head>,
     since: Instant,
+    /// How long the first auditor took.
+    first: Option<Duration>,
     /// By the auditor's place in the list.
     lines: BTreeMap<usize, String>,
 }
@@ -41,7 +49,41 @@ struct Cosigned {
 struct State {
     auditors: Vec<VerifierKey>,
     offered: Option<Cosigned>,
-    best: Option<Cosigned>,
+    /// Oldest first; of two the older one has an auditor's line that the newer one has not.
+    cosigned: Vec<Cosigned>,
+}
+
+impl State {
+    /// Keeps a head in the place of all that say nothing more.
+    fn keep(&mut self, head: Cosigned) {
+        self.cosigned.retain(|known| {
+            let newer = known.head.size() > head.head.size();
+            newer
+                || known
+                    .lines
+                    .keys()
+                    .any(|place| !head.lines.contains_key(place))
+        });
+        let at = self
+            .cosigned
+            .partition_point(|known| known.head.size() <= head.head.size());
+        self.cosigned.insert(at, head);
+        if self.cosigned.len() > HEADS_MAX {
+            self.cosigned.remove(0);
+        }
+    }
+
+    /// The newest head that so many of these auditors signed.
+    fn newest(&self, keys: &[[u8; 32]], quorum: usize) -> Option<&Cosigned> {
+        self.cosigned.iter().rev().find(|cosigned| {
+            let signers = cosigned
+                .lines
+                .keys()
+                .filter_map(|place| self.auditors.get(*place));
+            let counted = signers.filter(|key| keys.contains(key.key().as_bytes()));
+            counted.count() >= quorum
+        })
+    }
 }
 
 /// What auditors said.
@@ -53,8 +95,17 @@ impl Cosigned {
         Self {
             head,
             since: Instant::now(),
+            first: None,
             lines: BTreeMap::new(),
         }
+    }
+
+    /// Whether it has been on offer for long enough: until all signed it, or for twice as long as
+    /// the first one took, which is time for the others.
+    fn is_done(&self, auditors: usize) -> bool {
+        let waited = self.since.elapsed();
+        let first = self.first.is_some_and(|first| waited >= first * 2 + GRACE);
+        self.lines.len() >= auditors || first || waited >= OFFER
     }
 
     /// A note of the same head with the lines below.
@@ -84,10 +135,10 @@ impl Ledger {
         let newest = self.head();
         let mut state = writing(&self.shared.cosigning.0);
         let all = state.auditors.len();
-        let done =
-            |offered: &Cosigned| offered.lines.len() >= all || offered.since.elapsed() >= OFFER;
         let offered = match state.offered.take() {
-            Some(offered) if offered.head.size() == newest.size() || !done(&offered) => offered,
+            Some(offered) if offered.head.size() == newest.size() || !offered.is_done(all) => {
+                offered
+            }
             _ => Cosigned::of(newest),
         };
         let note = offered.head.note.clone();
@@ -131,30 +182,29 @@ impl Ledger {
             return Err(malformed("its time lies ahead"));
         }
         offered.lines.insert(place, line.to_owned());
+        let waited = offered.since.elapsed();
+        offered.first.get_or_insert(waited);
         let (offered, count) = (offered.clone(), offered.lines.len());
-        let best = state.best.as_ref().map_or(0, |best| best.lines.len());
-        if count >= best {
-            state.best = Some(offered);
-        }
+        state.keep(offered);
         Ok(count)
     }
 
-    /// The head that most auditors cosigned, its note with their lines; the newest where none
-    /// did.
-    pub(super) fn audited_head(&self) -> Arc<Head> {
+    /// The newest head that so many of these auditors cosigned, its note with their lines; the
+    /// newest of all where there is none.
+    pub(super) fn audited_head(&self, keys: &[[u8; 32]], quorum: usize) -> Arc<Head> {
         let newest = self.head();
         let state = reading(&self.shared.cosigning.0);
-        let Some(best) = &state.best else {
+        let Some(cosigned) = state.newest(keys, quorum) else {
             return newest;
         };
         // The newest note of that size has the newest time.
-        let base = if newest.size() == best.head.size() {
+        let base = if newest.size() == cosigned.head.size() {
             &newest
         } else {
-            &best.head
+            &cosigned.head
         };
         Arc::new(Head {
-            note: best.note(&base.note),
+            note: cosigned.note(&base.note),
             ..(**base).clone()
         })
     }

@@ -193,12 +193,11 @@ impl Ledger {
         &self,
         environment: &Environment,
         trusted: &[u8],
-        audited: bool,
+        auditors: (&[[u8; 32]], usize),
     ) -> Result<LookupAnswer, Refusal> {
-        let head = if audited {
-            self.audited_head()
-        } else {
-            self.head()
+        let head = match auditors {
+            (_, 0) => self.head(),
+            (keys, quorum) => self.audited_head(keys, quorum),
         };
         let shared = &self.shared;
         let name = RowName::Environment(environment);

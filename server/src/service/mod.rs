@@ -12,6 +12,7 @@ use std::{pin::Pin, time::Duration};
 use cairn_grpc::{FieldError, refusing, v1};
 use cairn_proto::{
     hash::{Index, Sha256, TreeSize},
+    limits::AUDITORS_MAX,
     name::Environment,
     reason::Reason,
 };
@@ -182,9 +183,15 @@ impl v1::ledger_server::Ledger for LedgerService {
         self.reader(&request)?;
         let message = request.into_inner();
         let environment = environment(&message.environment)?;
-        let answer = self
-            .ledger
-            .lookup(&environment, &message.trusted_checkpoint, message.audited);
+        let auditors = message.auditors.iter().take(AUDITORS_MAX);
+        let auditors = auditors.map(|key| cairn_grpc::id32(key, "auditors"));
+        let auditors = auditors.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let quorum = usize::try_from(message.auditor_quorum).unwrap_or(usize::MAX);
+        let answer = self.ledger.lookup(
+            &environment,
+            &message.trusted_checkpoint,
+            (&auditors, quorum),
+        );
         let answer = answer.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(answer.into()))
     }

@@ -30,7 +30,7 @@ async fn the_liar_without_a_lie_answers_as_the_server_does() {
             let request = v1::LookupRequest {
                 environment: environment.to_owned(),
                 trusted_checkpoint: trusted.clone(),
-                audited: false,
+                ..v1::LookupRequest::default()
             };
             let mut theirs = client.lookup(request).await.unwrap().into_inner();
             let mut ours = world.lookup(environment, &trusted);

@@ -253,7 +253,7 @@ def audited(book, changes):
     note = changes.made.checkpoint
     message = notes.cosigned_message(note[: note.index(b"\n\n") + 1], NOW - 30)
     for name, signer, quorum, expected in (
-        ("one of one", one, 1, {"audited": 1, "lacks_auditors": None}),
+        ("one of one", one, 1, {"audited": 1, "lacks_auditors": None, "age_seconds": 30}),
         ("one of two, two are asked for", one, 2, {"audited": None, "lacks_auditors": [1, 2]}),
         ("a forged line", two, 1, None),
     ):

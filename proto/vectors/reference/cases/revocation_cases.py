@@ -132,7 +132,7 @@ def lockouts():
         ("two patterns of one key", needing(2, deployer(lost, ["prod/*", "prod/web"]))),
         ("one of two, another may only retire", needing(2, one, retiring)),
         ("one of two, another deploys elsewhere", needing(2, one, elsewhere)),
-        ("one of two, another is revoked", needing(2, one, revoked=[revocation(lost)])),
+        ("one of three, another is revoked", needing(3, one, revoked=[revocation(lost)])),
         ("two of three", needing(3, one, two)),
         ("by the last of two rules", with_rules([one], ("prod/**", 1), ("prod/web", 2))),
         ("by the first of two rules", with_rules([one], ("prod/**", 2), ("prod/web", 1))),
@@ -162,6 +162,8 @@ def nobody_locked_out(team):
     yield "one of one", needing(1, one)
     yield "one of one, and another may retire", needing(1, one, retiring)
     yield "two of two", needing(2, one, two)
+    gone = [revocation(Signer("d01"))]
+    yield "one of two, another is revoked", needing(2, one, revoked=gone)
     yield "three of two", needing(2, one, two, three)
     yield "16 of 16", needing(16, *team)
     yield "two who share no environment", needing(2, here, there, environments="**")

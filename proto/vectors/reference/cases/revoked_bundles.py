@@ -109,7 +109,6 @@ def other_policies(changes):
         ("policy: it revokes fewer keys", LIFTED, LAST[1:], STAYING),
         ("policy: it names no index any more", LIFTED, [revocation(CI), *LAST[1:]], STAYING),
         ("policy: it revokes its deployer", "KEY_REVOKED", LAST, [*STAYING, deployer(CI)]),
-        ("policy: it leaves too few", "POLICY_LOCKOUT", LAST, [deployer(NIGHT)]),
     ):
         book, document = make_book(revoked, deployers, reason)
         maker = Maker(book, "test/above")

@@ -48,8 +48,8 @@ def refused_documents(book):
     book.policy("revoked and yet a deployer", named, [ALICE], "KEY_REVOKED")
     named = next_policy(book, revoked, admins=(ALICE, CI))
     book.policy("revoked and yet an admin", named, [ALICE], "KEY_REVOKED")
-    alone = next_policy(book, revoked, deployers=(OPS,))
-    book.policy("without it too few can approve", alone, [ALICE], "POLICY_LOCKOUT")
+    alone = next_policy(book, deployers=(OPS,))
+    book.policy("too few can approve", alone, [ALICE], "POLICY_LOCKOUT")
     by_itself = next_policy(book, revoked)
     book.policy("by the key that it revokes", by_itself, [CI], UNKNOWN)
 
