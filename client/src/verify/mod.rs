@@ -18,7 +18,6 @@ mod unrecorded;
 
 use cairn_proto::{
     limits::TREE_BYTES_MAX, manifest::Manifest, name::Environment, statement::Action,
-    verify::Current,
 };
 
 pub use offline::{BundleCheck, verify_bundle};
@@ -63,18 +62,9 @@ impl Ledger {
             report.hold(Verdict::Stale);
             report.blame(&error);
         }
-        let approved = match &looked.current {
-            Current::Release(approved) => approved,
-            Current::Compromised(compromised) => {
-                report.compromised(compromised);
-                return Ok(report);
-            }
-            Current::Absent { .. } => {
-                report.hold(Verdict::Unrecorded);
-                return Ok(report);
-            }
-        };
-        report.release(approved);
+        if report.current(&looked.current).is_none() {
+            return Ok(report);
+        }
         match self.judge(&mut report, &looked, subject).await {
             // What contradicts a signed head outweighs whatever was measured.
             Err(error) if error.verdict() == Some(Verdict::Tampered) => {

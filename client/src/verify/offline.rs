@@ -66,19 +66,10 @@ pub fn verify_bundle(
         report.hold(Verdict::Stale);
         report.blame(&error);
     }
-    let approved = match &proven.current {
-        Current::Release(approved) => approved,
-        Current::Compromised(compromised) => {
-            report.compromised(compromised);
-            return Ok(report);
-        }
-        Current::Absent { .. } => {
-            report.hold(Verdict::Unrecorded);
-            return Ok(report);
-        }
+    let Some(approved) = report.current(&proven.current) else {
+        return Ok(report);
     };
     report.staleness(approved.max_staleness());
-    report.release(approved);
     let measured = measure(Recorded::new(approved.manifest()), subject)?;
     report.notes.extend(measured.capture.notes.iter().cloned());
     report.comparison(measured.comparison);

@@ -9,7 +9,7 @@ use cairn_proto::{
     checkpoint::{History, TrustedCheckpoint},
     name::Environment,
     reason::Reason,
-    verify::{ApprovedRelease, CompromisedRelease},
+    verify::{ApprovedRelease, CompromisedRelease, Current},
 };
 use serde::Serialize;
 
@@ -209,7 +209,25 @@ impl Report {
         }
     }
 
-    pub(super) fn release(&mut self, approved: &ApprovedRelease) {
+    /// What the ledger says of the environment; the release, if it is one to compare with.
+    pub(super) fn current<'a>(&mut self, current: &'a Current) -> Option<&'a ApprovedRelease> {
+        match current {
+            Current::Release(approved) => {
+                self.release(approved);
+                Some(approved)
+            }
+            Current::Compromised(compromised) => {
+                self.compromised(compromised);
+                None
+            }
+            Current::Absent { .. } => {
+                self.hold(Verdict::Unrecorded);
+                None
+            }
+        }
+    }
+
+    fn release(&mut self, approved: &ApprovedRelease) {
         self.sequence = Some(approved.release().sequence.0);
         self.index = Some(approved.index().0);
         self.action = Some(approved.release().action.as_str());
@@ -223,7 +241,7 @@ impl Report {
     }
 
     /// The current release is nothing to rely on.
-    pub(super) fn compromised(&mut self, compromised: &CompromisedRelease) {
+    fn compromised(&mut self, compromised: &CompromisedRelease) {
         let release = compromised.release();
         self.sequence = Some(release.sequence.0);
         self.index = Some(compromised.index().0);
