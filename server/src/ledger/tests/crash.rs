@@ -138,7 +138,7 @@ fn fails_everywhere(mut trial: Trial, start: &Left, steps: usize, what: &str) {
         }
         // An error during the recovery, at operations that differ from disk to disk.
         let before = trial.tally.errors;
-        let every = if long() { 7 } else { 61 };
+        let every = if long() { 1 } else { 61 };
         let offset = number as u64 % every;
         for left in trial.errors(left, next, every, offset) {
             trial.recovers(&left, next);
