@@ -221,6 +221,7 @@ impl Ledger {
         for _ in 0..LINKS_MAX {
             let seen = Seen {
                 base: base.as_ref(),
+                floor: held,
                 checkpoint: &checkpoint,
                 environment,
                 policy_version,

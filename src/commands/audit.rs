@@ -121,14 +121,18 @@ async fn once(
         let text = format!("checkpoint {size}; it has {}", count(number, "cosignature"));
         session.output.fact("Cosigned", text);
     }
-    let wrong = !report.alarms.is_empty() || report.history.is_none();
+    let wrong = !report.alarms.is_empty();
     Ok((report.exit_code(), wrong))
 }
 
 /// Whether the next round may go better: no answer, an answer that proves nothing, or an offer
 /// that was replaced while this auditor was at work.
 fn passes(error: &ClientError) -> bool {
-    error.verdict() == Some(Verdict::Failed)
+    let other = matches!(
+        error.reason(),
+        Some(Reason::NeedsNewerCairn | Reason::WrongOrigin)
+    );
+    !other && error.verdict() == Some(Verdict::Failed)
         || matches!(
             error.reason(),
             Some(

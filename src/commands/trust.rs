@@ -104,7 +104,10 @@ fn auditors(args: &cli::TrustAdd) -> Result<Option<Auditors>, Failure> {
 /// Whether whoever was pinned counts for less. No auditors at all leave those that are pinned.
 fn weakens(pinned: &Auditors, chosen: &Auditors) -> bool {
     let kept = |key: &VerifierKey| chosen.keys().iter().any(|other| other.key() == key.key());
-    let fewer = chosen.quorum() < pinned.quorum();
+    let known = |key: &&VerifierKey| pinned.keys().iter().any(|other| other.key() == key.key());
+    let added = chosen.keys().len() - chosen.keys().iter().filter(known).count();
+    // New ones could make up the quorum without those that were pinned.
+    let fewer = chosen.quorum().saturating_sub(added) < pinned.quorum();
     chosen.quorum() > 0 && (fewer || !pinned.keys().iter().all(kept))
 }
 

@@ -192,7 +192,11 @@ fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(
         return Err(error.into());
     }
     // An answer that proves nothing is no better than none, and may be better the next time.
-    let passing = error.verdict() == Some(Verdict::Failed)
+    let other = matches!(
+        error.reason(),
+        Some(Reason::NeedsNewerCairn | Reason::WrongOrigin)
+    );
+    let passing = !other && error.verdict() == Some(Verdict::Failed)
         || matches!(
             error.reason(),
             Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown)
@@ -222,10 +226,10 @@ impl Filter {
             let versions = policies.chain().steps();
             let found = versions.map(|step| key_of(&step.policy, text));
             let (found, missing): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
-            keys.extend(found.into_iter().flatten().map(|key| key.id()));
-            if let (true, Some(Err(failure))) = (keys.is_empty(), missing.into_iter().next()) {
+            if let (true, Some(Err(failure))) = (found.is_empty(), missing.into_iter().next()) {
                 return Err(failure);
             }
+            keys.extend(found.into_iter().flatten().map(|key| key.id()));
         }
         Ok(Self {
             patterns: args.patterns.clone(),

@@ -84,6 +84,8 @@ fn releases_keys_and_policies_are_told_once_and_in_order() {
         .says("by cd")
         .says("policy 2");
     firm.run("watch --once --key nobody").refuses(2, "USAGE");
+    firm.run("watch --once --key ci --key nobody")
+        .refuses(2, "USAGE");
 }
 
 /// Goal: no event is passed over because its command failed. Method: a command that fails for

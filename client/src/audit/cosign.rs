@@ -24,7 +24,8 @@ pub struct Cosigner<'a> {
 /// The offer that was last audited without an alarm, in this process.
 struct Audited {
     text: String,
-    since: Instant,
+    /// Since when the log was seen to have gone on without it.
+    behind: Option<Instant>,
 }
 
 /// How long an offer may stand while the log goes on: more than the server gives auditors.
@@ -60,7 +61,7 @@ impl Cosigner<'_> {
             .await?;
         let note = SignedCheckpoint::parse(&offer.checkpoint)?;
         let mut report = None;
-        let known = self.audited.as_ref();
+        let known = self.audited.as_mut();
         if let Some(known) = known.filter(|known| known.text == note.text()) {
             still_due(job, known, note.claimed_size().0).await?;
         } else {
@@ -76,7 +77,7 @@ impl Cosigner<'_> {
             }
             self.audited = Some(Audited {
                 text: note.text().to_owned(),
-                since: Instant::now(),
+                behind: None,
             });
         }
         let line = cosign_line(self.name, note.text(), job.now, self.key)?;
@@ -94,17 +95,19 @@ impl Cosigner<'_> {
 
 /// An old checkpoint is not vouched for again and again while the log goes on: to whoever trusts
 /// auditors it would stay young.
-async fn still_due(job: &Audit<'_>, known: &Audited, offered: u64) -> Result<(), ClientError> {
-    if known.since.elapsed() < OFFER {
-        return Ok(());
-    }
+async fn still_due(job: &Audit<'_>, known: &mut Audited, offered: u64) -> Result<(), ClientError> {
     let newest = job.source.checkpoint().await?;
     let newest = SignedCheckpoint::parse(&newest)?.authenticate(job.trust, job.now)?;
-    if newest.size().0 > offered {
-        return Err(ClientError::OfferWithheld {
-            offered,
-            newest: newest.size().0,
-        });
+    if newest.size().0 <= offered {
+        known.behind = None;
+        return Ok(());
     }
-    Ok(())
+    let since = *known.behind.get_or_insert_with(Instant::now);
+    if since.elapsed() < OFFER {
+        return Ok(());
+    }
+    Err(ClientError::OfferWithheld {
+        offered,
+        newest: newest.size().0,
+    })
 }

@@ -209,6 +209,7 @@ fn hold(
         found.history = Some(trusted.history());
         let seen = Seen {
             base: held.as_ref().map(Held::checkpoint),
+            floor: None,
             checkpoint: &trusted,
             environment: None,
             policy_version: job_policy(found),

@@ -78,6 +78,8 @@ pub struct Seen<'a> {
     pub environment: Option<(&'a Environment, Sequence)>,
     /// Version of the policy under that checkpoint; 0 where it was not looked at.
     pub policy_version: u64,
+    /// What was seen elsewhere, whose numbers a new file begins with.
+    pub floor: Option<&'a Held>,
     /// Unix seconds.
     pub now: u64,
 }
@@ -199,8 +201,10 @@ impl HeldStore {
         let mut held = match before.clone() {
             None => Held {
                 checkpoint: seen.checkpoint.clone(),
-                sequences: BTreeMap::new(),
-                policy_version: 0,
+                sequences: seen
+                    .floor
+                    .map_or_else(BTreeMap::new, |it| it.sequences.clone()),
+                policy_version: seen.floor.map_or(0, |it| it.policy_version),
                 seen: 0,
             },
             Some(held) => {

@@ -47,6 +47,7 @@ impl Case {
         let environment = environment();
         let seen = Seen {
             base: held.as_ref().map(Held::checkpoint),
+            floor: None,
             checkpoint: &checkpoint,
             environment: Some((&environment, Sequence(sequence))),
             policy_version: 1,
@@ -131,6 +132,7 @@ fn a_damaged_file_is_never_taken_for_no_file() {
     }
     let seen = Seen {
         base: None,
+        floor: None,
         checkpoint: &case.linked(None, 4),
         environment: None,
         policy_version: 1,
@@ -180,6 +182,7 @@ fn a_head_that_another_process_moved_must_be_linked_first() {
     case.keep(10, 4);
     let seen = Seen {
         base: Some(before.checkpoint()),
+        floor: None,
         checkpoint: &ours,
         environment: None,
         policy_version: 1,
@@ -192,6 +195,7 @@ fn a_head_that_another_process_moved_must_be_linked_first() {
     let again = case.linked(Some(&moved), 8);
     let seen = Seen {
         base: Some(moved.checkpoint()),
+        floor: None,
         checkpoint: &again,
         ..seen
     };
@@ -214,6 +218,7 @@ fn another_root_at_the_held_size_is_a_fork() {
     let forged = other.checkpoint_at(10, TIME).trust_first();
     let seen = Seen {
         base: None,
+        floor: None,
         checkpoint: &forged,
         environment: None,
         policy_version: 1,
@@ -239,6 +244,7 @@ fn concurrent_writers_all_leave_their_mark() {
                     let checkpoint = case.log.checkpoint_at(10, TIME + sequence).trust_first();
                     let seen = Seen {
                         base: None,
+                        floor: None,
                         checkpoint: &checkpoint,
                         environment: Some((&environment, Sequence(sequence))),
                         policy_version: sequence,

@@ -121,8 +121,9 @@ impl Ledger {
             held => held,
         };
         let looked = self.proven(environment, checkpoint, held, answer)?;
-        // What no auditor vouched for must not make an audited one look old later.
-        if audited {
+        // What no auditor vouched for must not make an audited one look old later; and what goes
+        // back must not become what was seen.
+        if audited && not_below_held(looked.held.as_ref(), environment, &looked).is_ok() {
             self.keep(self.audited(), environment, &looked).await?;
         }
         Ok(looked)

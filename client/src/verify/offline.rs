@@ -121,8 +121,19 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         };
         let current = case.prove(check.now)?;
         let (sequence, version) = numbers(&current);
+        let below = below(floor.as_ref(), bundle, sequence, version);
+        if below.is_some() {
+            // What goes back is not what was seen: it must not become the floor.
+            return Ok(ProvenBundle {
+                checkpoint,
+                age,
+                current,
+                below,
+            });
+        }
         let seen = Seen {
             base: held.as_ref().map(Held::checkpoint),
+            floor: floor.as_ref(),
             checkpoint: &checkpoint,
             environment: Some((&bundle.environment, sequence)).filter(|_| sequence.0 > 0),
             policy_version: version,
@@ -130,7 +141,6 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         };
         match store.keep(&seen) {
             Ok(Kept::Now(_)) => {
-                let below = below(floor.as_ref(), bundle, sequence, version);
                 return Ok(ProvenBundle {
                     checkpoint,
                     age,

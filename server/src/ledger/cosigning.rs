@@ -1,7 +1,8 @@
 //! Auditors' cosignatures: which head is on offer for them, and which heads they signed.
 //!
 //! Cosigning takes an auditor minutes, and the log goes on meanwhile. So one head at a time is on
-//! offer, with the map under it, until all have cosigned it or too long has passed; and heads that
+//! offer, with the map under it, until all have cosigned it or too long has passed, and may be
+//! cosigned for some time after; and heads that
 //! were cosigned are kept, to be answered from, until a later one was cosigned by the same
 //! auditors and perhaps more. So whoever asks for some of them gets the newest that those signed,
 //! and an auditor that stops holds up only those who insist on it.
@@ -25,6 +26,8 @@ use cairn_proto::{
 
 use super::{Head, Ledger, Refusal, commit::now_ms, reading, writing};
 
+/// Offers that may still be cosigned: a slow auditor finishes what it began.
+const OFFERS_MAX: usize = 8;
 /// Cosigned heads that are kept, each with the rows of the map that changed since.
 const HEADS_MAX: usize = 16;
 /// How long the others have at least, after the first auditor.
@@ -48,7 +51,8 @@ struct Cosigned {
 #[derive(Debug, Default)]
 struct State {
     auditors: Vec<VerifierKey>,
-    offered: Option<Cosigned>,
+    /// The last one is on offer; whoever began with one before may still finish it.
+    offers: Vec<Cosigned>,
     /// Oldest first; of two the older one has an auditor's line that the newer one has not.
     cosigned: Vec<Cosigned>,
 }
@@ -135,14 +139,18 @@ impl Ledger {
         let newest = self.head();
         let mut state = writing(&self.shared.cosigning.0);
         let all = state.auditors.len();
-        let offered = match state.offered.take() {
-            Some(offered) if offered.head.size() == newest.size() || !offered.is_done(all) => {
-                offered
+        let newest_size = newest.size();
+        let standing = state.offers.last();
+        let stands = standing
+            .is_some_and(|offered| offered.head.size() == newest_size || !offered.is_done(all));
+        if !stands {
+            state.offers.push(Cosigned::of(newest));
+            if state.offers.len() > OFFERS_MAX {
+                state.offers.remove(0);
             }
-            _ => Cosigned::of(newest),
-        };
+        }
+        let offered = state.offers.last().ok_or(Refusal::SelfCheck)?;
         let note = offered.head.note.clone();
-        state.offered = Some(offered);
         Ok(note)
     }
 
@@ -159,13 +167,13 @@ impl Ledger {
             SignedCheckpoint::parse(note).map_err(|error| malformed(&error.to_string()))?;
         let mut state = writing(&self.shared.cosigning.0);
         let State {
-            auditors, offered, ..
+            auditors, offers, ..
         } = &mut *state;
-        let offered = offered.as_mut().ok_or(Refusal::NotOffered)?;
-        let own = SignedCheckpoint::parse(&offered.head.note).map_err(|_| Refusal::SelfCheck)?;
-        if own.text() != claimed.text() {
-            return Err(Refusal::NotOffered);
-        }
+        let mut offers = offers.iter_mut().rev().filter_map(|offered| {
+            let own = SignedCheckpoint::parse(&offered.head.note).ok()?;
+            (own.text() == claimed.text()).then_some((offered, own))
+        });
+        let (offered, own) = offers.next().ok_or(Refusal::NotOffered)?;
         let signed = own
             .with_line(line)
             .map_err(|error| malformed(&error.to_string()))?;
