@@ -336,6 +336,21 @@ impl ClientError {
         }
     }
 
+    /// Whether whoever follows a ledger may go on and look again: no answer, an answer that proves
+    /// nothing, or an offer that was replaced meanwhile.
+    pub fn may_go_better(&self) -> bool {
+        match self.reason() {
+            Some(Reason::NeedsNewerCairn | Reason::WrongOrigin) => false,
+            Some(
+                Reason::Unreachable
+                | Reason::Overloaded
+                | Reason::ShuttingDown
+                | Reason::NotOffered,
+            ) => true,
+            _ => self.verdict() == Some(Verdict::Failed),
+        }
+    }
+
     /// Whether the same call may succeed a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

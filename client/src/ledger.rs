@@ -179,19 +179,11 @@ impl Ledger {
         note: &[u8],
         consistency: &[NodeHash],
     ) -> Result<TrustedCheckpoint, ClientError> {
-        let offered = SignedCheckpoint::parse(note)?.authenticate(&self.trust, self.now())?;
-        let mut linked = None;
-        if let Some(newest) = self.held.load()? {
-            let newest = newest.checkpoint();
-            let proof = self
-                .consistency(newest.head().size().0, offered.size().0)
-                .await?;
-            linked = Some(self.link(newest, offered.clone(), &proof).await?);
-        }
-        match (held, linked) {
-            (Some(held), _) => self.link(held.checkpoint(), offered, consistency).await,
-            (None, Some(linked)) => Ok(linked),
-            (None, None) => Ok(offered.trust_first()),
+        let newest = self.held.load()?;
+        let linked = self.trusted_unasked(newest.as_ref(), note).await?;
+        match held {
+            Some(_) => self.trusted(held, note, consistency).await,
+            None => Ok(linked),
         }
     }
 

@@ -56,6 +56,17 @@ pub enum Standing {
     Unsigned,
 }
 
+impl Standing {
+    /// What may be submitted; else why it may not be yet.
+    pub(crate) fn ready(self) -> Result<Box<SignedSubmission>, ClientError> {
+        match self {
+            Self::Ready(signed) => Ok(signed),
+            Self::Short(rule) => Err(ClientError::WouldBeRefused(rule)),
+            Self::Unsigned => Err(unsigned()),
+        }
+    }
+}
+
 impl Proposal {
     /// A statement that nobody signed yet.
     pub fn new(statement: Statement, document: Vec<u8>) -> Result<Self, ClientError> {
@@ -216,7 +227,7 @@ fn submission(entry: &[u8], document: &[u8]) -> Result<Submission, ClientError> 
     }
 }
 
-pub(crate) fn unsigned() -> ClientError {
+fn unsigned() -> ClientError {
     wrong("nobody signed it yet")
 }
 

@@ -13,7 +13,6 @@ use cairn_client::{
     error::ClientError,
     held::Held,
     ledger::Ledger,
-    verdict::Verdict,
 };
 use cairn_proto::{
     key::Signer,
@@ -55,7 +54,7 @@ pub(crate) async fn audit(session: &Session, args: &cli::Audit) -> Result<u8, Fa
             // its owners, and the next one is to be vouched for.
             Ok((code, wrong)) if wrong || !args.follow => return Ok(code),
             Ok(_) => {}
-            Err(error) if args.follow && passes(&error) => {
+            Err(error) if args.follow && error.may_go_better() => {
                 complain(format!("  note      {error}"));
             }
             Err(error) => return Err(error.into()),
@@ -123,25 +122,6 @@ async fn once(
     }
     let wrong = !report.alarms.is_empty();
     Ok((report.exit_code(), wrong))
-}
-
-/// Whether the next round may go better: no answer, an answer that proves nothing, or an offer
-/// that was replaced while this auditor was at work.
-fn passes(error: &ClientError) -> bool {
-    let other = matches!(
-        error.reason(),
-        Some(Reason::NeedsNewerCairn | Reason::WrongOrigin)
-    );
-    !other && error.verdict() == Some(Verdict::Failed)
-        || matches!(
-            error.reason(),
-            Some(
-                Reason::Unreachable
-                    | Reason::Overloaded
-                    | Reason::ShuttingDown
-                    | Reason::NotOffered
-            )
-        )
 }
 
 fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {

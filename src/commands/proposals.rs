@@ -72,21 +72,17 @@ pub(super) fn borrowed(signers: &[Box<dyn Signer>]) -> Vec<&dyn Signer> {
 /// How far a proposal has come, and what to do next.
 pub(super) fn tell(session: &Session, standing: &Standing, kind: &str, path: &Path) {
     let output = session.output;
-    let more = if kind == "policy" { "sign" } else { "approve" };
     match standing {
-        Standing::Ready(_) => {
-            output.fact("Signed", "by enough");
-            output.fact("Next", format!("cairn {kind} submit {}", path.display()));
-        }
-        Standing::Short(rule) => {
-            output.fact("Signed", rule);
-            output.fact("Next", format!("cairn {kind} {more} {}", path.display()));
-        }
-        Standing::Unsigned => {
-            output.fact("Signed", "by nobody yet");
-            output.fact("Next", format!("cairn {kind} {more} {}", path.display()));
-        }
+        Standing::Ready(_) => output.fact("Signed", "by enough"),
+        Standing::Short(rule) => output.fact("Signed", rule),
+        Standing::Unsigned => output.fact("Signed", "by nobody yet"),
     }
+    let next = match kind {
+        _ if is_ready(standing) => "submit",
+        "policy" => "sign",
+        _ => "approve",
+    };
+    output.fact("Next", format!("cairn {kind} {next} {}", path.display()));
 }
 
 /// Whether it may be submitted, for scripts.

@@ -65,7 +65,7 @@ pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Fa
                 if is_fresh(&news, args) {
                     silence = Silence::begin();
                 } else if args.once {
-                    silence.is_long();
+                    silence.long = true;
                 }
                 news.more
             }
@@ -104,10 +104,6 @@ impl Silence {
             told: false,
             long: false,
         }
-    }
-
-    fn is_long(&mut self) {
-        self.long = true;
     }
 
     /// Tells of it once, after the time that was asked for.
@@ -157,9 +153,7 @@ fn tell_all(
         if filter.wants(noticed) {
             let (event, line) = describe(noticed);
             tell(session, args, event, &line)?;
-        }
-        // One by one: after a failure only what was not told is told again.
-        if filter.wants(noticed) {
+            // One by one: after a failure only what was not told is told again.
             place.advance(Index(noticed.logged.index.0.saturating_add(1)))?;
         }
     }
@@ -192,15 +186,7 @@ fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(
         return Err(error.into());
     }
     // An answer that proves nothing is no better than none, and may be better the next time.
-    let other = matches!(
-        error.reason(),
-        Some(Reason::NeedsNewerCairn | Reason::WrongOrigin)
-    );
-    let passing = !other && error.verdict() == Some(Verdict::Failed)
-        || matches!(
-            error.reason(),
-            Some(Reason::Unreachable | Reason::Overloaded | Reason::ShuttingDown)
-        );
+    let passing = error.may_go_better();
     if passing && args.once && args.silent_after.is_some() {
         let event = json!({ "event": "silent", "what": error.to_string() });
         tell(session, args, event, &format!("silent    {error}"))?;

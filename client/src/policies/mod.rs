@@ -28,7 +28,7 @@ pub use draft::{draft, pretty, revoking};
 use crate::{
     error::ClientError,
     ledger::{Ledger, Looked},
-    proposal::{Proposal, Standing, unsigned},
+    proposal::Proposal,
 };
 
 /// An environment that nobody names: every lookup proves all policies.
@@ -187,11 +187,7 @@ impl Ledger {
             return Ok(step.index);
         }
         policies.proposed(proposal)?;
-        match proposal.standing(policies.chain())? {
-            Standing::Ready(_) => {}
-            Standing::Short(rule) => return Err(ClientError::WouldBeRefused(rule)),
-            Standing::Unsigned => return Err(unsigned()),
-        }
+        proposal.standing(policies.chain())?.ready()?;
         let held = self.held().load()?;
         let request = v1::AppendRequest {
             envelope: entry.clone().into(),

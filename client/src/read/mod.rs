@@ -186,15 +186,10 @@ impl Ledger {
         let standing = policies
             .standing(logged.index, &release.environment, signed.signers())
             .map_err(rule)?;
-        let deployers = &authority.step().policy.deployers;
-        let signers = standing.into_iter().filter_map(|key| {
-            let deployer = deployers.iter().find(|deployer| deployer.key == *key)?;
-            Some((deployer.name.to_string(), key.id().to_string()))
-        });
         Ok(Proven {
             index: logged.index,
             leaf: logged.leaf,
-            signers: signers.collect(),
+            signers: authority.deployers_named(&standing),
             release: (**release).clone(),
             manifest: manifest.clone(),
             document: answer.document.to_vec(),

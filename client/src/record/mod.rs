@@ -113,14 +113,7 @@ impl Ledger {
         progress: &dyn UploadProgress,
     ) -> Result<Outcome, ClientError> {
         let manifest = Manifest::new(capture.artifacts.clone(), comparison)?;
-        let step = Step {
-            environment,
-            action: Action::Release,
-            rollback_to: None,
-            document: manifest.encode(),
-            artifacts: manifest.artifacts().len(),
-            contents: &capture.contents,
-        };
+        let step = Step::release(environment, &manifest, &capture.contents);
         self.take(&step, &manifest, terms, progress).await
     }
 

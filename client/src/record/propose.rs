@@ -6,7 +6,7 @@ use cairn_proto::{
     manifest::{Comparison, Manifest},
     name::Environment,
     rules::RuleError,
-    statement::{Action, Predicate, Release},
+    statement::{Predicate, Release},
     verify::Current,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     compare::Difference,
     error::ClientError,
     ledger::{Ledger, Looked},
-    proposal::{Proposal, Standing, unsigned},
+    proposal::{Proposal, Standing},
     read::manifest_differences,
     sources::Capture,
 };
@@ -62,14 +62,7 @@ impl Ledger {
                 found: looked.sequence(),
             });
         }
-        let step = Step {
-            environment,
-            action: Action::Release,
-            rollback_to: None,
-            document: manifest.encode(),
-            artifacts: manifest.artifacts().len(),
-            contents: &capture.contents,
-        };
+        let step = Step::release(environment, &manifest, &capture.contents);
         self.upload(environment, step.contents, progress).await?;
         let statement = self.statement(&step, &terms.words, &looked)?;
         let mut proposal = Proposal::new(statement, step.document)?;
@@ -138,11 +131,7 @@ impl Ledger {
             return Ok(receipt);
         }
         let proposed = self.proposed_under(proposal, &looked)?;
-        let signed = match proposed.standing {
-            Standing::Ready(signed) => signed,
-            Standing::Short(rule) => return Err(ClientError::WouldBeRefused(rule)),
-            Standing::Unsigned => return Err(unsigned()),
-        };
+        let signed = proposed.standing.ready()?;
         let Content::Release(release, manifest) = signed.submission().content() else {
             return Err(wrong(&"it proposes no release"));
         };

@@ -40,6 +40,24 @@ pub(super) struct Step<'a> {
     pub(super) contents: &'a [Content],
 }
 
+impl<'a> Step<'a> {
+    /// A release of a manifest, whose stored content is at hand.
+    pub(super) fn release(
+        environment: &'a Environment,
+        manifest: &Manifest,
+        contents: &'a [Content],
+    ) -> Self {
+        Self {
+            environment,
+            action: Action::Release,
+            rollback_to: None,
+            document: manifest.encode(),
+            artifacts: manifest.artifacts().len(),
+            contents,
+        }
+    }
+}
+
 /// What a race left behind.
 #[derive(Default)]
 struct Race {

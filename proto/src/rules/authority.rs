@@ -56,6 +56,15 @@ impl<'a> Authority<'a> {
         Self { ledger, step }
     }
 
+    /// What the policy calls deployers' keys: name, and keyid.
+    pub fn deployers_named(&self, keys: &[&PublicKey]) -> Vec<(String, String)> {
+        let deployers = &self.step.policy.deployers;
+        keys.iter()
+            .filter_map(|key| deployers.iter().find(|deployer| deployer.key == **key))
+            .map(|deployer| (deployer.name.to_string(), deployer.key.id().to_string()))
+            .collect()
+    }
+
     /// The policy, and where it took effect.
     pub fn step(&self) -> &'a PolicyStep {
         self.step

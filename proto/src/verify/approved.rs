@@ -5,7 +5,6 @@ use super::VerifyError;
 use crate::{
     entry::Content,
     hash::{Index, LeafHash},
-    key::PublicKey,
     manifest::Manifest,
     rules::{Authority, PolicyChain, RuleError, SignedSubmission},
     statement::Release,
@@ -32,7 +31,7 @@ pub(super) fn judge(
             leaf,
             policy_version,
             max_staleness,
-            signers: named_signers(authority, &standing),
+            signers: authority.deployers_named(&standing),
             release,
             manifest: manifest.clone(),
         }))),
@@ -49,14 +48,6 @@ pub(super) fn judge(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn named_signers(authority: &Authority<'_>, keys: &[&PublicKey]) -> Vec<(String, String)> {
-    let deployers = &authority.step().policy.deployers;
-    keys.iter()
-        .filter_map(|key| deployers.iter().find(|deployer| deployer.key == **key))
-        .map(|deployer| (deployer.name.to_string(), deployer.key.id().to_string()))
-        .collect()
 }
 
 /// A release that is recorded, current as of the checkpoint, and was allowed.
