@@ -26,6 +26,7 @@ use super::{
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},
+    standing::Standing,
     writing,
 };
 use crate::{
@@ -284,6 +285,7 @@ impl Committer {
             map_record: batch.record.leaves.last().cloned().unwrap_or_default(),
             map_root: batch.map_record.root,
             chain: chain.unwrap_or_else(|| previous.chain.clone()),
+            standing: Standing::default(),
         })
     }
 }

@@ -11,6 +11,8 @@ use cairn_proto::{
     rules::PolicyChain,
 };
 
+use super::standing::Standing;
+
 /// The two keys that a server holds.
 #[derive(Clone)]
 pub struct ServerKeys {
@@ -40,6 +42,8 @@ pub(crate) struct Head {
     /// The last leaf.
     pub(crate) map_record: Bytes,
     pub(crate) chain: Arc<PolicyChain>,
+    /// What answers under it have in common.
+    pub(super) standing: Standing,
 }
 
 impl Head {

@@ -20,6 +20,7 @@ mod prove;
 mod read;
 mod replay;
 mod sequence;
+mod standing;
 #[cfg(test)]
 mod tests;
 

@@ -14,7 +14,7 @@ use cairn_proto::{
     verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
 };
 
-use super::{Ledger, Placed, Refusal, Shared, head::Head, reading};
+use super::{Ledger, Placed, Refusal, Shared, head::Head, reading, standing::StandingPolicy};
 
 /// A row, its bytes, and the proof for it.
 type ProvenRow = (Option<Row>, Vec<u8>, Vec<u8>);
@@ -46,26 +46,43 @@ impl Shared {
         Ok((row, bytes, proof.encode()))
     }
 
+    /// The policy's row, and the proof for it.
+    fn policy_row(head: &Head) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+        let made = head.standing.policy_row(|| {
+            let (_, row, proof) = Self::row(head, &RowName::Policy)?;
+            Ok((row, proof))
+        })?;
+        Ok(made.clone())
+    }
+
     fn map_record(&self, head: &Head) -> Result<(Bytes, Vec<NodeHash>), Refusal> {
         let last = Index(head.size().0.saturating_sub(1));
-        let leaf = LeafHash::of(&head.map_record);
-        Ok((head.map_record.clone(), self.inclusion(last, leaf, head)?))
+        let inclusion = head.standing.map_record(|| {
+            let leaf = LeafHash::of(&head.map_record);
+            self.inclusion(last, leaf, head)
+        })?;
+        Ok((head.map_record.clone(), inclusion.clone()))
     }
 
     /// The policies; inclusion is proven for those that a verifier of the entry at `index`
     /// relies on.
     fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<PolicyEvidence>, Refusal> {
-        let policies = reading(&self.policies).clone();
-        let known: Vec<_> = policies
-            .into_iter()
-            .filter(|policy| policy.index.0 < head.size().0)
-            .collect();
-        let indices: Vec<_> = known.iter().map(|policy| policy.index).collect();
+        let known = head.standing.policies(|| {
+            let policies = reading(&self.policies);
+            let below = policies
+                .iter()
+                .filter(|policy| policy.index.0 < head.size().0);
+            below.cloned().map(StandingPolicy::new).collect()
+        })?;
+        let indices: Vec<_> = known.iter().map(|one| one.policy.index).collect();
         let wanted = index.map(|index| relied_on(&indices, index));
         let wanted = wanted.unwrap_or_default();
-        let steps = known.into_iter().enumerate().map(|(position, policy)| {
+        let steps = known.iter().enumerate().map(|(position, one)| {
+            let policy = &one.policy;
             let inclusion = if wanted.contains(&position) {
-                self.inclusion(policy.index, LeafHash::of(&policy.entry), head)?
+                let leaf = || LeafHash::of(&policy.entry);
+                one.inclusion(|| self.inclusion(policy.index, leaf(), head))?
+                    .to_vec()
             } else {
                 Vec::new()
             };
@@ -202,7 +219,7 @@ impl Ledger {
         let shared = &self.shared;
         let name = RowName::Environment(environment);
         let (row, environment_row, environment_proof) = Shared::row(&head, &name)?;
-        let (_, policy_row, policy_proof) = Shared::row(&head, &RowName::Policy)?;
+        let (policy_row, policy_proof) = Shared::policy_row(&head)?;
         let (map_record, map_record_inclusion) = shared.map_record(&head)?;
         let release = match row {
             Some(Row::Environment(row)) => {
@@ -210,7 +227,7 @@ impl Ledger {
                 Some(ReleaseEvidence {
                     index: row.index,
                     inclusion: shared.inclusion(row.index, LeafHash::of(&entry), &head)?,
-                    manifest: shared.document_of(&entry)?.to_vec(),
+                    manifest: shared.document_of(row.index, &entry)?.to_vec(),
                     entry: entry.to_vec(),
                 })
             }
