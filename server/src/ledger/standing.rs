@@ -19,8 +19,8 @@ impl<T> Once<T> {
         if let Some(made) = self.0.get() {
             return Ok(made);
         }
-        let made = make()?;
-        Ok(self.0.get_or_init(|| made))
+        let fresh = make()?;
+        Ok(self.0.get_or_init(|| fresh))
     }
 }
 
