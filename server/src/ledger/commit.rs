@@ -26,7 +26,6 @@ use super::{
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},
-    standing::Standing,
     writing,
 };
 use crate::{
@@ -285,7 +284,7 @@ impl Committer {
             map_record: batch.record.leaves.last().cloned().unwrap_or_default(),
             map_root: batch.map_record.root,
             chain: chain.unwrap_or_else(|| previous.chain.clone()),
-            standing: Standing::default(),
+            standing: Arc::default(),
         })
     }
 }

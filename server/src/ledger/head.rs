@@ -42,8 +42,8 @@ pub(crate) struct Head {
     /// The last leaf.
     pub(crate) map_record: Bytes,
     pub(crate) chain: Arc<PolicyChain>,
-    /// What answers under it have in common.
-    pub(super) standing: Standing,
+    /// What answers under it have in common; copies of this head share it.
+    pub(super) standing: Arc<Standing>,
 }
 
 impl Head {

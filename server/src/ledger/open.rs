@@ -35,7 +35,6 @@ use super::{
     read::EntryCache,
     replay::{Replay, policy_at},
     sequence::{Candidate, Sequencer},
-    standing::Standing,
 };
 use crate::{
     journal::Journal as _,
@@ -264,7 +263,7 @@ impl Replay {
             map,
             map_record: record.leaves.last().cloned().unwrap_or_default(),
             chain: chain.clone(),
-            standing: Standing::default(),
+            standing: Arc::default(),
         };
         let policies = policies_of(&store, &self.documents, &chain)?;
         let shared = Shared {

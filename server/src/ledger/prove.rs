@@ -14,7 +14,12 @@ use cairn_proto::{
     verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
 };
 
-use super::{Ledger, Placed, Refusal, Shared, head::Head, reading, standing::StandingPolicy};
+use super::{
+    Ledger, Placed, Refusal, Shared,
+    head::Head,
+    reading,
+    standing::{Once, StandingPolicy},
+};
 
 /// A row, its bytes, and the proof for it.
 type ProvenRow = (Option<Row>, Vec<u8>, Vec<u8>);
@@ -48,7 +53,7 @@ impl Shared {
 
     /// The policy's row, and the proof for it.
     fn policy_row(head: &Head) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
-        let made = head.standing.policy_row(|| {
+        let made = head.standing.policy_row.get(|| {
             let (_, row, proof) = Self::row(head, &RowName::Policy)?;
             Ok((row, proof))
         })?;
@@ -57,7 +62,7 @@ impl Shared {
 
     fn map_record(&self, head: &Head) -> Result<(Bytes, Vec<NodeHash>), Refusal> {
         let last = Index(head.size().0.saturating_sub(1));
-        let inclusion = head.standing.map_record(|| {
+        let inclusion = head.standing.map_record.get(|| {
             let leaf = LeafHash::of(&head.map_record);
             self.inclusion(last, leaf, head)
         })?;
@@ -67,22 +72,28 @@ impl Shared {
     /// The policies; inclusion is proven for those that a verifier of the entry at `index`
     /// relies on.
     fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<PolicyEvidence>, Refusal> {
-        let known = head.standing.policies(|| {
+        let known = head.standing.policies.get_or_init(|| {
             let policies = reading(&self.policies);
             let below = policies
                 .iter()
                 .filter(|policy| policy.index.0 < head.size().0);
-            below.cloned().map(StandingPolicy::new).collect()
-        })?;
+            let standing = below.cloned().map(|policy| StandingPolicy {
+                policy,
+                inclusion: Once::default(),
+            });
+            standing.collect()
+        });
         let indices: Vec<_> = known.iter().map(|one| one.policy.index).collect();
         let wanted = index.map(|index| relied_on(&indices, index));
         let wanted = wanted.unwrap_or_default();
         let steps = known.iter().enumerate().map(|(position, one)| {
             let policy = &one.policy;
             let inclusion = if wanted.contains(&position) {
-                let leaf = || LeafHash::of(&policy.entry);
-                one.inclusion(|| self.inclusion(policy.index, leaf(), head))?
-                    .to_vec()
+                let made = one.inclusion.get(|| {
+                    let leaf = LeafHash::of(&policy.entry);
+                    self.inclusion(policy.index, leaf, head)
+                });
+                made?.clone()
             } else {
                 Vec::new()
             };
