@@ -85,9 +85,8 @@ impl View {
     }
 
     /// Every row, checksums taken off; `None` where one does not fit.
-    pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
-        self.table
-            .for_each(|key, value| row(key, rows::open(key, value)?))
+    pub(super) fn for_each(&self, row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
+        self.table.for_each(rows::open, row)
     }
 
     fn failed(&self, cause: String) -> ViewError {

@@ -6,6 +6,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::mpsc,
+    thread,
 };
 
 /// Rows of a view in memory, open to whoever damages them.
@@ -15,6 +17,11 @@ pub(crate) type Shelf =
 
 /// Rows are written at the end and read once, at start: little has to stay in memory.
 const CACHE_BYTES: u64 = 8 << 20;
+
+/// Rows, some 4 KB each, that are handed from one thread to the other at once; and how many such
+/// groups may wait.
+const GROUP_ROWS: usize = 64;
+const GROUPS_AHEAD: usize = 16;
 
 /// Rows by key, in order.
 #[derive(Debug)]
@@ -70,26 +77,56 @@ impl Table {
         }
     }
 
-    /// Every row by ascending key, until one is answered with `None`.
-    pub(super) fn for_each(&self, mut row: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
+    /// Every row by ascending key, as `open` shows its value; `None` as soon as either says so.
+    /// What comes next is read and opened while a row is worked on.
+    pub(super) fn for_each(
+        &self,
+        open: Open,
+        mut row: impl FnMut(&[u8], &[u8]) -> Option<()>,
+    ) -> Option<()> {
         match self {
-            Self::Sled(database) => {
-                let mut read = || {
-                    for item in database.iter() {
-                        let (key, value) = item.ok()?;
-                        row(&key, &value)?;
+            Self::Sled(database) => thread::scope(|scope| {
+                let (send, rows) = mpsc::sync_channel(GROUPS_AHEAD);
+                let reader = scope.spawn(move || read_all(database, open, &send));
+                // An early end drops the channel, which ends the reader.
+                for group in rows {
+                    for (key, value, length) in group {
+                        row(&key, value.get(..length)?)?;
                     }
-                    Some(())
-                };
-                catch_unwind(AssertUnwindSafe(&mut read)).ok()?
-            }
+                }
+                reader.join().ok()?
+            }),
             #[cfg(test)]
             Self::Memory(table) => {
                 let table = table.lock().unwrap();
-                table.iter().try_for_each(|(key, value)| row(key, value))
+                let mut rows = table.iter();
+                rows.try_for_each(|(key, value)| row(key, open(key, value)?))
             }
         }
     }
+}
+
+/// What a row holds of a key's value, from its begin on; `None` where they do not fit.
+pub(super) type Open = for<'a> fn(&[u8], &'a [u8]) -> Option<&'a [u8]>;
+
+/// Rows as sled hands them out, and how much of a value was opened.
+type Group = Vec<(sled::IVec, sled::IVec, usize)>;
+
+/// Sends every row, in groups; `None` where one cannot be read or opened, or nobody wants more.
+fn read_all(database: &sled::Db, open: Open, send: &mpsc::SyncSender<Group>) -> Option<()> {
+    let mut read = || {
+        let mut group = Vec::with_capacity(GROUP_ROWS);
+        for item in database.iter() {
+            let (key, value) = item.ok()?;
+            let length = open(&key, &value)?.len();
+            group.push((key, value, length));
+            if group.len() == GROUP_ROWS {
+                send.send(std::mem::take(&mut group)).ok()?;
+            }
+        }
+        send.send(group).ok()
+    };
+    catch_unwind(AssertUnwindSafe(&mut read)).ok()?
 }
 
 /// A kill while sled writes its snapshot leaves a file that keeps it from opening.
