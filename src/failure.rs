@@ -8,6 +8,7 @@ use cairn_client::{
     keys::KeyError,
     secrets::SecretError,
     sources::SourceError,
+    verdict::Verdict,
 };
 use cairn_proto::reason::Reason;
 use serde::Serialize;
@@ -92,6 +93,7 @@ fn exit_of(reason: Reason) -> u8 {
         Reason::Usage | Reason::TrustMissing => EXIT_USAGE,
         Reason::Unreachable => 3,
         Reason::NotAuthenticated | Reason::NotAllowed => 4,
+        Reason::TooFewAuditors | Reason::TooFewWitnesses => Verdict::Stale.exit_code(),
         _ => 1,
     }
 }

@@ -195,6 +195,14 @@ pub enum ClientError {
         /// How many must.
         needed: usize,
     },
+    /// Too few of the pinned witnesses cosigned the checkpoint.
+    #[error("{found} of the pinned witnesses cosigned the checkpoint, {needed} must")]
+    TooFewWitnesses {
+        /// How many did.
+        found: usize,
+        /// How many the trust file, or the policy, asks for.
+        needed: usize,
+    },
     /// The log goes on, and the server has auditors cosign an old checkpoint for ever.
     #[error("the server has checkpoint {offered} cosigned still, though it shows {newest}")]
     OfferWithheld {
@@ -258,6 +266,7 @@ impl ClientError {
             Self::ContentMismatch { .. } | Self::Inconsistent { .. } => Reason::ContentMismatch,
             Self::Bundle(error) => error.reason(),
             Self::TooFewAuditors { .. } => Reason::TooFewAuditors,
+            Self::TooFewWitnesses { .. } => Reason::TooFewWitnesses,
             Self::OfferWithheld { .. } => Reason::Stale,
             Self::Draft(error) => error.reason,
             Self::Proposal { .. } => Reason::ProposalSyntax,
@@ -299,6 +308,7 @@ impl ClientError {
             Self::Behind { .. }
             | Self::RolledBack { .. }
             | Self::TooFewAuditors { .. }
+            | Self::TooFewWitnesses { .. }
             | Self::OfferWithheld { .. } => Some(Verdict::Stale),
             Self::Verify(_)
             | Self::Checkpoint(_)

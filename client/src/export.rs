@@ -75,15 +75,15 @@ impl Ledger {
         let looked = self.lookup_pinned(environment).await?;
         Self::current(&looked.checkpoint)?;
         not_below_held(looked.held.as_ref(), environment, &looked)?;
-        if let Some((found, needed)) = looked.checkpoint.head().lacks_auditors() {
-            return Err(ClientError::TooFewAuditors { found, needed });
+        if let Some(error) = looked.too_few() {
+            return Err(error);
         }
         let approved = match &looked.current {
             Current::Release(approved) => approved,
             Current::Compromised(compromised) => {
                 return Err(ClientError::Verify(compromised.why().clone().into()));
             }
-            Current::Absent { .. } => {
+            Current::Absent(_) => {
                 return Err(ClientError::NotFound {
                     what: environment.to_string(),
                 });

@@ -77,7 +77,7 @@ impl Home {
         self.state_directory(genesis).join("held.json")
     }
 
-    /// The newest checkpoint of a ledger that enough auditors cosigned.
+    /// The newest checkpoint of a ledger that enough of those who are pinned cosigned.
     pub fn audited_file(&self, genesis: &LeafHash) -> PathBuf {
         self.state_directory(genesis).join("held-audited.json")
     }

@@ -3,6 +3,7 @@
 //! Invariant: nothing leaves this module as a [`TrustedCheckpoint`] that was not linked to
 //! what was held, and what was proven is remembered before it is returned.
 
+mod cosigners;
 mod link;
 mod lookup;
 mod prove;
@@ -15,6 +16,7 @@ use cairn_proto::{
     trust::Trust,
 };
 
+pub use cosigners::{Cosignature, Said, Vouched, Witnessed};
 pub use lookup::Looked;
 pub(crate) use lookup::{age_of, not_below_held};
 pub(crate) use prove::{Case, policies};
@@ -38,7 +40,7 @@ pub struct Ledger {
     home: Home,
     trust: Trust,
     held: HeldStore,
-    audited: HeldStore,
+    vouched: HeldStore,
     evidence: EvidenceStore,
     connection: Connection,
     clock: fn() -> u64,
@@ -67,7 +69,7 @@ impl Ledger {
         Self {
             home: home.clone(),
             held: HeldStore::new(home, &trust),
-            audited: HeldStore::audited(home, &trust),
+            vouched: HeldStore::vouched(home, &trust),
             evidence: EvidenceStore::new(home, &trust),
             trust,
             connection,
@@ -97,9 +99,9 @@ impl Ledger {
         &self.held
     }
 
-    /// What was seen of it as its auditors vouch for it.
-    pub(crate) fn audited(&self) -> &HeldStore {
-        &self.audited
+    /// What was seen of it as auditors and witnesses vouch for it.
+    pub(crate) fn vouched(&self) -> &HeldStore {
+        &self.vouched
     }
 
     /// The server.
@@ -169,11 +171,11 @@ impl Ledger {
         }
     }
 
-    /// The same for an answer as of an audited checkpoint, of which `held` is what was seen. It
+    /// The same for an answer as of a cosigned checkpoint, of which `held` is what was seen. It
     /// must hang together with the newest checkpoint that was seen as well, which may be the
-    /// larger one; and the first audited one must not be below that, so that to pin auditors is
+    /// larger one; and the first cosigned one must not be below that, so that to pin somebody is
     /// no way back to before.
-    pub(crate) async fn trusted_audited(
+    pub(crate) async fn trusted_vouched(
         &self,
         held: Option<&Held>,
         note: &[u8],

@@ -36,8 +36,9 @@ pub const TEXT_BYTES_MAX: usize = 1_024;
 pub const ADMINS_MAX: usize = 64;
 /// Deployers of a policy.
 pub const DEPLOYERS_MAX: usize = 1_024;
-/// Auditors that a verifier pins: with the log's two lines, and as many of others, they fit a note.
-pub const AUDITORS_MAX: usize = 16;
+/// Auditors that a verifier pins, and witnesses: with the log's two lines, and as many of others,
+/// they fit a note.
+pub const COSIGNERS_MAX: usize = 16;
 /// Keys that a policy revokes.
 pub const REVOCATIONS_MAX: usize = 1_024;
 /// Rules of a policy.

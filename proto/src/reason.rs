@@ -62,6 +62,7 @@ reasons! {
     TooFewApprovals "TOO_FEW_APPROVALS" "The policy asks for more deployers' signatures on this environment." "Have more allowed deployers sign the same statement.";
     TooFewSignatures "TOO_FEW_SIGNATURES" "The admins' signatures do not reach the threshold." "Have more admins sign.";
     TooFewAuditors "TOO_FEW_AUDITORS" "Fewer of the pinned auditors vouch for the map than the trust file asks for." "Wait for them, or find out why they do not cosign: `cairn audit` shows what they see.";
+    TooFewWitnesses "TOO_FEW_WITNESSES" "Fewer of the pinned witnesses cosigned the checkpoint than the trust file or the policy asks for." "Wait for them; `cairn trust check` shows who cosigned what, and when. Where the policy asks for witnesses, pin them: `cairn trust add URL --witness VKEY`.";
     NotOffered "NOT_OFFERED" "The checkpoint is not the one that the server has offered for cosigning." "Ask for the one on offer again, audit that, and cosign it.";
     WatchCommand "WATCH_COMMAND" "The command that a watch runs for an event failed each time." "Mend the command; the next run goes on with the same event.";
     ProposalSyntax "PROPOSAL_SYNTAX" "A file is no proposal, or not what its signatures are over." "Ask whoever made it for the file again.";
@@ -113,6 +114,10 @@ reasons! {
     Unreachable "UNREACHABLE" "No answer in time." "Check the address and try again: retrying is safe.";
     Internal "INTERNAL" "The server met a fault of its own." "See its log.";
     StoreDamaged "STORE_DAMAGED" "A stored frame does not match its checksum." "Restore the named file from a copy or a mirror; nothing was served from it.";
+    WitnessDisagrees "WITNESS_DISAGREES" "A witness says that it saw more of the log, or another history, than this server shows." "Trust neither for now: compare with others who hold checkpoints, and tell the auditors. Its word alone proves nothing.";
+    WitnessSilent "WITNESS_SILENT" "A witness did not say anything of use." "Check its URL, and that it knows this log's key.";
+    WitnessState "WITNESS_STATE" "What a witness cosigned last cannot be read, or was not kept." "Put the disk right, then start the witness again. Never begin anew under the same key: it could then cosign a second history.";
+    WitnessAhead "WITNESS_AHEAD" "A witness cosigned more of the log, or another history, than this server holds." "Look for another server that signs with this key, and for a newer copy of the store. Only if the witness is known to be wrong: leave it out of the configuration.";
     StoreLocked "STORE_LOCKED" "Another process has this data directory open." "Stop the other one first.";
     StoreAnchor "STORE_ANCHOR" "The journal and the anchor disagree, or the anchor is missing." "An old copy or a loss: restore the newest, or accept the head with --accept-head SIZE:ROOT.";
     KeyFileLoose "KEY_FILE_LOOSE" "A private key file may be read by others, or is not owned by this user." "chmod 600 the file and check its owner.";

@@ -2,7 +2,7 @@
 
 use crate::{
     hash::LeafHash,
-    limits::AUDITORS_MAX,
+    limits::COSIGNERS_MAX,
     name::Origin,
     note::{SignatureType, VerifierKey},
     reason::Reason,
@@ -15,45 +15,46 @@ pub struct Trust {
     log_key: VerifierKey,
     clock_key: VerifierKey,
     genesis: LeafHash,
-    auditors: Auditors,
+    auditors: Cosigners,
+    witnesses: Cosigners,
 }
 
-/// Who is trusted to have recomputed the map, and how many of them it takes.
+/// Who is trusted to say more of a checkpoint than its log does, and how many of them it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Auditors {
+pub struct Cosigners {
     keys: Vec<VerifierKey>,
     quorum: usize,
 }
 
-/// Keys that cannot be a ledger's auditors.
+/// Keys that cannot be a ledger's auditors, or its witnesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "auditors are 1 to {AUDITORS_MAX} keys of type 0x04, no two of them alike, and a quorum of 1 to \
-     their number"
+    "auditors, and witnesses, are 1 to {COSIGNERS_MAX} keys of type 0x04, no two of them alike, none \
+     of them the ledger's own, and a quorum of 1 to their number"
 )]
-pub struct AuditorsError;
+pub struct CosignersError;
 
-impl Auditors {
+impl Cosigners {
     /// Keys by their bytes distinct, and how many of them must have cosigned.
-    pub fn new(keys: Vec<VerifierKey>, quorum: usize) -> Result<Self, AuditorsError> {
+    pub fn new(keys: Vec<VerifierKey>, quorum: usize) -> Result<Self, CosignersError> {
         let mut bytes: Vec<_> = keys.iter().map(VerifierKey::key).collect();
         bytes.sort_unstable();
         bytes.dedup();
-        let fits = (1..=AUDITORS_MAX).contains(&keys.len())
+        let fits = (1..=COSIGNERS_MAX).contains(&keys.len())
             && bytes.len() == keys.len()
             && keys
                 .iter()
                 .all(|key| key.kind() == SignatureType::Cosignature)
             && (1..=keys.len()).contains(&quorum);
-        fits.then_some(Self { keys, quorum }).ok_or(AuditorsError)
+        fits.then_some(Self { keys, quorum }).ok_or(CosignersError)
     }
 
-    /// Whose cosignatures count; none where no auditor is trusted.
+    /// Whose cosignatures count; none where nobody is trusted.
     pub fn keys(&self) -> &[VerifierKey] {
         &self.keys
     }
 
-    /// How many it takes; 0 where no auditor is trusted.
+    /// How many it takes; 0 where nobody is trusted.
     pub fn quorum(&self) -> usize {
         self.quorum
     }
@@ -101,34 +102,70 @@ impl Trust {
             log_key,
             clock_key,
             genesis,
-            auditors: Auditors::default(),
+            auditors: Cosigners::default(),
+            witnesses: Cosigners::default(),
         })
     }
 
-    /// The same ledger, with auditors. Neither of the ledger's own keys can be one.
-    pub fn with_auditors(self, auditors: Auditors) -> Result<Self, AuditorsError> {
-        let mut keys = auditors.keys.iter().map(VerifierKey::key);
-        if keys.any(|key| key == self.log_key.key() || key == self.clock_key.key()) {
-            return Err(AuditorsError);
-        }
+    /// The same ledger, with auditors. Neither of the ledger's own keys can be one, nor can a
+    /// witness: one key must say one thing (tlog-cosignature, additional statements).
+    pub fn with_auditors(self, auditors: Cosigners) -> Result<Self, CosignersError> {
+        self.other_than_own(&auditors, &self.witnesses)?;
         Ok(Self { auditors, ..self })
     }
 
-    /// The same ledger, with no auditors.
+    /// The same ledger, with witnesses; of other keys than its own and its auditors'.
+    pub fn with_witnesses(self, witnesses: Cosigners) -> Result<Self, CosignersError> {
+        self.other_than_own(&witnesses, &self.auditors)?;
+        Ok(Self { witnesses, ..self })
+    }
+
+    /// The same ledger; where it has no auditors, or no witnesses, with another's.
+    pub fn or_cosigners_of(self, other: &Self) -> Result<Self, CosignersError> {
+        let either = |own: &Cosigners, other: &Cosigners| {
+            let chosen = if own.quorum > 0 { own } else { other };
+            chosen.clone()
+        };
+        let auditors = either(&self.auditors, &other.auditors);
+        let witnesses = either(&self.witnesses, &other.witnesses);
+        self.alone()
+            .with_auditors(auditors)?
+            .with_witnesses(witnesses)
+    }
+
+    fn other_than_own(&self, new: &Cosigners, other: &Cosigners) -> Result<(), CosignersError> {
+        let taken = other.keys.iter().chain([&self.log_key, &self.clock_key]);
+        let taken: Vec<_> = taken.map(VerifierKey::key).collect();
+        let clash = new.keys.iter().any(|key| taken.contains(&key.key()));
+        (!clash).then_some(()).ok_or(CosignersError)
+    }
+
+    /// The same ledger, as only its own keys say it is: with no auditors and no witnesses.
     #[must_use]
-    pub fn without_auditors(self) -> Self {
+    pub fn alone(self) -> Self {
         Self {
-            auditors: Auditors::default(),
+            auditors: Cosigners::default(),
+            witnesses: Cosigners::default(),
             ..self
         }
     }
 
+    /// Who is trusted to have seen one history alone.
+    pub fn witnesses(&self) -> &Cosigners {
+        &self.witnesses
+    }
+
+    /// Whether somebody must have cosigned.
+    pub fn needs_cosigners(&self) -> bool {
+        self.auditors.quorum > 0 || self.witnesses.quorum > 0
+    }
+
     /// Who is trusted to have recomputed the map.
-    pub fn auditors(&self) -> &Auditors {
+    pub fn auditors(&self) -> &Cosigners {
         &self.auditors
     }
 
-    /// Whether another pins the same ledger, whoever its auditors are.
+    /// Whether another pins the same ledger, whoever cosigns it.
     pub fn is_same_ledger(&self, other: &Self) -> bool {
         (&self.origin, &self.log_key, &self.clock_key, &self.genesis)
             == (

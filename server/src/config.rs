@@ -38,9 +38,25 @@ pub struct Config {
     /// Verifier keys (type 0x04) of the auditors whose cosignatures are taken.
     #[serde(default)]
     pub auditors: Vec<String>,
+    /// Witnesses that are asked to cosign.
+    #[serde(default)]
+    pub witnesses: Vec<WitnessConfig>,
+    /// The only certificate authorities to accept of witnesses, in PEM; the web's if not said.
+    #[serde(default)]
+    pub witness_ca_file: Option<PathBuf>,
     /// Who may call.
     #[serde(default)]
     pub access: AccessConfig,
+}
+
+/// A C2SP witness.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its submission prefix.
+    pub url: String,
+    /// Its verifier key (type 0x04).
+    pub key: String,
 }
 
 /// Who may call what.

@@ -110,7 +110,7 @@ fn refused(refusal: &Refusal) -> Response {
 }
 
 async fn checkpoint(State(reads): State<Reads>) -> Response {
-    reads.found(TEXT, BRIEFLY, reads.ledger.head().note.clone())
+    reads.found(TEXT, BRIEFLY, reads.ledger.signed_note())
 }
 
 /// File work on a thread of its own.

@@ -20,3 +20,5 @@ mod service;
 pub mod start;
 pub mod store;
 mod view;
+pub mod witness;
+pub mod witnessing;

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    task::JoinSet,
     time,
 };
 use tonic::service::Routes;
@@ -27,6 +28,7 @@ use crate::{
     intake::Intake,
     ledger::{Failure, Ledger, ServerKeys},
     service::LedgerService,
+    witnessing::{self, Witnesses},
 };
 
 /// Bytes of one message that a peer sends: an entry with the largest document fits.
@@ -107,28 +109,43 @@ fn connections() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// What a server does beside answering.
+pub struct Duties {
+    /// Keep the clock's cosignature young.
+    pub keys: ServerKeys,
+    /// Are asked to cosign.
+    pub witnesses: Option<Witnesses>,
+}
+
 /// Serves a ledger until `stop` resolves; then lets calls under way end.
 pub async fn serve(
     listener: TcpListener,
     ledger: Ledger,
-    keys: ServerKeys,
+    duties: Duties,
     access: Access,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let router = router(&ledger, &access)?;
-    let upkeep = tokio::spawn(upkeep(ledger.clone(), keys));
-    let accepting = accept(&listener, router);
+    let mut beside = JoinSet::new();
+    beside.spawn(upkeep(ledger.clone(), duties.keys));
+    if let Some(witnesses) = duties.witnesses {
+        beside.spawn(witnessing::witness(ledger.clone(), witnesses));
+    }
     let ended = tokio::select! {
         failure = ledger.failed() => Err(failure.into()),
-        () = accepting.run(stop) => Ok(()),
+        () = run(&listener, router, stop) => Ok(()),
     };
-    upkeep.abort();
-    // It holds the ledger, and the ledger the lock, until it is really gone.
-    let _ = upkeep.await;
+    // They hold the ledger, and the ledger the lock, until they are really gone.
+    beside.shutdown().await;
     if ended.is_ok() {
         ledger.close().await;
     }
     ended
+}
+
+/// Serves a router with the same limits until `stop` resolves; then lets requests under way end.
+pub(crate) async fn run(listener: &TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    accept(listener, router).run(stop).await;
 }
 
 struct Accepting<'a> {

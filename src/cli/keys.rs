@@ -22,7 +22,7 @@ pub(crate) enum Key {
     Show {
         /// A file, or `agent:SHA256:...`; without it, the context's key.
         key: Option<String>,
-        /// Print the verifier key of an auditor of this name, as `cairn trust add --auditor`
+        /// Print the verifier key of an auditor or witness of this name, as `cairn trust add --auditor`
         /// takes it.
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
@@ -53,6 +53,16 @@ pub(crate) enum TrustCommand {
     Show {
         /// The trust file's name; without it, the context's.
         name: Option<Label>,
+        /// Print log, witnesses and quorum as a C2SP tlog-policy file.
+        #[arg(long)]
+        tlog_policy: bool,
+    },
+    /// Fetch the newest checkpoint, link it to what was seen, and say who cosigned it and when.
+    Check {
+        /// Also put it to the witness at this URL, and say what that one saw. Its key must be
+        /// pinned. May be given several times.
+        #[arg(long = "ask", value_name = "URL")]
+        ask: Vec<String>,
     },
 }
 
@@ -77,6 +87,20 @@ pub(crate) struct TrustAdd {
     /// asked for.
     #[arg(long, requires = "auditors")]
     pub(crate) replace_auditors: bool,
+    /// The verifier key of a witness; verdicts then need a checkpoint that witnesses cosigned. May
+    /// be given several times, also for a ledger that is trusted already.
+    #[arg(long = "witness", value_name = "VKEY", conflicts_with = "tlog_policy")]
+    pub(crate) witnesses: Vec<String>,
+    /// How many of the witnesses it takes; without it, all of them.
+    #[arg(long, value_name = "N", requires = "witnesses")]
+    pub(crate) witness_quorum: Option<usize>,
+    /// Take witnesses and quorum from a C2SP tlog-policy file, which must accept this log.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlog_policy: Option<PathBuf>,
+    /// Let the named witnesses replace those that are pinned, though one is dropped or fewer are
+    /// asked for.
+    #[arg(long)]
+    pub(crate) replace_witnesses: bool,
     /// The key that records in this context.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

@@ -3,6 +3,7 @@
 mod keys;
 mod policy;
 mod watch;
+mod witness;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 pub(crate) use watch::Watch;
+pub(crate) use witness::{WitnessCommand, WitnessServe};
 
 /// A content-addressed configuration ledger for immutable infrastructure.
 ///
@@ -99,6 +101,9 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Tell of what others record: releases, keys in use, policies, a ledger that went silent.
     Watch(Watch),
+    /// A witness of your own, for any C2SP log.
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     /// Show the ledger in use and how fresh its checkpoint is.
     Status,
     /// Signing keys.
@@ -144,6 +149,10 @@ pub(crate) struct Dev {
     /// prints it; may be given several times.
     #[arg(long = "auditor", value_name = "VKEY")]
     pub(crate) auditors: Vec<String>,
+    /// A witness that is asked to cosign: where it answers, and its verifier key; may be given
+    /// several times.
+    #[arg(long = "witness", value_name = "URL=VKEY")]
+    pub(crate) witnesses: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -171,6 +180,10 @@ pub(crate) struct Init {
     /// Seconds after which a proof for the environments of a pattern is stale.
     #[arg(long = "max-staleness", value_name = "PATTERN=SECONDS")]
     pub(crate) max_staleness: Vec<String>,
+    /// How many of the witnesses that a verifier pins must have cosigned a proof for the
+    /// environments of a pattern; a verifier's own quorum may be larger.
+    #[arg(long = "witnesses", value_name = "PATTERN=COUNT")]
+    pub(crate) witnesses: Vec<String>,
     /// Where to listen, for the configuration that is written.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
     pub(crate) listen: SocketAddr,
@@ -205,6 +218,16 @@ pub(crate) struct Words {
     /// Sign with this key instead of the context's; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
+    /// Then wait until enough of the pinned witnesses cosigned a checkpoint that has the entry, at
+    /// most so many seconds; the entry is recorded whatever comes of that.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30"
+    )]
+    pub(crate) witnessed: Option<u64>,
     /// Refuse unless this sequence is current now (0: none yet).
     #[arg(long, value_name = "N")]
     pub(crate) expect: Option<u64>,

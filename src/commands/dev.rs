@@ -26,7 +26,10 @@ use serde::Serialize;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-use super::serve::{collect, run, shutdown};
+use super::{
+    serve::{run, shutdown},
+    witnesses,
+};
 use crate::{cli, failure::Failure, output::Output, session::Session};
 
 const NAME: &str = "dev";
@@ -60,11 +63,13 @@ pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failur
     let dev = keys.dev;
     let opened = tokio::task::spawn_blocking(move || open(&data, server_keys, &dev)).await;
     let ledger = opened.map_err(Failure::usage)??;
-    collect(&ledger, &args.auditors)?;
+    let witnesses = args.witnesses.iter().map(|text| witnesses::flagged(text));
+    let witnesses = witnesses.collect::<Result<_, _>>()?;
+    let duties = witnesses::duties(&ledger, keys.server, &args.auditors, witnesses, None).await?;
     let moved = activate(session, ledger.trust(), &url, &keys.dev_file)?;
     let stop = shutdown();
     announce(session.output, args, &url, ledger.trust(), moved);
-    run(listener, ledger, keys.server, Access::open(), stop).await
+    run(listener, ledger, duties, Access::open(), stop).await
 }
 
 fn announce(output: Output, args: &cli::Dev, url: &str, trust: &Trust, moved: bool) {
@@ -184,8 +189,14 @@ fn policy(dev: &SecretKey) -> Result<Policy, Failure> {
 /// Points the context `dev` here. Says whether it stood for another ledger before.
 fn activate(session: &Session, trust: &Trust, url: &str, key: &Path) -> Result<bool, Failure> {
     let name: Label = NAME.parse().map_err(Failure::usage)?;
-    let moved = trust::load(&session.home, &name).is_ok_and(|known| known != *trust);
-    trust::replace(&session.home, &name, trust)?;
+    let known = trust::load(&session.home, &name).ok();
+    let moved = known.is_some_and(|known| !known.is_same_ledger(trust));
+    if moved {
+        trust::replace(&session.home, &name, trust)?;
+    } else {
+        // Whoever is pinned beside its keys stays.
+        trust::save(&session.home, &name, trust)?;
+    }
     let context = Context {
         url: url.to_owned(),
         trust: NAME.to_owned(),

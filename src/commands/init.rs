@@ -155,19 +155,18 @@ fn rules(args: &cli::Init) -> Result<Vec<Rule>, Failure> {
     let numbers = [
         ("approvals", &args.approvals),
         ("max-staleness", &args.max_staleness),
+        ("witnesses", &args.witnesses),
     ];
     for (flag, words) in numbers {
         for word in words {
             let wrong = || Failure::usage(format!("--{flag} {word}: not PATTERN=NUMBER"));
             let (pattern, number) = word.split_once('=').ok_or_else(wrong)?;
             let environments: Pattern = pattern.parse().map_err(|_| wrong())?;
-            let rule = rules.entry(environments.clone()).or_insert(Rule {
-                environments,
-                approvals: None,
-                max_staleness: None,
-            });
+            let rule = rules.entry(environments.clone());
+            let rule = rule.or_insert_with(|| Rule::on(environments));
             match flag {
                 "approvals" => rule.approvals = Some(number.parse().map_err(|_| wrong())?),
+                "witnesses" => rule.witnesses = Some(number.parse().map_err(|_| wrong())?),
                 _ => rule.max_staleness = Some(number.parse().map_err(|_| wrong())?),
             }
         }

@@ -1,6 +1,8 @@
 //! One module a command, or a few that belong together: parse, call, print.
 
 mod audit;
+mod check;
+mod cosigners;
 #[cfg(feature = "server")]
 mod demo;
 #[cfg(feature = "server")]
@@ -23,6 +25,10 @@ mod status;
 mod trust;
 mod verify;
 mod watch;
+#[cfg(feature = "server")]
+mod witness;
+#[cfg(feature = "server")]
+mod witnesses;
 
 use crate::{
     cli::{Command, Global},
@@ -68,10 +74,14 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         Command::Init(init) => init::init(&session, &init),
         #[cfg(feature = "server")]
         Command::Serve(serve) => serve::serve(&session, &serve).await,
+        #[cfg(feature = "server")]
+        Command::Witness(witness) => witness::witness(&session, &witness).await,
         #[cfg(not(feature = "server"))]
-        Command::Demo(_) | Command::Dev(_) | Command::Init(_) | Command::Serve(_) => {
-            Err(Failure::usage("this build of cairn has no server in it"))
-        }
+        Command::Demo(_)
+        | Command::Dev(_)
+        | Command::Init(_)
+        | Command::Serve(_)
+        | Command::Witness(_) => Err(Failure::usage("this build of cairn has no server in it")),
         Command::Help(_) | Command::Completions { .. } | Command::Man { .. } => Ok(0),
     }
 }

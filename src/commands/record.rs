@@ -1,11 +1,11 @@
 //! `record`, `rollback`, `retire`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use cairn_client::{
     detail::shell_word,
     error::ClientError,
-    ledger::Ledger,
+    ledger::{Ledger, Witnessed},
     record::{Outcome, Receipt, Terms, Words},
     secrets::SecretKeys,
     sources::{Capture, CaptureOptions, Input, Layers, Purpose, SourceError, TagContext, capture},
@@ -64,7 +64,13 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
     let paths = paths.collect::<Vec<_>>().join(" ");
     let next = format!("cairn verify {} {paths}", args.environment);
-    tell(session, &ledger, &outcome, Some(&next)).await?;
+    tell(
+        session,
+        &ledger,
+        &outcome,
+        (args.words.witnessed, Some(&next)),
+    )
+    .await?;
     Ok(0)
 }
 
@@ -76,7 +82,7 @@ pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<
     let outcome = ledger
         .rollback(&args.environment, &args.reference, &terms)
         .await?;
-    tell(session, &ledger, &outcome, None).await?;
+    tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
     Ok(0)
 }
 
@@ -86,7 +92,7 @@ pub(crate) async fn retire(session: &Session, args: &cli::Retire) -> Result<u8, 
     let signers = session.signers(&args.words.keys)?;
     let terms = terms(&args.words, &signers, false)?;
     let outcome = ledger.retire(&args.environment, &terms).await?;
-    tell(session, &ledger, &outcome, None).await?;
+    tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
     Ok(0)
 }
 
@@ -96,7 +102,7 @@ pub(super) async fn tell_receipt(
     ledger: &Ledger,
     receipt: Receipt,
 ) -> Result<(), Failure> {
-    tell(session, ledger, &Outcome::Recorded(receipt), None).await
+    tell(session, ledger, &Outcome::Recorded(receipt), (None, None)).await
 }
 
 pub(super) fn terms<'a>(
@@ -210,6 +216,14 @@ async fn same_key(
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct WitnessedJson {
+    checkpoint_size: u64,
+    cosigned: usize,
+    needed: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct RecordJson<'a> {
     schema: &'static str,
     environment: &'a str,
@@ -223,6 +237,8 @@ struct RecordJson<'a> {
     current: bool,
     signers: &'a [String],
     elapsed_us: u128,
+    /// Who cosigned, if that was waited for.
+    witnessed: Option<WitnessedJson>,
 }
 
 /// Says what came of it, and who signed what stands now.
@@ -230,7 +246,7 @@ async fn tell(
     session: &Session,
     ledger: &Ledger,
     outcome: &Outcome,
-    next: Option<&str>,
+    (witnessed, next): (Option<u64>, Option<&str>),
 ) -> Result<(), Failure> {
     let receipt = outcome.receipt();
     let signers = signers_of(ledger, receipt).await?;
@@ -243,7 +259,24 @@ async fn tell(
             ));
         }
     }
-    people(output, outcome, &signers, next);
+    people(output, outcome, &signers);
+    let witnessed = match witnessed {
+        Some(seconds) => Some(wait(ledger, receipt, Duration::from_secs(seconds)).await),
+        None => None,
+    };
+    let seen = witnessed.as_ref().and_then(|it| it.as_ref().ok());
+    if let Some(Witnessed {
+        size,
+        cosigned,
+        needed,
+    }) = seen
+    {
+        let text = format!("by {cosigned} under checkpoint {size}, {needed} must have");
+        output.fact("Witnessed", text);
+    }
+    if let Some(next) = next.filter(|_| matches!(outcome, Outcome::Recorded(_))) {
+        output.fact("Next", next);
+    }
     output.json(&RecordJson {
         schema: "cairn.record/v1",
         environment: receipt.environment.as_str(),
@@ -257,11 +290,34 @@ async fn tell(
         current: receipt.current,
         signers: &signers,
         elapsed_us: receipt.elapsed.as_micros(),
+        witnessed: seen.map(|seen| WitnessedJson {
+            checkpoint_size: seen.size.0,
+            cosigned: seen.cosigned,
+            needed: seen.needed,
+        }),
     });
-    Ok(())
+    witnessed.transpose().map(drop)
 }
 
-fn people(output: Output, outcome: &Outcome, signers: &[String], next: Option<&str>) {
+/// Waits for witnesses. The entry stands whatever they do, and that is said.
+async fn wait(
+    ledger: &Ledger,
+    receipt: &Receipt,
+    patience: Duration,
+) -> Result<Witnessed, Failure> {
+    let waited = ledger.witnessed(&receipt.environment, receipt.index, patience);
+    waited.await.map_err(|error| {
+        let failure = Failure::from(error);
+        let (environment, sequence) = (&receipt.environment, receipt.sequence);
+        let message = format!(
+            "{environment}#{sequence} is recorded, but {}",
+            failure.message
+        );
+        Failure { message, ..failure }
+    })
+}
+
+fn people(output: Output, outcome: &Outcome, signers: &[String]) {
     let receipt = outcome.receipt();
     let name = format!("{}#{}", receipt.environment, receipt.sequence);
     let by = match signers {
@@ -287,9 +343,6 @@ fn people(output: Output, outcome: &Outcome, signers: &[String], next: Option<&s
         "Proved",
         format!("{current} under checkpoint {size}, durable in {elapsed} ms"),
     );
-    if let Some(next) = next {
-        output.fact("Next", next);
-    }
 }
 
 /// Names of the signers in the policy then in force; empty if it was overtaken already.

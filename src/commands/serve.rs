@@ -11,7 +11,7 @@ use cairn_server::{
     access::Access,
     config::Config,
     ledger::{Ledger, ServerKeys},
-    serve::ServeError,
+    serve::{Duties, ServeError},
     start::{self, Place},
 };
 use serde::Serialize;
@@ -20,6 +20,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+use super::witnesses;
 use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// `cairn serve`.
@@ -48,7 +49,11 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         .await
         .map_err(Failure::usage)?;
     let (ledger, recovery) = opened?;
-    collect(&ledger, &config.auditors)?;
+    let witnesses = config.witnesses.iter();
+    let witnesses = witnesses.map(|witness| witnesses::peer(&witness.url, &witness.key));
+    let witnesses = witnesses.collect::<Result<_, _>>()?;
+    let ca_file = config.witness_ca_file.clone();
+    let duties = witnesses::duties(&ledger, keys, &config.auditors, witnesses, ca_file).await?;
     let output = session.output;
     for (frame, damage) in &recovery.cuts {
         complain(format!(
@@ -78,20 +83,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         origin: ledger.trust().origin().as_str(),
         genesis: ledger.trust().genesis().to_string(),
     });
-    run(listener, ledger, keys, access, stop).await
-}
-
-/// Whose cosignatures are taken.
-pub(super) fn collect(ledger: &Ledger, auditors: &[String]) -> Result<(), Failure> {
-    if auditors.is_empty() {
-        return Ok(());
-    }
-    let keys = auditors.iter().map(|text| {
-        let wrong = |error| Failure::usage(format!("auditor {text}: {error}"));
-        text.parse().map_err(wrong)
-    });
-    let keys = keys.collect::<Result<_, _>>()?;
-    ledger.collect(keys).map_err(Failure::usage)
+    run(listener, ledger, duties, access, stop).await
 }
 
 #[derive(Serialize)]
@@ -115,11 +107,11 @@ fn parse_head(text: &str) -> Result<(TreeSize, RootHash), Failure> {
 pub(super) async fn run(
     listener: TcpListener,
     ledger: Ledger,
-    keys: ServerKeys,
+    duties: Duties,
     access: Access,
     stop: impl Future<Output = ()>,
 ) -> Result<u8, Failure> {
-    match cairn_server::serve::serve(listener, ledger, keys, access, stop).await {
+    match cairn_server::serve::serve(listener, ledger, duties, access, stop).await {
         Ok(()) => Ok(0),
         Err(ServeError::Ledger(failure)) => {
             complain(format!("fatal: {failure}"));

@@ -11,17 +11,12 @@ use cairn_client::{
     context::{Context, Contexts},
     error::HomeError,
     keys::KeySpec,
-    trust::{self, TrustSummary, discover},
+    trust::{self, TrustSummary, discover, tlog_policy},
 };
-use cairn_proto::{
-    name::Label,
-    note::VerifierKey,
-    policy::Rule,
-    reason::Reason,
-    trust::{Auditors, Trust},
-};
+use cairn_proto::{name::Label, reason::Reason, trust::Trust};
 use serde_json::Value;
 
+use super::{check, cosigners};
 use crate::{
     cli,
     failure::Failure,
@@ -36,12 +31,13 @@ const GROUPS: usize = 8;
 pub(crate) async fn trust(session: &Session, command: &cli::TrustCommand) -> Result<u8, Failure> {
     match command {
         cli::TrustCommand::Add(args) => add(session, args).await,
-        cli::TrustCommand::Show { name } => show(session, name.as_ref()),
+        cli::TrustCommand::Show { name, tlog_policy } => show(session, name.as_ref(), *tlog_policy),
+        cli::TrustCommand::Check { ask } => check::check(session, ask).await,
     }
 }
 
 async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
-    let context = context_of(args)?;
+    let context = kept(session, args, context_of(args)?)?;
     let endpoint = Endpoint::of(&session.home, &context)?;
     let connection = Connection::open(&endpoint)?;
     let summary = discover(&connection, args.genesis.as_ref(), clock::now()).await?;
@@ -56,74 +52,22 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
         describe(&summary);
         confirm(session, &summary)?;
     }
-    let chosen = match auditors(args)? {
-        None => summary.trust.clone(),
-        Some(auditors) => summary
-            .trust
-            .clone()
-            .with_auditors(auditors)
-            .map_err(Failure::usage)?,
-    };
-    if let Some(pinned) = &pinned
-        && weakens(pinned.auditors(), chosen.auditors())
-        && !args.replace_auditors
-    {
-        let why = "this drops a pinned auditor, or asks for fewer";
-        let fix = "Name all of them again, or say --replace-auditors.";
-        return Err(Failure::usage(why).mended_by(fix));
+    let chosen = cosigners::chosen(&summary.trust, args)?;
+    if let Some(pinned) = &pinned {
+        cosigners::keep_strength(pinned, &chosen, args)?;
     }
     trust::save(&session.home, &args.name, &chosen)?;
     Contexts::activate(&session.home, &args.name, context)?;
-    // What is pinned by now: auditors that were pinned before stay.
+    // What is pinned by now: who was pinned before stays.
     let saved = trust::load(&session.home, &args.name)?;
     session.output.json(&trust_json(&saved));
     let output = session.output;
     output.fact("Trusted", summary.trust.origin());
     fingerprint(output, &summary.trust);
-    list_auditors(output, &saved);
+    cosigners::list(output, &saved);
     let text = format!("\"{}\" is active, at {}", args.name, args.url);
     output.fact("Context", text);
     Ok(0)
-}
-
-/// The auditors that were named, if any were.
-fn auditors(args: &cli::TrustAdd) -> Result<Option<Auditors>, Failure> {
-    if args.auditors.is_empty() {
-        return Ok(None);
-    }
-    let keys = args.auditors.iter().map(|text| {
-        let wrong = |error| Failure::usage(format!("--auditor {text}: {error}"));
-        text.parse::<VerifierKey>().map_err(wrong)
-    });
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    let quorum = args.auditor_quorum.unwrap_or(keys.len());
-    let auditors = Auditors::new(keys, quorum).map_err(Failure::usage)?;
-    Ok(Some(auditors))
-}
-
-/// Whether whoever was pinned counts for less. No auditors at all leave those that are pinned.
-fn weakens(pinned: &Auditors, chosen: &Auditors) -> bool {
-    let kept = |key: &VerifierKey| chosen.keys().iter().any(|other| other.key() == key.key());
-    let known = |key: &&VerifierKey| pinned.keys().iter().any(|other| other.key() == key.key());
-    let added = chosen.keys().len() - chosen.keys().iter().filter(known).count();
-    // New ones could make up the quorum without those that were pinned.
-    let fewer = chosen.quorum().saturating_sub(added) < pinned.quorum();
-    chosen.quorum() > 0 && (fewer || !pinned.keys().iter().all(kept))
-}
-
-fn list_auditors(output: Output, trust: &Trust) {
-    let auditors = trust.auditors();
-    for key in auditors.keys() {
-        output.fact("Auditor", key);
-    }
-    if auditors.quorum() > 0 {
-        let text = format!(
-            "{} of {} must vouch",
-            auditors.quorum(),
-            auditors.keys().len()
-        );
-        output.fact("Quorum", text);
-    }
 }
 
 /// What a name stands for already.
@@ -139,6 +83,22 @@ fn taken(name: &Label) -> Failure {
     let name = name.to_string();
     Failure::from(HomeError::Taken { name })
         .mended_by("Give this ledger a name of its own with --name NAME.")
+}
+
+/// What the context has already, for the same server, stays where nothing else was said.
+fn kept(session: &Session, args: &cli::TrustAdd, new: Context) -> Result<Context, Failure> {
+    let contexts = Contexts::load(&session.home)?;
+    let old = contexts.contexts.get(args.name.as_str());
+    let Some(old) = old.filter(|old| old.url == new.url && old.trust == new.trust) else {
+        return Ok(new);
+    };
+    Ok(Context {
+        key: new.key.or_else(|| old.key.clone()),
+        token_file: new.token_file.or_else(|| old.token_file.clone()),
+        ca_file: new.ca_file.or_else(|| old.ca_file.clone()),
+        plaintext: new.plaintext || old.plaintext,
+        ..new
+    })
 }
 
 /// Paths count from here, wherever the context is used later.
@@ -202,19 +162,8 @@ fn describe(summary: &TrustSummary) {
         say("Deployer", text);
     }
     for rule in &summary.policy.rules {
-        say("Rule", rule_text(rule));
+        say("Rule", rule.to_string());
     }
-}
-
-fn rule_text(rule: &Rule) -> String {
-    let approvals = rule
-        .approvals
-        .map(|number| format!("{} must sign", count(number, "deployer")));
-    let staleness = rule
-        .max_staleness
-        .map(|seconds| format!("a proof is stale after {seconds} s"));
-    let parts: Vec<_> = [approvals, staleness].into_iter().flatten().collect();
-    format!("in {}: {}", rule.environments, parts.join(", "))
 }
 
 fn confirm(session: &Session, summary: &TrustSummary) -> Result<(), Failure> {
@@ -253,7 +202,7 @@ fn trust_json(trust: &Trust) -> Value {
     serde_json::from_str(&trust::encode(trust)).unwrap_or_default()
 }
 
-fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
+fn show(session: &Session, name: Option<&Label>, tlog_policy: bool) -> Result<u8, Failure> {
     let name = name.map_or_else(|| name_in_use(session), |name| Ok(name.clone()))?;
     let trust = trust::load(&session.home, &name).map_err(|error| match error {
         HomeError::NothingTrusted => {
@@ -264,12 +213,16 @@ fn show(session: &Session, name: Option<&Label>) -> Result<u8, Failure> {
     })?;
     let output = session.output;
     output.json(&trust_json(&trust));
+    if tlog_policy {
+        output.line(tlog_policy::encode(&trust).trim_end());
+        return Ok(0);
+    }
     output.fact("Name", &name);
     output.fact("Origin", trust.origin());
     output.fact("Log key", trust.log_key());
     output.fact("Clock key", trust.clock_key());
     fingerprint(output, &trust);
-    list_auditors(output, &trust);
+    cosigners::list(output, &trust);
     Ok(0)
 }
 

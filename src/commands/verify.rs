@@ -10,7 +10,7 @@ use cairn_client::{
     sources::{Input, TagContext},
     trust,
     verdict::Verdict,
-    verify::{BundleCheck, Report, Subject, verify_bundle},
+    verify::{BundleCheck, Report, Subject, WitnessReport, verify_bundle},
 };
 use cairn_proto::{
     bundle::Bundle, hash::LeafHash, limits::BUNDLE_BYTES_MAX, name::Environment, reason::Reason,
@@ -218,12 +218,16 @@ fn as_of(output: Output, report: &Report) {
         Some("unlinked") => ", history: unlinked",
         _ => "",
     };
+    let witnesses = report.witnesses.map(|WitnessReport { cosigned, needed }| {
+        format!(", witnessed by {cosigned} of {needed} needed")
+    });
+    let witnesses = witnesses.unwrap_or_default();
     let accepted = match report.accepted_unmeasured {
         0 => String::new(),
         number => format!(", {number} withheld not measured"),
     };
     output.line(format!(
-        "            as of checkpoint {}, age {age}, map {}, {} ignored{accepted}{history}",
+        "            as of checkpoint {}, age {age}, map {}{witnesses}, {} ignored{accepted}{history}",
         checkpoint.size,
         report.map,
         count(report.ignored, "field"),

@@ -269,7 +269,7 @@ fn the_key_of_withheld_values_travels_from_one_home_to_another() {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "demo",
     "dev",
     "init",
@@ -290,6 +290,7 @@ const COMMANDS: [&str; 26] = [
     "history",
     "find",
     "watch",
+    "witness",
     "key",
     "secret-key",
     "trust",

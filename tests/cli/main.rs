@@ -5,6 +5,7 @@
 mod support;
 
 mod auditors;
+mod background;
 mod commands;
 mod firm;
 mod inputs;
@@ -15,8 +16,11 @@ mod policies;
 mod production;
 mod proofs;
 mod read;
+mod rogue;
 mod stage;
 mod transcript;
 mod trust;
 mod verdicts;
 mod watching;
+mod witnessed;
+mod witnesses;

@@ -3,15 +3,15 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::audit::audit_at;
+use crate::{background::Background, support::audit::audit_at};
 
 /// A folder in which commands are run.
 pub(crate) struct Stage {
@@ -211,63 +211,34 @@ impl Ran {
     }
 }
 
-/// A server in the background. When dropped, all that it made is audited; then it is killed
-/// by its id.
+/// A ledger's server in the background. When dropped, all that it made is audited first.
 pub(crate) struct Ledger {
-    child: Child,
-    /// Read from for as long as the server lives: it must not meet a broken pipe.
-    lines: BufReader<ChildStdout>,
+    server: Background,
     pub(crate) url: String,
 }
 
 impl Ledger {
     /// Starts a server and waits until it says where it answers.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        let mut ledger = Self {
-            lines: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            url: String::new(),
-        };
-        loop {
-            let line = ledger.line();
-            let mut words = line.split_whitespace();
-            if words.next() == Some("Ledger") {
-                words.next().unwrap().clone_into(&mut ledger.url);
-                return ledger;
-            }
-            if line.is_empty() {
-                let mut said = String::new();
-                let mut stderr = ledger.child.stderr.take().unwrap();
-                stderr.read_to_string(&mut said).unwrap();
-                panic!("it ended: {said}");
-            }
-        }
+        let server = Background::start(command, "Ledger");
+        let url = server.url.clone();
+        Self { server, url }
     }
 
     /// The next line that it prints; empty when it ended.
     pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line
+        self.server.line()
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        let alive = !matches!(self.child.try_wait(), Ok(Some(_)));
-        let audited = std::panic::catch_unwind(|| {
-            let address = self.url.strip_prefix("http://").map(str::parse);
-            if let (true, false, Some(address)) = (alive, std::thread::panicking(), address) {
-                audit_at(address.unwrap(), None);
-            }
-        });
-        // Nothing to do if it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Err(failed) = audited {
-            std::panic::resume_unwind(failed);
+        let address = self.url.strip_prefix("http://").map(str::parse);
+        if let (true, false, Some(address)) =
+            (self.server.is_alive(), std::thread::panicking(), address)
+        {
+            // A panic here drops the server all the same.
+            audit_at(address.unwrap(), None);
         }
     }
 }

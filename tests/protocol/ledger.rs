@@ -47,6 +47,7 @@ pub(crate) fn policy() -> Policy {
             environments: "prod/**".parse().unwrap(),
             approvals: Some(2),
             max_staleness: None,
+            witnesses: None,
         }],
     }
 }

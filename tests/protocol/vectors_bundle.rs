@@ -96,7 +96,7 @@ impl Verifier {
         let release = match found {
             Current::Release(release) => release,
             Current::Compromised(compromised) => return Err((3, compromised.why().reason())),
-            Current::Absent { .. } => panic!("a bundle carries a release"),
+            Current::Absent(_) => panic!("a bundle carries a release"),
         };
         self.not_below_held(&head, &release)?;
         Ok(Verified {
@@ -116,7 +116,7 @@ impl Verifier {
             return Ok(());
         };
         let below = release.release().sequence.0 < known.sequence
-            || release.policy_version() < known.policy_version;
+            || release.terms().policy_version < known.policy_version;
         if head.history() == History::Unlinked && below {
             return Err((4, Reason::RolledBack));
         }
@@ -158,14 +158,14 @@ impl Verified {
         assert_eq!(release.action.as_str(), text_of(case, "action"));
         assert_eq!(self.release.index().0, number_of(case, "index"));
         let version = number_of(case, "policy_version");
-        assert_eq!(self.release.policy_version(), version);
+        assert_eq!(self.release.terms().policy_version, version);
         let in_force = number_of(case, "policy_in_force");
         assert_eq!(self.in_force(&verifier.trust), in_force);
         let digest = self.release.manifest().artifacts_digest().to_string();
         assert_eq!(digest, text_of(case, "artifacts_digest_hex"));
         let age = head.time().map(|time| verifier.now - time);
         assert_eq!(age, case["age_seconds"].as_u64());
-        let staleness = self.release.max_staleness();
+        let staleness = self.release.terms().max_staleness;
         assert_eq!(staleness, case["max_staleness_seconds"].as_u64());
         let audited = self.head.head().audited();
         assert_eq!(audited.map(|it| it as u64), case["audited"].as_u64());

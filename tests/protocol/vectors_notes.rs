@@ -6,7 +6,7 @@ use cairn_proto::{
     key::{SecretKey, Signer as _},
     note::{SignatureType, VerifierKey, VkeyError},
     reason::Reason,
-    trust::{Auditors, Trust},
+    trust::{Cosigners, Trust},
 };
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ fn vkey(case: &Value) {
 
 /// The auditors that a case pins. Where there cannot be such, SPEC.md names no code unless a
 /// key is none.
-fn auditors(case: &Value) -> Result<Option<Auditors>, Reason> {
+fn auditors(case: &Value) -> Result<Option<Cosigners>, Reason> {
     let told = &case["auditors"];
     if told.is_null() {
         return Ok(None);
@@ -42,7 +42,7 @@ fn auditors(case: &Value) -> Result<Option<Auditors>, Reason> {
     let keys = keys.map(|key| key.as_str().unwrap().parse::<VerifierKey>());
     let keys = keys.collect::<Result<Vec<_>, _>>();
     let quorum = usize::try_from(number_of(told, "quorum")).unwrap();
-    let auditors = Auditors::new(keys.map_err(VkeyError::reason)?, quorum);
+    let auditors = Cosigners::new(keys.map_err(VkeyError::reason)?, quorum);
     Ok(Some(auditors.map_err(|_| Reason::Usage)?))
 }
 

@@ -82,7 +82,7 @@ async fn an_appended_release_is_proven_recorded_and_current_at_once_and_after_a_
         }
         assert!(matches!(
             lookup(&server, "elsewhere").await,
-            Current::Absent { .. }
+            Current::Absent(_)
         ));
         // The same leaf again: the same index, and no new entry.
         let again = server

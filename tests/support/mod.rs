@@ -26,7 +26,7 @@ use cairn_server::{
     access::Access,
     content::ContentLimits,
     ledger::{Ledger, ServerKeys},
-    serve::{ServeError, serve},
+    serve::{Duties, ServeError, serve},
     start::{self, Place},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -81,6 +81,7 @@ pub(crate) fn policy() -> Policy {
             environments: "prod/**".parse().unwrap(),
             approvals: Some(2),
             max_staleness: None,
+            witnesses: None,
         }],
     }
 }
@@ -171,7 +172,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = serve(listener, ledger.clone(), server_keys(), access, async {
+        let duties = Duties {
+            keys: server_keys(),
+            witnesses: None,
+        };
+        let served = serve(listener, ledger.clone(), duties, access, async {
             let _ = stopped.await;
         });
         let task = tokio::spawn(served);

@@ -7,6 +7,7 @@
 
 mod endpoint;
 mod pace;
+mod poster;
 mod read_api;
 
 use std::{future::Future, time::Duration};
@@ -27,6 +28,7 @@ use tonic::{
 };
 
 pub use endpoint::{Endpoint, Timeouts, Token};
+pub use poster::Poster;
 pub use read_api::ReadApi;
 
 use crate::{detail::shortened, error::ClientError};

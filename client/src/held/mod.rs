@@ -142,16 +142,16 @@ impl HeldStore {
     pub fn new(home: &Home, trust: &Trust) -> Self {
         Self {
             path: home.held_file(trust.genesis()),
-            trust: trust.clone().without_auditors(),
+            trust: trust.clone().alone(),
         }
     }
 
-    /// What was seen of the ledger as its auditors vouch for it: kept apart, since an audited
-    /// checkpoint is older than the newest one, and not stale for that.
-    pub fn audited(home: &Home, trust: &Trust) -> Self {
+    /// What was seen of the ledger as its auditors and witnesses vouch for it: kept apart, since a
+    /// cosigned checkpoint is older than the newest one, and not stale for that.
+    pub fn vouched(home: &Home, trust: &Trust) -> Self {
         Self {
             path: home.audited_file(trust.genesis()),
-            trust: trust.clone().without_auditors(),
+            trust: trust.clone().alone(),
         }
     }
 
@@ -178,7 +178,7 @@ impl HeldStore {
             return Err("its checksum does not fit");
         }
         // Judged when it was taken in: a clock that was set back since does not undo that, nor does
-        // an auditor that was pinned since, of whom a note may hold a line that nobody verified.
+        // a cosigner that was pinned since, of whom a note may hold a line that nobody verified.
         let checkpoint = SignedCheckpoint::parse(body.note.as_bytes())
             .and_then(|note| note.authenticate(&self.trust, u64::MAX))
             .map_err(|_| "the saved checkpoint is not signed by the ledger's key")?;

@@ -9,7 +9,7 @@ use cairn_proto::{
     hash::Sequence,
     name::Environment,
     rules::PolicyChain,
-    trust::{Auditors, Trust},
+    trust::{Cosigners, Trust},
     verify::{Current, Evidence, TrustedMap, VerifyError},
 };
 
@@ -46,19 +46,25 @@ impl Looked {
         let manifest = match &self.current {
             Current::Release(approved) => approved.manifest(),
             Current::Compromised(compromised) => compromised.manifest(),
-            Current::Absent { .. } => return 0,
+            Current::Absent(_) => return 0,
         };
         manifest.artifacts().len()
     }
 
-    /// Version of the newest policy.
-    pub fn policy_version(&self) -> u64 {
-        self.current.policy_version()
+    /// That too few cosigned the checkpoint: fewer than are pinned, or fewer witnesses than the
+    /// policy asks for.
+    pub fn too_few(&self) -> Option<ClientError> {
+        let head = self.checkpoint.head();
+        if let Some((found, needed)) = head.lacks_auditors() {
+            return Some(ClientError::TooFewAuditors { found, needed });
+        }
+        let lacking = head.lacks_witnesses(self.current.terms().witnesses);
+        lacking.map(|(found, needed)| ClientError::TooFewWitnesses { found, needed })
     }
 
-    /// Seconds after which the policy calls this stale.
-    pub fn max_staleness(&self) -> Option<u64> {
-        self.current.max_staleness()
+    /// Version of the newest policy.
+    pub fn policy_version(&self) -> u64 {
+        self.current.terms().policy_version
     }
 
     /// The policies, proven once more, for judging older releases.
@@ -90,9 +96,8 @@ impl Ledger {
         environment: &Environment,
     ) -> Result<Looked, ClientError> {
         let held = self.held().load()?;
-        let answer = self
-            .ask(environment, held.as_ref(), &Auditors::default())
-            .await?;
+        let request = Self::question(environment, held.as_ref());
+        let answer = self.ask(request).await?;
         let checkpoint = self
             .trusted(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
@@ -101,64 +106,84 @@ impl Ledger {
         Ok(looked)
     }
 
-    /// The same as of the newest checkpoint that enough auditors vouch for; where too few vouch
-    /// for any, the checkpoint says so.
-    pub(crate) async fn lookup_audited(
+    /// The same as of the newest checkpoint that enough of those who are pinned cosigned; where
+    /// too few cosigned any, [`Looked::too_few`] says so.
+    async fn lookup_vouched(&self, environment: &Environment) -> Result<Looked, ClientError> {
+        let pinned = self.trust().witnesses().quorum();
+        let looked = self.lookup_cosigned(environment, pinned).await?;
+        match looked.current.terms().witnesses {
+            // The policy asks for more witnesses than the trust file does.
+            Some(more) if more > pinned && looked.too_few().is_some() => {
+                self.lookup_cosigned(environment, more).await
+            }
+            _ => Ok(looked),
+        }
+    }
+
+    async fn lookup_cosigned(
         &self,
         environment: &Environment,
+        witnesses: usize,
     ) -> Result<Looked, ClientError> {
-        let held = self.audited().load()?;
-        let auditors = self.trust().auditors();
-        let answer = self.ask(environment, held.as_ref(), auditors).await?;
+        let held = self.vouched().load()?;
+        let keys = |cosigners: &Cosigners| {
+            let keys = cosigners.keys().iter();
+            keys.map(|key| key.key().as_bytes().to_vec().into())
+                .collect()
+        };
+        let quorum = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let trust = self.trust();
+        let request = v1::LookupRequest {
+            auditor_quorum: quorum(trust.auditors().quorum()),
+            auditors: keys(trust.auditors()),
+            witness_quorum: quorum(witnesses),
+            witnesses: keys(trust.witnesses()),
+            ..Self::question(environment, held.as_ref())
+        };
+        let answer = self.ask(request).await?;
         let checkpoint = self
-            .trusted_audited(held.as_ref(), &answer.checkpoint, &answer.consistency)
+            .trusted_vouched(held.as_ref(), &answer.checkpoint, &answer.consistency)
             .await?;
-        let audited = checkpoint.head().audited().is_some()
-            && !matches!(checkpoint.history(), History::Behind { .. });
-        // Before anything audited was seen, the numbers of the newest that was seen are the floor.
+        let behind = matches!(checkpoint.history(), History::Behind { .. });
+        // Before anything cosigned was seen, the numbers of the newest that was seen are the floor.
         let held = match held {
             None => self.held().load()?,
             held => held,
         };
         let looked = self.proven(environment, checkpoint, held, answer)?;
-        // What no auditor vouched for must not make an audited one look old later; and what goes
+        let vouched = !behind && looked.too_few().is_none();
+        // What nobody vouched for must not make a cosigned one look old later; and what goes
         // back must not become what was seen.
-        if audited && not_below_held(looked.held.as_ref(), environment, &looked).is_ok() {
-            self.keep(self.audited(), environment, &looked).await?;
+        if vouched && not_below_held(looked.held.as_ref(), environment, &looked).is_ok() {
+            self.keep(self.vouched(), environment, &looked).await?;
         }
         Ok(looked)
     }
 
-    /// As of the newest checkpoint, or, where auditors are pinned, of the newest audited one.
+    /// As of the newest checkpoint, or, where auditors or witnesses are pinned, of the newest that
+    /// they cosigned.
     pub(crate) async fn lookup_pinned(
         &self,
         environment: &Environment,
     ) -> Result<Looked, ClientError> {
-        if self.trust().auditors().quorum() > 0 {
-            self.lookup_audited(environment).await
+        if self.trust().needs_cosigners() {
+            self.lookup_vouched(environment).await
         } else {
             self.lookup_any(environment).await
         }
     }
 
-    async fn ask(
-        &self,
-        environment: &Environment,
-        held: Option<&Held>,
-        auditors: &Auditors,
-    ) -> Result<LookupAnswer, ClientError> {
-        let keys = auditors.keys().iter();
-        let request = v1::LookupRequest {
+    fn question(environment: &Environment, held: Option<&Held>) -> v1::LookupRequest {
+        v1::LookupRequest {
             environment: environment.to_string(),
             trusted_checkpoint: Self::note_of(held),
-            auditor_quorum: u32::try_from(auditors.quorum()).unwrap_or(u32::MAX),
-            auditors: keys
-                .map(|key| key.key().as_bytes().to_vec().into())
-                .collect(),
-        };
-        Ok(LookupAnswer::try_from(
-            self.connection().lookup(request).await?,
-        )?)
+            ..v1::LookupRequest::default()
+        }
+    }
+
+    async fn ask(&self, request: v1::LookupRequest) -> Result<LookupAnswer, ClientError> {
+        let answer = self.connection().lookup(request).await?;
+        Ok(LookupAnswer::try_from(answer)?)
     }
 
     fn proven(

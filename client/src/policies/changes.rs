@@ -2,7 +2,7 @@
 
 use cairn_proto::{
     key::PublicKey,
-    policy::{Deployer, NamedKey, Policy, Revocation, Rule},
+    policy::{Deployer, NamedKey, Policy, Revocation},
 };
 
 /// Digits of a keyid: enough to tell keys apart by eye.
@@ -27,7 +27,7 @@ pub fn changes(before: &Policy, after: &Policy) -> Vec<String> {
         &after.deployers,
         deployer_text,
     );
-    compare(&mut lines, &before.rules, &after.rules, rule_text);
+    compare(&mut lines, &before.rules, &after.rules, ToString::to_string);
     compare(&mut lines, &before.revoked, &after.revoked, revocation_text);
     lines
 }
@@ -70,17 +70,6 @@ fn deployer_text(deployer: &Deployer) -> String {
         actions.join(", "),
         patterns.join(", ")
     )
-}
-
-fn rule_text(rule: &Rule) -> String {
-    let approvals = rule
-        .approvals
-        .map(|number| format!("{number} deployers must sign"));
-    let staleness = rule
-        .max_staleness
-        .map(|seconds| format!("a proof is stale after {seconds} s"));
-    let parts: Vec<_> = [approvals, staleness].into_iter().flatten().collect();
-    format!("in {}: {}", rule.environments, parts.join(", "))
 }
 
 fn revocation_text(revocation: &Revocation) -> String {

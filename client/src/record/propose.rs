@@ -106,7 +106,7 @@ impl Ledger {
                 Some(compromised.manifest()),
                 Some(compromised.why().clone()),
             ),
-            Current::Absent { .. } => (None, None),
+            Current::Absent(_) => (None, None),
         };
         Ok(ProposedRelease {
             release: release.clone(),

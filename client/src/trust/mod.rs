@@ -4,12 +4,13 @@
 //! first removes it. Nothing but these files, and no environment variable, pins anything.
 
 mod discover;
+pub mod tlog_policy;
 
 use cairn_proto::{
     hash::LeafHash,
     name::{Label, Origin},
     note::VerifierKey,
-    trust::{Auditors, Trust},
+    trust::{Cosigners, Trust},
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +34,36 @@ struct TrustFile {
     clock_key: String,
     genesis: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    auditors: Option<AuditorsFile>,
+    auditors: Option<CosignersFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    witnesses: Option<CosignersFile>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AuditorsFile {
+struct CosignersFile {
     keys: Vec<String>,
     quorum: usize,
+}
+
+impl CosignersFile {
+    fn of(cosigners: &Cosigners) -> Option<Self> {
+        (cosigners.quorum() > 0).then(|| Self {
+            keys: cosigners.keys().iter().map(ToString::to_string).collect(),
+            quorum: cosigners.quorum(),
+        })
+    }
+
+    fn parse(&self, name: &str) -> Result<Cosigners, String> {
+        let keys = self.keys.iter().map(|text| key(text, name));
+        let keys = keys.collect::<Result<_, _>>()?;
+        Cosigners::new(keys, self.quorum).map_err(|error| error.to_string())
+    }
+}
+
+fn key(text: &str, name: &str) -> Result<VerifierKey, String> {
+    let wrong = |_| format!("`{name}` is not a verifier key");
+    text.parse().map_err(wrong)
 }
 
 /// The file's text.
@@ -51,12 +74,8 @@ pub fn encode(trust: &Trust) -> String {
         log_key: trust.log_key().to_string(),
         clock_key: trust.clock_key().to_string(),
         genesis: trust.genesis().to_string(),
-        auditors: Some(trust.auditors())
-            .filter(|auditors| auditors.quorum() > 0)
-            .map(|auditors| AuditorsFile {
-                keys: auditors.keys().iter().map(ToString::to_string).collect(),
-                quorum: auditors.quorum(),
-            }),
+        auditors: CosignersFile::of(trust.auditors()),
+        witnesses: CosignersFile::of(trust.witnesses()),
     };
     // A few strings cannot fail to be written into memory.
     let mut text = serde_json::to_string_pretty(&file).unwrap_or_default();
@@ -74,25 +93,27 @@ pub fn parse(bytes: &[u8]) -> Result<Trust, String> {
         .origin
         .parse()
         .map_err(|_| "`origin` is not an origin")?;
-    let key = |text: &str, name: &str| {
-        let wrong = |_| format!("`{name}` is not a verifier key");
-        text.parse::<VerifierKey>().map_err(wrong)
-    };
     let log_key = key(&file.log_key, "logKey")?;
     let clock_key = key(&file.clock_key, "clockKey")?;
     let genesis: LeafHash = file
         .genesis
         .parse()
         .map_err(|_| "`genesis` is not a hash")?;
-    let trust =
+    let mut trust =
         Trust::new(origin, log_key, clock_key, genesis).map_err(|error| error.to_string())?;
-    let Some(auditors) = file.auditors else {
-        return Ok(trust);
-    };
-    let keys = auditors.keys.iter().map(|text| key(text, "auditors"));
-    Auditors::new(keys.collect::<Result<_, _>>()?, auditors.quorum)
-        .and_then(|auditors| trust.with_auditors(auditors))
-        .map_err(|error| error.to_string())
+    if let Some(auditors) = file.auditors {
+        let auditors = auditors.parse("auditors")?;
+        trust = trust
+            .with_auditors(auditors)
+            .map_err(|error| error.to_string())?;
+    }
+    if let Some(witnesses) = file.witnesses {
+        let witnesses = witnesses.parse("witnesses")?;
+        trust = trust
+            .with_witnesses(witnesses)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(trust)
 }
 
 /// Reads the trust file of a name.
@@ -102,16 +123,22 @@ pub fn load(home: &Home, name: &Label) -> Result<Trust, HomeError> {
     parse(&bytes).map_err(|why| HomeError::Invalid { path, why })
 }
 
-/// Pins a ledger under a name; a name that stands for another ledger is refused. Auditors that
-/// are pinned already stay where `trust` names none.
+/// Pins a ledger under a name; a name that stands for another ledger is refused. Auditors and
+/// witnesses that are pinned already stay where `trust` names none.
 pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
     let path = home.trust_file(name);
     let _lock = Lock::of(&path)?;
     match load(home, name) {
         Ok(known) if known.is_same_ledger(trust) => {
-            if trust.auditors().quorum() == 0 || known == *trust {
+            let merged = trust.clone().or_cosigners_of(&known);
+            let merged = merged.map_err(|error| HomeError::Invalid {
+                path: path.clone(),
+                why: error.to_string(),
+            })?;
+            if merged == known {
                 return Ok(());
             }
+            return files::write(&path, encode(&merged).as_bytes());
         }
         Ok(_) => {
             return Err(HomeError::Taken {

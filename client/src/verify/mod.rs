@@ -21,7 +21,7 @@ use cairn_proto::{
 };
 
 pub use offline::{BundleCheck, verify_bundle};
-pub use report::{CheckpointReport, Report, SignerReport, Tally};
+pub use report::{CheckpointReport, Report, SignerReport, Tally, WitnessReport};
 
 use crate::{
     compare::{Comparison, DifferenceKind, compare},
@@ -57,7 +57,8 @@ impl Ledger {
         };
         let mut report = Report::new(environment);
         report.checkpoint(&looked.checkpoint, looked.age);
-        report.staleness(looked.max_staleness());
+        report.terms(&looked.checkpoint, looked.current.terms());
+        self.newer(&mut report, &looked)?;
         if let Err(error) = not_below_held(looked.held.as_ref(), environment, &looked) {
             report.hold(Verdict::Stale);
             report.blame(&error);
@@ -75,6 +76,22 @@ impl Ledger {
             Err(error) => Err(error),
             Ok(()) => Ok(report),
         }
+    }
+
+    /// Says so where more was seen than those who are pinned cosigned yet.
+    fn newer(&self, report: &mut Report, looked: &Looked) -> Result<(), ClientError> {
+        let newest = self
+            .held()
+            .load()?
+            .map(|held| held.checkpoint().head().size());
+        let size = looked.checkpoint.head().size();
+        if let Some(newest) = newest.filter(|newest| *newest > size) {
+            report.notes.push(format!(
+                "{newest} entries were seen; this is as of the {size} that those who are pinned \
+                 cosigned"
+            ));
+        }
+        Ok(())
     }
 
     async fn judge(

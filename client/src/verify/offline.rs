@@ -69,7 +69,7 @@ pub fn verify_bundle(
     let Some(approved) = report.current(&proven.current) else {
         return Ok(report);
     };
-    report.staleness(approved.max_staleness());
+    report.terms(&proven.checkpoint, approved.terms());
     let measured = measure(Recorded::new(approved.manifest()), subject)?;
     report.notes.extend(measured.capture.notes.iter().cloned());
     report.comparison(measured.comparison);
@@ -98,8 +98,8 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
             SignedCheckpoint::parse(&bundle.checkpoint)?.authenticate(check.trust, check.now)?;
         let held = store.load()?;
         let age = age_of(&offered, check.now);
-        // Of an audited one and the newest that was seen neither may contradict the other; and
-        // before anything audited was seen, the newest is the floor.
+        // Of a cosigned one and the newest that was seen neither may contradict the other; and
+        // before anything cosigned was seen, the newest is the floor.
         let newest = HeldStore::new(check.home, check.trust).load()?;
         if let Some(newest) = &newest {
             offered
@@ -177,20 +177,22 @@ fn forked(evidence: &EvidenceStore, check: &BundleCheck<'_>, error: AdvanceError
     }
 }
 
-/// Where what a bundle proves is remembered: beside the audited ones if it is one.
+/// Where what a bundle proves is remembered: beside the cosigned ones if it is one.
 fn store_of(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<HeldStore, ClientError> {
     let note = SignedCheckpoint::parse(&bundle.checkpoint)?;
-    let audited = note.authenticate(check.trust, check.now)?.audited();
-    Ok(match audited {
-        Some(_) => HeldStore::audited(check.home, check.trust),
-        None => HeldStore::new(check.home, check.trust),
+    let head = note.authenticate(check.trust, check.now)?;
+    let cosigned = check.trust.needs_cosigners() && head.vouched_for();
+    Ok(if cosigned {
+        HeldStore::vouched(check.home, check.trust)
+    } else {
+        HeldStore::new(check.home, check.trust)
     })
 }
 
 fn numbers(current: &Current) -> (Sequence, u64) {
     let last = current.last();
     let sequence = last.map_or(Sequence(0), |(release, _)| release.sequence);
-    (sequence, current.policy_version())
+    (sequence, current.terms().policy_version)
 }
 
 fn below(

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use cairn_proto::{
     checkpoint::{History, TrustedCheckpoint},
     name::Environment,
+    policy::Terms,
     reason::Reason,
     verify::{ApprovedRelease, CompromisedRelease, Current},
 };
@@ -45,6 +46,8 @@ pub struct Report {
     pub age: Option<u64>,
     /// `audited (k)` where k pinned auditors vouch for the map, else `asserted`.
     pub map: String,
+    /// Pinned witnesses that cosigned the checkpoint; `None`: none are asked for.
+    pub witnesses: Option<WitnessReport>,
     /// `first`, `linked`, `unlinked` or `behind`.
     pub history: Option<&'static str>,
     /// Differences that the signed comparison says to ignore.
@@ -80,6 +83,15 @@ pub struct CheckpointReport {
     pub root: String,
 }
 
+/// Who saw one history alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WitnessReport {
+    /// Pinned witnesses that cosigned.
+    pub cosigned: usize,
+    /// How many must have: the trust file's quorum, or the policy's if that is larger.
+    pub needed: usize,
+}
+
 /// Somebody who signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SignerReport {
@@ -111,6 +123,7 @@ impl Report {
             checkpoint: None,
             age: None,
             map: "asserted".to_owned(),
+            witnesses: None,
             history: None,
             ignored: 0,
             accepted_unmeasured: 0,
@@ -220,7 +233,7 @@ impl Report {
                 self.compromised(compromised);
                 None
             }
-            Current::Absent { .. } => {
+            Current::Absent(_) => {
                 self.hold(Verdict::Unrecorded);
                 None
             }
@@ -252,7 +265,23 @@ impl Report {
     }
 
     /// The policy's bound on age; an unknown age is not within it.
-    pub(super) fn staleness(&mut self, max: Option<u64>) {
+    /// What the newest policy asks of the proof.
+    pub(super) fn terms(&mut self, checkpoint: &TrustedCheckpoint, terms: &Terms) {
+        let head = checkpoint.head();
+        self.witnesses = head
+            .witnesses(terms.witnesses)
+            .map(|(cosigned, needed)| WitnessReport { cosigned, needed });
+        if let Some((found, needed)) = head.lacks_witnesses(terms.witnesses) {
+            self.hold(Verdict::Stale);
+            self.because(Reason::TooFewWitnesses);
+            self.notes.push(format!(
+                "{found} of the pinned witnesses cosigned the checkpoint, {needed} must"
+            ));
+        }
+        self.staleness(terms.max_staleness);
+    }
+
+    fn staleness(&mut self, max: Option<u64>) {
         let Some(max) = max else { return };
         if self.age.is_none_or(|age| age > max) {
             self.hold(Verdict::Stale);
@@ -292,101 +321,4 @@ impl Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Report;
-    use crate::{
-        compare::{Comparison, Difference, DifferenceKind},
-        verdict::Verdict,
-    };
-
-    fn report() -> Report {
-        Report::new(&"prod/shop".parse().unwrap())
-    }
-
-    fn difference(kind: DifferenceKind) -> Difference {
-        Difference {
-            artifact: "web.yaml".to_owned(),
-            path: String::new(),
-            kind,
-            recorded: None,
-            found: None,
-        }
-    }
-
-    fn compared(kinds: &[DifferenceKind]) -> Comparison {
-        Comparison {
-            differences: kinds.iter().map(|kind| difference(*kind)).collect(),
-            measured: 1,
-            ..Comparison::default()
-        }
-    }
-
-    /// Goal: VERIFIED needs something measured and nothing that differs.
-    #[test]
-    fn nothing_measured_is_unverifiable() {
-        let mut fine = report();
-        fine.comparison(compared(&[]));
-        assert_eq!(fine.verdict, Verdict::Verified);
-        let mut none = report();
-        none.comparison(Comparison::default());
-        assert_eq!(none.verdict, Verdict::Unverifiable);
-    }
-
-    /// Goal: all that hold are listed, the first decides. Method: a drift that is also
-    /// unmeasured in part, and stale.
-    #[test]
-    fn all_verdicts_that_hold_are_listed_by_precedence() {
-        let mut all = report();
-        all.age = Some(100);
-        all.staleness(Some(10));
-        all.comparison(compared(&[
-            DifferenceKind::Unverifiable,
-            DifferenceKind::Added,
-        ]));
-        let order = [Verdict::Drift, Verdict::Unverifiable, Verdict::Stale];
-        assert_eq!(all.verdicts, order);
-        assert_eq!(all.exit_code(), 10);
-        all.drop(Verdict::Drift);
-        all.hold(Verdict::Superseded);
-        assert_eq!(all.exit_code(), 15);
-    }
-
-    /// Goal: an age that nobody knows is not young.
-    #[test]
-    fn an_unknown_age_is_stale_where_the_policy_bounds_it() {
-        let mut unknown = report();
-        unknown.staleness(None);
-        assert_eq!(unknown.verdict, Verdict::Verified);
-        unknown.staleness(Some(10));
-        assert_eq!(unknown.verdict, Verdict::Stale);
-    }
-
-    /// Goal: scripts find the members that product.md names.
-    #[test]
-    fn the_report_has_the_members_that_scripts_read() {
-        let json = serde_json::to_value(report()).unwrap();
-        assert_eq!(json["schema"], "cairn.verify/v1");
-        assert_eq!(json["verdict"], "VERIFIED");
-        assert_eq!(json["map"], "asserted");
-        for member in [
-            "verdicts",
-            "environment",
-            "sequence",
-            "index",
-            "checkpoint",
-            "age",
-            "history",
-            "ignored",
-            "signers",
-            "differences",
-            "files",
-            "images",
-            "notes",
-            "evidence",
-            "changedSince",
-            "acceptedUnmeasured",
-        ] {
-            assert!(json.get(member).is_some(), "{member}");
-        }
-    }
-}
+mod tests;

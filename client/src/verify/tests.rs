@@ -208,6 +208,7 @@ fn the_policys_bound_on_age_makes_a_proof_stale() {
         environments: "prod/**".parse().unwrap(),
         approvals: None,
         max_staleness: Some(60),
+        witnesses: None,
     };
     let mut log = Log::with_rules(1, vec![rule]);
     log.release("prod/shop", &shop("replicas: 3"));

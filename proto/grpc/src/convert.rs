@@ -30,11 +30,13 @@ pub fn hashes(list: &[Bytes], field: &'static str) -> Result<Vec<NodeHash>, Fiel
         .collect()
 }
 
-/// The hashes of a proof, to send.
+/// The hashes of a proof, to send: slices of one buffer.
 pub fn hash_list(hashes: &[NodeHash]) -> Vec<Bytes> {
+    let all: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+    let mut all = Bytes::from(all);
     hashes
         .iter()
-        .map(|hash| Bytes::copy_from_slice(hash.as_bytes()))
+        .map(|hash| all.split_to(hash.as_bytes().len()))
         .collect()
 }
 

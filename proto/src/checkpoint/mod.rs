@@ -22,7 +22,7 @@ use crate::{
     name::Origin,
     note::{Note, NoteError, Signed, VerifierKey, cosign_line, sign_line},
     reason::Reason,
-    trust::Trust,
+    trust::{Cosigners, Trust},
 };
 
 /// What a checkpoint says: one log, one size, one root.
@@ -153,36 +153,39 @@ impl SignedCheckpoint {
             Some(Signed::At(time)) => Some(time),
             _ => None,
         };
-        let cosigned = trust.auditors().keys().iter();
-        let cosigned = cosigned
-            .map(|key| self.note.signature_by(key))
-            .collect::<Result<Vec<_>, _>>()?;
         // All signatures are verified before any time is looked at.
-        let times = cosigned.iter().filter_map(|signed| match signed {
-            Some(Signed::At(time)) => Some(*time),
-            _ => None,
-        });
-        let mut times: Vec<_> = times.collect();
-        times.sort_unstable_by(|one, other| other.cmp(one));
-        let auditors = times.len();
-        let quorum = trust.auditors().quorum();
-        let newest = times.first().copied().max(time).unwrap_or_default();
-        let ahead = newest.saturating_sub(now);
-        // Where auditors are asked for, the operator's own clock bounds nothing: as old as the
-        // last of those that it took.
-        let time = match quorum.checked_sub(1).and_then(|last| times.get(last)) {
-            Some(vouched) => Some(*vouched),
-            None => time,
-        };
+        let auditors = self.cosigned(trust.auditors())?;
+        let witnesses = self.cosigned(trust.witnesses())?;
+        let newest = [auditors.newest(), witnesses.newest(), time];
+        let ahead = newest.into_iter().max().flatten().unwrap_or_default();
+        let ahead = ahead.saturating_sub(now);
         if ahead > FUTURE_SECONDS_MAX {
             return Err(CheckpointError::Future { ahead });
         }
+        // Where others are asked for, the operator's own clock bounds nothing: as old as the
+        // last of those that it took.
+        let time = witnesses.vouched().or(auditors.vouched()).or(time);
         Ok(AuthenticCheckpoint {
             bytes: self.bytes,
             checkpoint: self.claim,
             time,
-            auditors,
-            quorum,
+            auditors: auditors.tally(),
+            witnesses: witnesses.tally(),
+        })
+    }
+
+    /// What some cosigners signed of it. Every line of theirs must verify.
+    fn cosigned(&self, by: &Cosigners) -> Result<Cosigned, CheckpointError> {
+        let mut times = Vec::new();
+        for key in by.keys() {
+            if let Some(Signed::At(time)) = self.note.signature_by(key)? {
+                times.push(time);
+            }
+        }
+        times.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(Cosigned {
+            times,
+            quorum: by.quorum(),
         })
     }
 
@@ -209,15 +212,55 @@ impl SignedCheckpoint {
     }
 }
 
+/// When the pinned ones of a kind cosigned, newest first.
+struct Cosigned {
+    times: Vec<u64>,
+    quorum: usize,
+}
+
+impl Cosigned {
+    fn newest(&self) -> Option<u64> {
+        self.times.first().copied()
+    }
+
+    /// The time of the last of the newest so many that the quorum takes.
+    fn vouched(&self) -> Option<u64> {
+        self.times.get(self.quorum.checked_sub(1)?).copied()
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            found: self.times.len(),
+            needed: self.quorum,
+        }
+    }
+}
+
+/// How many of the pinned ones of a kind cosigned, and how many must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    found: usize,
+    needed: usize,
+}
+
+impl Tally {
+    fn enough(self) -> Option<usize> {
+        (self.needed > 0 && self.found >= self.needed).then_some(self.found)
+    }
+
+    fn lacks(self) -> Option<(usize, usize)> {
+        (self.found < self.needed).then_some((self.found, self.needed))
+    }
+}
+
 /// A checkpoint that the pinned log signed; it may still contradict another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticCheckpoint {
     bytes: Vec<u8>,
     checkpoint: Checkpoint,
     time: Option<u64>,
-    /// Pinned auditors that cosigned it, and how many it takes.
-    auditors: usize,
-    quorum: usize,
+    auditors: Tally,
+    witnesses: Tally,
 }
 
 impl AuthenticCheckpoint {
@@ -237,7 +280,8 @@ impl AuthenticCheckpoint {
     }
 
     /// When it was vouched for last, Unix seconds: by the clock's cosignature, or, where enough
-    /// pinned auditors cosigned it, by the last of as many as it takes.
+    /// pinned witnesses cosigned it, by the last of as many as it takes; where no witnesses are
+    /// asked for, likewise by auditors.
     pub fn time(&self) -> Option<u64> {
         self.time
     }
@@ -245,13 +289,37 @@ impl AuthenticCheckpoint {
     /// How many pinned auditors cosigned it, which recomputed its map: `Some` where they are as
     /// many as it takes, so that the map is more than asserted.
     pub fn audited(&self) -> Option<usize> {
-        let enough = self.quorum > 0 && self.auditors >= self.quorum;
-        enough.then_some(self.auditors)
+        self.auditors.enough()
     }
 
     /// How many pinned auditors cosigned it, of how many that it takes, where that is too few.
     pub fn lacks_auditors(&self) -> Option<(usize, usize)> {
-        (self.auditors < self.quorum).then_some((self.auditors, self.quorum))
+        self.auditors.lacks()
+    }
+
+    /// How many pinned witnesses cosigned it, of how many that it takes, where that is too few.
+    /// `policy` is what the ledger's policy asks for: it can only raise what is pinned.
+    pub fn lacks_witnesses(&self, policy: Option<usize>) -> Option<(usize, usize)> {
+        self.witnesses_under(policy).lacks()
+    }
+
+    /// How many pinned witnesses cosigned it, of how many that it takes; `None` where none are
+    /// asked for.
+    pub fn witnesses(&self, policy: Option<usize>) -> Option<(usize, usize)> {
+        let Tally { found, needed } = self.witnesses_under(policy);
+        (needed > 0).then_some((found, needed))
+    }
+
+    fn witnesses_under(&self, policy: Option<usize>) -> Tally {
+        Tally {
+            needed: self.witnesses.needed.max(policy.unwrap_or(0)),
+            ..self.witnesses
+        }
+    }
+
+    /// Whether as many cosigned it as are pinned to.
+    pub fn vouched_for(&self) -> bool {
+        self.auditors.lacks().is_none() && self.witnesses.lacks().is_none()
     }
 
     /// Trusts the first checkpoint of a ledger that this verifier ever saw.

@@ -4,8 +4,10 @@
 //! no key that it revokes, and leaves no rule that nobody could satisfy.
 
 mod revocation;
+mod rule;
 
 pub use revocation::Revocation;
+pub use rule::{Rule, Terms};
 
 use crate::{
     hash::{KeyId, Version},
@@ -13,7 +15,7 @@ use crate::{
     key::PublicKey,
     limits::{
         ADMINS_MAX, DEPLOYERS_MAX, JSON_INTEGER_MAX, PATTERNS_MAX, POLICY_BYTES_MAX,
-        POLICY_RULES_MAX, SIGNATURES_MAX,
+        POLICY_RULES_MAX,
     },
     name::{Environment, Label, Pattern},
     reason::Reason,
@@ -55,17 +57,6 @@ impl Deployer {
                 .iter()
                 .any(|pattern| pattern.matches(environment))
     }
-}
-
-/// What holds for the environments of a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// Which environments.
-    pub environments: Pattern,
-    /// Distinct deployers that must sign, 1 to 16.
-    pub approvals: Option<usize>,
-    /// Seconds after which a proof is stale.
-    pub max_staleness: Option<u64>,
 }
 
 /// Who may do what.
@@ -112,7 +103,7 @@ impl Policy {
                 decode_deployer,
             )?,
             revoked: revocation::decode_list(members.take_optional("revoked"))?,
-            rules: list(members.take("rules")?, 0..=POLICY_RULES_MAX, decode_rule)?,
+            rules: list(members.take("rules")?, 0..=POLICY_RULES_MAX, Rule::decode)?,
         };
         members.finish()?;
         policy.check_order()?;
@@ -192,7 +183,7 @@ impl Policy {
             ),
             (
                 "rules",
-                Value::Array(self.rules.iter().map(encode_rule).collect()),
+                Value::Array(self.rules.iter().map(Rule::encode).collect()),
             ),
             ("schema", Value::text(SCHEMA)),
             ("version", Value::number(self.version.0)),
@@ -229,11 +220,14 @@ impl Policy {
             .unwrap_or(1)
     }
 
-    /// Seconds after which a proof for the environment is stale: the strictest rule's.
-    pub fn max_staleness(&self, environment: &Environment) -> Option<u64> {
-        self.matching(environment)
-            .filter_map(|rule| rule.max_staleness)
-            .min()
+    /// What it asks of a proof for the environment: the strictest of all rules.
+    pub fn terms(&self, environment: &Environment) -> Terms {
+        let rules = || self.matching(environment);
+        Terms {
+            policy_version: self.version.0,
+            max_staleness: rules().filter_map(|rule| rule.max_staleness).min(),
+            witnesses: rules().filter_map(|rule| rule.witnesses).max(),
+        }
     }
 
     fn matching<'a>(&'a self, environment: &'a Environment) -> impl Iterator<Item = &'a Rule> {
@@ -324,39 +318,4 @@ fn encode_deployer(deployer: &Deployer) -> Value<'static> {
         ("key", encode_key(&deployer.key)),
         ("name", Value::text(&deployer.name)),
     ])
-}
-
-fn decode_rule(field: Field) -> Result<Rule, JsonError> {
-    let empty = field.invalid();
-    let mut members = field.members()?;
-    let approvals_max = u64::try_from(SIGNATURES_MAX / 2).unwrap_or(1);
-    let rule = Rule {
-        environments: members.take("environments")?.parsed()?,
-        approvals: members
-            .take_optional("approvals")
-            .map(|field| small(&field, approvals_max))
-            .transpose()?,
-        max_staleness: members
-            .take_optional("maxStaleness")
-            .map(|field| field.number(1..=SECONDS_MAX))
-            .transpose()?,
-    };
-    members.finish()?;
-    if rule.approvals.is_none() && rule.max_staleness.is_none() {
-        return Err(empty);
-    }
-    Ok(rule)
-}
-
-fn encode_rule(rule: &Rule) -> Value<'static> {
-    let mut members = vec![("environments", Value::text(&rule.environments))];
-    members.extend(
-        rule.approvals
-            .map(|approvals| ("approvals", count(approvals))),
-    );
-    members.extend(
-        rule.max_staleness
-            .map(|seconds| ("maxStaleness", Value::number(seconds))),
-    );
-    Value::object(members)
 }

@@ -6,6 +6,7 @@ use crate::{
     entry::Content,
     hash::{Index, LeafHash},
     manifest::Manifest,
+    policy::Terms,
     rules::{Authority, PolicyChain, RuleError, SignedSubmission},
     statement::Release,
 };
@@ -22,15 +23,13 @@ pub(super) fn judge(
     };
     let leaf = *signed.submission().leaf();
     let newest = &chain.current().policy;
-    let policy_version = newest.version.0;
-    let max_staleness = newest.max_staleness(&release.environment);
+    let terms = newest.terms(&release.environment);
     let release = (**release).clone();
     match chain.standing(index, &release.environment, signed.signers()) {
         Ok(standing) => Ok(Current::Release(Box::new(ApprovedRelease {
             index,
             leaf,
-            policy_version,
-            max_staleness,
+            terms,
             signers: authority.deployers_named(&standing),
             release,
             manifest: manifest.clone(),
@@ -39,8 +38,7 @@ pub(super) fn judge(
             Ok(Current::Compromised(Box::new(CompromisedRelease {
                 index,
                 leaf,
-                policy_version,
-                max_staleness,
+                terms,
                 release,
                 manifest: manifest.clone(),
                 why,
@@ -55,8 +53,7 @@ pub(super) fn judge(
 pub struct ApprovedRelease {
     index: Index,
     leaf: LeafHash,
-    policy_version: u64,
-    max_staleness: Option<u64>,
+    terms: Terms,
     signers: Vec<(String, String)>,
     release: Release,
     manifest: Manifest,
@@ -73,14 +70,9 @@ impl ApprovedRelease {
         &self.leaf
     }
 
-    /// Version of the newest policy.
-    pub fn policy_version(&self) -> u64 {
-        self.policy_version
-    }
-
-    /// Seconds after which the newest policy calls a proof for this environment stale.
-    pub fn max_staleness(&self) -> Option<u64> {
-        self.max_staleness
+    /// What the newest policy asks of a proof for this environment.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Whose signatures count: name in the policy then in force, and keyid.
@@ -106,8 +98,7 @@ impl ApprovedRelease {
 pub struct CompromisedRelease {
     index: Index,
     leaf: LeafHash,
-    policy_version: u64,
-    max_staleness: Option<u64>,
+    terms: Terms,
     release: Release,
     manifest: Manifest,
     why: RuleError,
@@ -124,14 +115,9 @@ impl CompromisedRelease {
         &self.leaf
     }
 
-    /// Version of the newest policy.
-    pub fn policy_version(&self) -> u64 {
-        self.policy_version
-    }
-
-    /// Seconds after which the newest policy calls a proof for this environment stale.
-    pub fn max_staleness(&self) -> Option<u64> {
-        self.max_staleness
+    /// What the newest policy asks of a proof for this environment.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// What its signers said.
@@ -157,13 +143,8 @@ pub enum Current {
     Release(Box<ApprovedRelease>),
     /// Its current release, which nobody may rely on any more.
     Compromised(Box<CompromisedRelease>),
-    /// It was never released to. Carries the policy's version.
-    Absent {
-        /// Version of the newest policy.
-        policy_version: u64,
-        /// Seconds after which it calls a proof for this environment stale.
-        max_staleness: Option<u64>,
-    },
+    /// It was never released to.
+    Absent(Terms),
 }
 
 impl Current {
@@ -173,25 +154,16 @@ impl Current {
         match self {
             Self::Release(approved) => Some((&approved.release, &approved.leaf)),
             Self::Compromised(compromised) => Some((&compromised.release, &compromised.leaf)),
-            Self::Absent { .. } => None,
+            Self::Absent(_) => None,
         }
     }
 
-    /// Version of the newest policy.
-    pub fn policy_version(&self) -> u64 {
+    /// What the newest policy asks of a proof for this environment.
+    pub fn terms(&self) -> &Terms {
         match self {
-            Self::Release(approved) => approved.policy_version,
-            Self::Compromised(compromised) => compromised.policy_version,
-            Self::Absent { policy_version, .. } => *policy_version,
-        }
-    }
-
-    /// Seconds after which the newest policy calls a proof for this environment stale.
-    pub fn max_staleness(&self) -> Option<u64> {
-        match self {
-            Self::Release(approved) => approved.max_staleness,
-            Self::Compromised(compromised) => compromised.max_staleness,
-            Self::Absent { max_staleness, .. } => *max_staleness,
+            Self::Release(approved) => &approved.terms,
+            Self::Compromised(compromised) => &compromised.terms,
+            Self::Absent(terms) => terms,
         }
     }
 }

@@ -261,11 +261,7 @@ pub fn current(
     let (policy_row, policy_proof) = (&evidence.policy_row, &evidence.policy_proof);
     let chain = map.policies(trust, policy_row, policy_proof, &evidence.policies)?;
     let Some(row) = row else {
-        let newest = &chain.current().policy;
-        return Ok(Current::Absent {
-            policy_version: newest.version.0,
-            max_staleness: newest.max_staleness(environment),
-        });
+        return Ok(Current::Absent(chain.current().policy.terms(environment)));
     };
     let release = evidence.release.as_ref();
     let release = release.ok_or(VerifyError::Lacks {

@@ -245,11 +245,11 @@ impl Committer {
         drop(tree);
         for (index, effect) in &batch.effects {
             if let Some(environment) = &effect.environment {
-                let mut releases = writing(&self.shared.releases);
-                releases
-                    .entry(environment.clone())
-                    .or_default()
-                    .push(*index);
+                // The state has gone on to the end of the batch, and so has the manifest.
+                if let Some(state) = self.sequencer.state.environment(environment) {
+                    let releases = &self.shared.releases;
+                    releases.add(environment, *index, state.manifest.blake3);
+                }
             }
             if effect.policy {
                 let offset = usize::try_from(index.0 - batch.record.first.0).unwrap_or(usize::MAX);

@@ -1,34 +1,40 @@
-//! Auditors' cosignatures: which head is on offer for them, and which heads they signed.
+//! Cosignatures of auditors and witnesses: which head is on offer for auditors, and which heads
+//! were cosigned by whom.
 //!
 //! Cosigning takes an auditor minutes, and the log goes on meanwhile. So one head at a time is on
 //! offer, with the map under it, until all have cosigned it or too long has passed, and may be
-//! cosigned for some time after; and heads that
-//! were cosigned are kept, to be answered from, until a later one was cosigned by the same
-//! auditors and perhaps more. So whoever asks for some of them gets the newest that those signed,
-//! and an auditor that stops holds up only those who insist on it.
+//! cosigned for some time after. Witnesses are asked (`witnessing`), and take moments; what goes
+//! on offer is a head that some of them signed, where there are any, so that one head has both.
+//! Heads that were cosigned are kept, to be answered from, until a later one was cosigned by the
+//! same and perhaps more. So whoever asks for some of them gets the newest that those signed, and
+//! one that stops holds up only those who insist on it.
 //!
 //! Out of scope: what a cosignature is worth (the client pins whom it believes). What is here is
-//! lost at a restart; auditors that follow the log sign again.
+//! lost at a restart; auditors that follow the log, and witnesses, sign again.
+
+mod known;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use cairn_proto::{
     checkpoint::SignedCheckpoint,
-    limits::{AUDITORS_MAX, FUTURE_SECONDS_MAX},
+    hash::{NodeHash, TreeSize},
+    limits::FUTURE_SECONDS_MAX,
+    merkle::prove_consistency,
     note::VerifierKey,
-    trust::{Auditors, AuditorsError},
+    trust::{Cosigners, CosignersError},
 };
 
 use super::{Head, Ledger, Refusal, commit::now_ms, reading, writing};
+use known::{Kind, Known, Place};
 
 /// Offers that may still be cosigned: a slow auditor finishes what it began.
 const OFFERS_MAX: usize = 8;
-/// Cosigned heads that are kept, each with the rows of the map that changed since.
+/// Heads that are kept, each with the rows of the map that changed since.
 const HEADS_MAX: usize = 16;
 /// How long the others have at least, after the first auditor.
 const GRACE: Duration = Duration::from_secs(10);
@@ -37,97 +43,120 @@ const OFFER: Duration = Duration::from_mins(10);
 /// Bytes of a signature line: a name of 255 and a signature.
 const LINE_BYTES_MAX: usize = 512;
 
-/// A head, and the lines that auditors added to its note.
-#[derive(Debug, Clone)]
-struct Cosigned {
-    head: Arc<Head>,
-    since: Instant,
-    /// How long the first auditor took.
-    first: Option<Duration>,
-    /// By the auditor's place in the list.
-    lines: BTreeMap<usize, String>,
+/// Who must have cosigned the head of an answer: keys, and how many of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) auditors: (&'a [[u8; 32]], usize),
+    pub(crate) witnesses: (&'a [[u8; 32]], usize),
+}
+
+impl Wanted<'_> {
+    fn is_nobody(&self) -> bool {
+        self.auditors.1 == 0 && self.witnesses.1 == 0
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     auditors: Vec<VerifierKey>,
-    /// The last one is on offer; whoever began with one before may still finish it.
-    offers: Vec<Cosigned>,
-    /// Oldest first; of two the older one has an auditor's line that the newer one has not.
-    cosigned: Vec<Cosigned>,
+    witnesses: Vec<VerifierKey>,
+    /// Oldest first, one of a size.
+    known: Vec<Known>,
 }
 
 impl State {
-    /// Keeps a head in the place of all that say nothing more.
-    fn keep(&mut self, head: Cosigned) {
-        self.cosigned.retain(|known| {
-            let newer = known.head.size() > head.head.size();
-            newer
-                || known
-                    .lines
-                    .keys()
-                    .any(|place| !head.lines.contains_key(place))
-        });
-        let at = self
-            .cosigned
-            .partition_point(|known| known.head.size() <= head.head.size());
-        self.cosigned.insert(at, head);
-        if self.cosigned.len() > HEADS_MAX {
-            self.cosigned.remove(0);
+    fn key(&self, place: &Place) -> Option<&VerifierKey> {
+        match place.kind {
+            Kind::Auditor => self.auditors.get(place.number),
+            Kind::Witness => self.witnesses.get(place.number),
         }
     }
 
-    /// The newest head that so many of these auditors signed.
-    fn newest(&self, keys: &[[u8; 32]], quorum: usize) -> Option<&Cosigned> {
-        self.cosigned.iter().rev().find(|cosigned| {
-            let signers = cosigned
-                .lines
-                .keys()
-                .filter_map(|place| self.auditors.get(*place));
+    /// Which of ours a key is.
+    fn place(&self, key: &VerifierKey) -> Option<Place> {
+        let of = |kind, keys: &[VerifierKey]| {
+            let number = keys.iter().position(|known| known == key)?;
+            Some(Place { kind, number })
+        };
+        of(Kind::Witness, &self.witnesses).or_else(|| of(Kind::Auditor, &self.auditors))
+    }
+
+    /// What is known of a head, from now on.
+    fn entry(&mut self, head: &Arc<Head>) -> &mut Known {
+        let size = head.size();
+        let at = self.known.partition_point(|known| known.size() < size);
+        if self.known.get(at).is_none_or(|known| known.size() != size) {
+            self.known.insert(at, Known::of(head.clone()));
+        }
+        &mut self.known[at]
+    }
+
+    /// Drops what says nothing that a later one does not say, and nobody is at work on.
+    fn prune(&mut self) {
+        let offers = self.known.iter().filter(|known| known.is_offered()).count();
+        let mut surplus = offers.saturating_sub(OFFERS_MAX);
+        for known in &mut self.known {
+            if surplus > 0 && known.is_offered() {
+                known.withdraw();
+                surplus -= 1;
+            }
+        }
+        let mut later = Vec::new();
+        let mut kept = Vec::new();
+        for known in self.known.drain(..).rev() {
+            let says_more = known.places().any(|place| !later.contains(place));
+            if known.is_offered() || says_more {
+                later.extend(known.places().copied());
+                kept.push(known);
+            }
+        }
+        kept.truncate(HEADS_MAX);
+        kept.reverse();
+        self.known = kept;
+    }
+
+    /// The newest head that all who are wanted signed.
+    fn newest(&self, wanted: &Wanted<'_>) -> Option<&Known> {
+        let enough = |known: &Known, kind: Kind, (keys, quorum): (&[[u8; 32]], usize)| {
+            let places = known.places().filter(|place| place.kind == kind);
+            let signers = places.filter_map(|place| self.key(place));
             let counted = signers.filter(|key| keys.contains(key.key().as_bytes()));
             counted.count() >= quorum
+        };
+        self.known.iter().rev().find(|known| {
+            enough(known, Kind::Auditor, wanted.auditors)
+                && enough(known, Kind::Witness, wanted.witnesses)
         })
     }
 }
 
-/// What auditors said.
+/// What auditors and witnesses said.
 #[derive(Debug, Default)]
 pub(super) struct Cosigning(RwLock<State>);
 
-impl Cosigned {
-    fn of(head: Arc<Head>) -> Self {
-        Self {
-            head,
-            since: Instant::now(),
-            first: None,
-            lines: BTreeMap::new(),
-        }
-    }
-
-    /// Whether it has been on offer for long enough: until all signed it, or for twice as long as
-    /// the first one took, which is time for the others.
-    fn is_done(&self, auditors: usize) -> bool {
-        let waited = self.since.elapsed();
-        let first = self.first.is_some_and(|first| waited >= first * 2 + GRACE);
-        self.lines.len() >= auditors || first || waited >= OFFER
-    }
-
-    /// A note of the same head with the lines below.
-    fn note(&self, base: &Bytes) -> Bytes {
-        let mut note = base.to_vec();
-        let lines = self.lines.values();
-        lines.for_each(|line| note.extend_from_slice(line.as_bytes()));
-        note.into()
+fn malformed(why: &str) -> Refusal {
+    Refusal::Cosignature {
+        why: why.to_owned(),
     }
 }
 
 impl Ledger {
-    /// From now on cosignatures of these auditors are taken.
-    pub fn collect(&self, auditors: Vec<VerifierKey>) -> Result<(), AuditorsError> {
-        let quorum = auditors.len();
-        let auditors = Auditors::new(auditors, quorum)?;
-        self.trust().clone().with_auditors(auditors.clone())?;
-        writing(&self.shared.cosigning.0).auditors = auditors.keys().to_vec();
+    /// From now on cosignatures of these auditors and witnesses are kept.
+    pub fn collect(
+        &self,
+        auditors: Vec<VerifierKey>,
+        witnesses: Vec<VerifierKey>,
+    ) -> Result<(), CosignersError> {
+        let mut trust = self.trust().clone().alone();
+        if !auditors.is_empty() {
+            trust = trust.with_auditors(Cosigners::new(auditors, 1)?)?;
+        }
+        if !witnesses.is_empty() {
+            trust = trust.with_witnesses(Cosigners::new(witnesses, 1)?)?;
+        }
+        let mut state = writing(&self.shared.cosigning.0);
+        state.auditors = trust.auditors().keys().to_vec();
+        state.witnesses = trust.witnesses().keys().to_vec();
         Ok(())
     }
 
@@ -138,27 +167,23 @@ impl Ledger {
         }
         let newest = self.head();
         let mut state = writing(&self.shared.cosigning.0);
-        let all = state.auditors.len();
-        let newest_size = newest.size();
-        let standing = state.offers.last();
-        let stands = standing
-            .is_some_and(|offered| offered.head.size() == newest_size || !offered.is_done(all));
-        if !stands {
-            state.offers.push(Cosigned::of(newest));
-            if state.offers.len() > OFFERS_MAX {
-                state.offers.remove(0);
-            }
+        let auditors = state.auditors.len();
+        let mut witnessed = state.known.iter().rev().filter(|it| it.is_witnessed());
+        let next = witnessed
+            .next()
+            .map_or(newest, |known| known.head().clone());
+        let offered = state.known.iter().rev().find(|known| known.is_offered());
+        let standing = offered.filter(|it| it.size() == next.size() || !it.is_done(auditors));
+        if let Some(standing) = standing {
+            return Ok(standing.head().note.clone());
         }
-        let offered = state.offers.last().ok_or(Refusal::SelfCheck)?;
-        let note = offered.head.note.clone();
-        Ok(note)
+        state.entry(&next).offer();
+        state.prune();
+        Ok(next.note.clone())
     }
 
-    /// Takes an auditor's line for the head on offer; answers how many there are now.
+    /// Takes an auditor's line for a head on offer; answers how many auditors there are now.
     pub(crate) fn cosign(&self, note: &[u8], line: &[u8]) -> Result<usize, Refusal> {
-        let malformed = |why: &str| Refusal::Cosignature {
-            why: why.to_owned(),
-        };
         let one_line = line.len() <= LINE_BYTES_MAX
             && line.iter().position(|byte| *byte == b'\n') == line.len().checked_sub(1);
         let line = std::str::from_utf8(line).ok().filter(|_| one_line);
@@ -166,53 +191,79 @@ impl Ledger {
         let claimed =
             SignedCheckpoint::parse(note).map_err(|error| malformed(&error.to_string()))?;
         let mut state = writing(&self.shared.cosigning.0);
-        let State {
-            auditors, offers, ..
-        } = &mut *state;
-        let mut offers = offers.iter_mut().rev().filter_map(|offered| {
-            let own = SignedCheckpoint::parse(&offered.head.note).ok()?;
-            (own.text() == claimed.text()).then_some((offered, own))
+        let mut offers = state.known.iter().rev().filter_map(|known| {
+            let own = SignedCheckpoint::parse(&known.head().note).ok()?;
+            (known.is_offered() && own.text() == claimed.text())
+                .then(|| (known.head().clone(), own))
         });
-        let (offered, own) = offers.next().ok_or(Refusal::NotOffered)?;
+        let (head, own) = offers.next().ok_or(Refusal::NotOffered)?;
         let signed = own
             .with_line(line)
             .map_err(|error| malformed(&error.to_string()))?;
-        let (place, time) = auditors
+        let (number, time) = state
+            .auditors
             .iter()
-            .take(AUDITORS_MAX)
             .enumerate()
-            .find_map(|(place, key)| match signed.cosigned_by(key) {
-                Ok(Some(time)) => Some((place, time)),
+            .find_map(|(number, key)| match signed.cosigned_by(key) {
+                Ok(Some(time)) => Some((number, time)),
                 _ => None,
             })
             .ok_or_else(|| malformed("it is no cosignature of an auditor known here"))?;
         if time > now_ms() / 1_000 + FUTURE_SECONDS_MAX {
             return Err(malformed("its time lies ahead"));
         }
-        offered.lines.insert(place, line.to_owned());
-        let waited = offered.since.elapsed();
-        offered.first.get_or_insert(waited);
-        let (offered, count) = (offered.clone(), offered.lines.len());
-        state.keep(offered);
+        let kind = Kind::Auditor;
+        let known = state.entry(&head);
+        known.take(Place { kind, number }, line);
+        let count = known.of_kind(kind);
+        state.prune();
         Ok(count)
     }
 
-    /// The newest head that so many of these auditors cosigned, its note with their lines; the
-    /// newest of all where there is none.
-    pub(super) fn audited_head(&self, keys: &[[u8; 32]], quorum: usize) -> Arc<Head> {
-        let newest = self.head();
+    /// Keeps a line that a witness was asked for, and that was found to be its own.
+    pub(crate) fn witnessed(&self, head: &Arc<Head>, key: &VerifierKey, line: &str) {
+        let mut state = writing(&self.shared.cosigning.0);
+        if let Some(place) = state.place(key) {
+            state.entry(head).take(place, line);
+            state.prune();
+        }
+    }
+
+    /// What a witness needs that cosigned `old` leaves last; `None` if that is no size below.
+    pub(crate) fn consistency_of(&self, old: TreeSize, head: &Head) -> Option<Vec<NodeHash>> {
+        if old.0 == 0 || old == head.size() {
+            return Some(Vec::new());
+        }
+        prove_consistency(&*reading(&self.shared.tree), old, head.size())
+    }
+
+    /// The newest note, with all lines that there are for it.
+    pub(crate) fn signed_note(&self) -> Bytes {
+        let head = self.head();
         let state = reading(&self.shared.cosigning.0);
-        let Some(cosigned) = state.newest(keys, quorum) else {
+        let known = state.known.iter().find(|it| it.size() == head.size());
+        known.map_or_else(|| head.note.clone(), |known| known.note(&head.note))
+    }
+
+    /// The newest head that all who are wanted cosigned, its note with their lines; the newest of
+    /// all where there is none, with what lines there are.
+    pub(super) fn cosigned_head(&self, wanted: &Wanted<'_>) -> Arc<Head> {
+        let newest = self.head();
+        if wanted.is_nobody() {
+            return newest;
+        }
+        let state = reading(&self.shared.cosigning.0);
+        let same = |known: &&Known| known.size() == newest.size();
+        let Some(known) = state
+            .newest(wanted)
+            .or_else(|| state.known.iter().find(same))
+        else {
             return newest;
         };
         // The newest note of that size has the newest time.
-        let base = if newest.size() == cosigned.head.size() {
-            &newest
-        } else {
-            &cosigned.head
-        };
+        let base = if same(&known) { &newest } else { known.head() };
         Arc::new(Head {
-            note: cosigned.note(&base.note),
+            note: known.note(&base.note),
             ..(**base).clone()
         })
     }

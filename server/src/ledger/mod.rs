@@ -18,18 +18,16 @@ mod listing;
 mod open;
 mod prove;
 mod read;
+mod releases;
 mod replay;
 mod sequence;
 mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use bytes::Bytes;
@@ -37,7 +35,6 @@ use cairn_proto::{
     hash::{DocumentId, Index},
     json::JsonError,
     merkle::Tree,
-    name::Environment,
     reason::Reason,
     rules::RuleError,
     trust::Trust,
@@ -48,6 +45,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use crate::view::ViewError;
 pub(crate) use admit::{Received, stored};
 pub use commit::Failure;
+pub(crate) use cosigning::Wanted;
 pub(crate) use head::Head;
 pub use head::ServerKeys;
 pub use open::{Genesis, LedgerError};
@@ -204,8 +202,7 @@ struct Shared {
     trust: Trust,
     tree: RwLock<Tree>,
     head: watch::Sender<Arc<Head>>,
-    /// Index of each release of an environment, from sequence 1.
-    releases: RwLock<HashMap<Environment, Vec<Index>>>,
+    releases: releases::Releases,
     policies: RwLock<Vec<PolicyBytes>>,
     documents: Documents,
     cache: read::EntryCache,

@@ -6,7 +6,6 @@
 //! server's own history is not trusted either.
 
 use std::{
-    collections::HashMap,
     path::Path,
     sync::{Arc, RwLock, atomic::AtomicBool},
 };
@@ -18,7 +17,6 @@ use cairn_proto::{
     hash::{Index, LeafHash},
     key::SignError,
     merkle::{Frontier, Tree},
-    name::Environment,
     reason::Reason,
     rules::{PolicyChain, RuleError, State, authenticate_genesis},
 };
@@ -33,6 +31,7 @@ use super::{
     head::{Head, ServerKeys},
     listing::Listings,
     read::EntryCache,
+    releases::Releases,
     replay::{Replay, policy_at},
     sequence::{Candidate, Sequencer},
 };
@@ -271,7 +270,7 @@ impl Replay {
             trust,
             tree: RwLock::new(self.tree),
             head: watch::Sender::new(Arc::new(head)),
-            releases: RwLock::new(releases_of(&self.state)),
+            releases: Releases::of(&self.state),
             policies: RwLock::new(policies),
             documents: Documents::new(self.documents),
             cache: EntryCache::new(),
@@ -282,16 +281,6 @@ impl Replay {
         };
         Ok((shared, self.state, self.frontier, self.position))
     }
-}
-
-fn releases_of(state: &State) -> HashMap<Environment, Vec<Index>> {
-    state
-        .environments()
-        .map(|(name, environment)| {
-            let indices = environment.releases.iter().map(|mark| mark.index).collect();
-            (name.clone(), indices)
-        })
-        .collect()
 }
 
 fn policies_of(

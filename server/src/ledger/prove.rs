@@ -4,25 +4,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cairn_grpc::{LookupAnswer, hash_list, v1};
+use cairn_grpc::{hash_list, v1};
 use cairn_proto::{
     checkpoint::SignedCheckpoint,
     hash::{Index, LeafHash, NodeHash, Sha256, TreeSize},
     merkle::{prove_consistency, prove_inclusion, root_at, verify_inclusion},
     name::Environment,
     row::{Row, RowName},
-    verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
+    verify::relied_on,
 };
 
 use super::{
-    Ledger, Placed, Refusal, Shared,
+    Ledger, Placed, Refusal, Shared, Wanted,
     head::Head,
     reading,
     standing::{Once, StandingPolicy},
 };
 
 /// A row, its bytes, and the proof for it.
-type ProvenRow = (Option<Row>, Vec<u8>, Vec<u8>);
+type ProvenRow = (Option<Row>, Bytes, Bytes);
 
 impl Shared {
     /// Proves that a leaf is under a head, and checks the proof.
@@ -48,11 +48,11 @@ impl Shared {
         proof
             .verify(&head.map_root, name, &bytes)
             .map_err(|_| Refusal::SelfCheck)?;
-        Ok((row, bytes, proof.encode()))
+        Ok((row, bytes.into(), proof.encode().into()))
     }
 
     /// The policy's row, and the proof for it.
-    fn policy_row(head: &Head) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+    fn policy_row(head: &Head) -> Result<(Bytes, Bytes), Refusal> {
         let made = head.standing.policy_row.get(|| {
             let (_, row, proof) = Self::row(head, &RowName::Policy)?;
             Ok((row, proof))
@@ -60,18 +60,34 @@ impl Shared {
         Ok(made.clone())
     }
 
-    fn map_record(&self, head: &Head) -> Result<(Bytes, Vec<NodeHash>), Refusal> {
+    fn map_record(&self, head: &Head) -> Result<(Bytes, Vec<Bytes>), Refusal> {
         let last = Index(head.size().0.saturating_sub(1));
         let inclusion = head.standing.map_record.get(|| {
             let leaf = LeafHash::of(&head.map_record);
-            self.inclusion(last, leaf, head)
+            Ok(hash_list(&self.inclusion(last, leaf, head)?))
         })?;
         Ok((head.map_record.clone(), inclusion.clone()))
     }
 
+    /// A proven row, and the map record that its root stands in.
+    fn under_map_record(
+        &self,
+        head: &Head,
+        row: Bytes,
+        row_proof: Bytes,
+    ) -> Result<v1::CurrentProof, Refusal> {
+        let (map_record, map_record_inclusion) = self.map_record(head)?;
+        Ok(v1::CurrentProof {
+            map_record,
+            map_record_inclusion,
+            row,
+            row_proof,
+        })
+    }
+
     /// The policies; inclusion is proven for those that a verifier of the entry at `index`
     /// relies on.
-    fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<PolicyEvidence>, Refusal> {
+    fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<v1::PolicyStep>, Refusal> {
         let known = head.standing.policies.get_or_init(|| {
             let policies = reading(&self.policies);
             let below = policies
@@ -91,16 +107,16 @@ impl Shared {
             let inclusion = if wanted.contains(&position) {
                 let made = one.inclusion.get(|| {
                     let leaf = LeafHash::of(&policy.entry);
-                    self.inclusion(policy.index, leaf, head)
+                    Ok(hash_list(&self.inclusion(policy.index, leaf, head)?))
                 });
                 made?.clone()
             } else {
                 Vec::new()
             };
-            Ok(PolicyEvidence {
-                index: policy.index,
-                entry: policy.entry.to_vec(),
-                document: policy.document.to_vec(),
+            Ok(v1::PolicyStep {
+                index: policy.index.0,
+                entry: policy.entry.clone(),
+                document: policy.document.clone(),
                 inclusion,
             })
         });
@@ -207,13 +223,7 @@ impl Ledger {
 
     fn current_proof(&self, head: &Head, name: &RowName<'_>) -> Result<v1::CurrentProof, Refusal> {
         let (_, row, row_proof) = Shared::row(head, name)?;
-        let (map_record, inclusion) = self.shared.map_record(head)?;
-        Ok(v1::CurrentProof {
-            map_record,
-            map_record_inclusion: hash_list(&inclusion),
-            row: row.into(),
-            row_proof: row_proof.into(),
-        })
+        self.shared.under_map_record(head, row, row_proof)
     }
 
     /// An environment's current release, or its absence, with every proof.
@@ -221,44 +231,32 @@ impl Ledger {
         &self,
         environment: &Environment,
         trusted: &[u8],
-        auditors: (&[[u8; 32]], usize),
-    ) -> Result<LookupAnswer, Refusal> {
-        let head = match auditors {
-            (_, 0) => self.head(),
-            (keys, quorum) => self.audited_head(keys, quorum),
-        };
+        wanted: &Wanted<'_>,
+    ) -> Result<v1::LookupResponse, Refusal> {
+        let head = self.cosigned_head(wanted);
         let shared = &self.shared;
         let name = RowName::Environment(environment);
-        let (row, environment_row, environment_proof) = Shared::row(&head, &name)?;
+        let (row, bytes, proof) = Shared::row(&head, &name)?;
         let (policy_row, policy_proof) = Shared::policy_row(&head)?;
-        let (map_record, map_record_inclusion) = shared.map_record(&head)?;
-        let release = match row {
-            Some(Row::Environment(row)) => {
-                let entry = shared.entry(row.index)?;
-                Some(ReleaseEvidence {
-                    index: row.index,
-                    inclusion: shared.inclusion(row.index, LeafHash::of(&entry), &head)?,
-                    manifest: shared.document_of(row.index, &entry)?.to_vec(),
-                    entry: entry.to_vec(),
-                })
-            }
-            _ => None,
+        let mut answer = v1::LookupResponse {
+            checkpoint: head.note.clone(),
+            consistency: hash_list(&self.link(trusted, &head)),
+            environment: Some(shared.under_map_record(&head, bytes, proof)?),
+            policy_row,
+            policy_proof,
+            ..v1::LookupResponse::default()
         };
-        let policies = shared.policies(&head, release.as_ref().map(|release| release.index))?;
-        Ok(LookupAnswer {
-            checkpoint: head.note.to_vec(),
-            consistency: self.link(trusted, &head),
-            evidence: Evidence {
-                map_record: map_record.to_vec(),
-                map_record_inclusion,
-                environment_row,
-                environment_proof,
-                policy_row,
-                policy_proof,
-                policies,
-                release,
-            },
-        })
+        let mut release = None;
+        if let Some(Row::Environment(row)) = row {
+            release = Some(row.index);
+            answer.index = row.index.0;
+            answer.entry = shared.entry(row.index)?;
+            let leaf = LeafHash::of(&answer.entry);
+            answer.inclusion = hash_list(&shared.inclusion(row.index, leaf, &head)?);
+            answer.manifest = shared.manifest(environment, row.index, &answer.entry)?;
+        }
+        answer.policies = shared.policies(&head, release)?;
+        Ok(answer)
     }
 
     /// Where a sha256 was ever released, or that it never was.

@@ -16,8 +16,6 @@ use crate::journal::Journal as _;
 /// Bytes of entries and documents kept in memory for the next reader.
 const CACHE_BYTES: u64 = 32 << 20;
 const CACHE_ITEMS: usize = 16_384;
-/// Entries of which it is kept which document they name: some 10 MB.
-const NAMED_ITEMS: usize = 131_072;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
@@ -35,24 +33,17 @@ impl Weighter<Key, Bytes> for Weight {
 }
 
 /// Entries and documents that were read lately, already checked.
-pub(super) struct EntryCache {
-    bytes: Cache<Key, Bytes, Weight>,
-    /// By the entry's index.
-    named: Cache<u64, DocumentId>,
-}
+pub(super) struct EntryCache(Cache<Key, Bytes, Weight>);
 
 impl EntryCache {
     pub(super) fn new() -> Self {
-        Self {
-            bytes: Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight),
-            named: Cache::new(NAMED_ITEMS),
-        }
+        Self(Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight))
     }
 }
 
 impl std::fmt::Debug for EntryCache {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "EntryCache({} items)", self.bytes.len())
+        write!(out, "EntryCache({} items)", self.0.len())
     }
 }
 
@@ -67,41 +58,50 @@ impl Shared {
             return Err(not_found(format!("entry {index}")));
         }
         let key = Key::Entry(index.0);
-        if let Some(entry) = self.cache.bytes.get(&key) {
+        if let Some(entry) = self.cache.0.get(&key) {
             return Ok(entry);
         }
         let leaf = reading(&self.tree).leaf(index);
         let leaf = leaf.ok_or_else(|| not_found(format!("entry {index}")))?;
         let entry = self.store.journal().leaf_checked(index, &leaf)?;
-        self.cache.bytes.insert(key, entry.clone());
+        self.cache.0.insert(key, entry.clone());
         Ok(entry)
     }
 
     /// A document, re-hashed.
     pub(super) fn document(&self, id: &DocumentId) -> Result<Bytes, Refusal> {
         let key = Key::Document(*id);
-        if let Some(document) = self.cache.bytes.get(&key) {
+        if let Some(document) = self.cache.0.get(&key) {
             return Ok(document);
         }
         let place = self.documents.place(id);
         let place = place.ok_or_else(|| not_found(format!("document blake3:{id}")))?;
         let journal = self.store.journal();
         let document = journal.document(place.position, place.ordinal, id)?;
-        self.cache.bytes.insert(key, document.clone());
+        self.cache.0.insert(key, document.clone());
         Ok(document)
     }
 
-    /// The document that the entry at an index names; none for a map record.
-    pub(super) fn document_of(&self, index: Index, entry: &[u8]) -> Result<Bytes, Refusal> {
-        if let Some(id) = self.cache.named.get(&index.0) {
-            return self.document(&id);
-        }
+    /// The document that an entry names; none for a map record.
+    pub(super) fn document_of(&self, entry: &[u8]) -> Result<Bytes, Refusal> {
         let Ok(Leaf::Entry(entry)) = Leaf::decode(entry) else {
             return Ok(Bytes::new());
         };
-        let id = entry.statement().subject.blake3;
-        self.cache.named.insert(index.0, id);
-        self.document(&id)
+        self.document(&entry.statement().subject.blake3)
+    }
+
+    /// The manifest of an environment's release. Of its newest it is known which it is; an
+    /// earlier one is decoded for it.
+    pub(super) fn manifest(
+        &self,
+        environment: &Environment,
+        index: Index,
+        entry: &[u8],
+    ) -> Result<Bytes, Refusal> {
+        match self.releases.manifest(environment, index) {
+            Some(id) => self.document(&id),
+            None => self.document_of(entry),
+        }
     }
 }
 
@@ -109,7 +109,7 @@ impl Ledger {
     /// One leaf, and the document that it names (empty for a map record).
     pub(crate) fn entry(&self, index: Index) -> Result<(Bytes, Bytes), Refusal> {
         let entry = self.shared.entry(index)?;
-        let document = self.shared.document_of(index, &entry)?;
+        let document = self.shared.document_of(&entry)?;
         Ok((entry, document))
     }
 
@@ -125,19 +125,13 @@ impl Ledger {
 
     /// Index of a release of an environment, below the published head.
     pub(crate) fn release(&self, environment: &Environment, sequence: u64) -> Option<Index> {
-        let releases = reading(&self.shared.releases);
-        let position = usize::try_from(sequence.checked_sub(1)?).ok()?;
-        let index = *releases.get(environment)?.get(position)?;
+        let index = self.shared.releases.index(environment, sequence)?;
         (index.0 < self.head().size().0).then_some(index)
     }
 
     /// Number of releases of an environment below a head.
     pub(crate) fn releases(&self, environment: &Environment, head: &Head) -> u64 {
-        let releases = reading(&self.shared.releases);
-        let Some(indices) = releases.get(environment) else {
-            return 0;
-        };
-        indices.partition_point(|index| index.0 < head.size().0) as u64
+        self.shared.releases.below(environment, head.size())
     }
 
     /// A tile's bytes. A partial tile of any width is served while the log reaches that far.

@@ -1,11 +1,11 @@
 //! What every answer under one head says alike: the policy's row, the map record's place, the
-//! policies' places. Made and checked when it is first asked for, then kept with the head.
+//! policies' places, as they are sent. Made and checked when it is first asked for, then kept with the head.
 //!
 //! Invariant: it belongs to one head's root and map; a head with another of either has its own.
 
 use std::sync::OnceLock;
 
-use cairn_proto::hash::NodeHash;
+use bytes::Bytes;
 
 use super::{PolicyBytes, Refusal};
 
@@ -29,16 +29,16 @@ impl<T> Once<T> {
 pub(super) struct StandingPolicy {
     pub(super) policy: PolicyBytes,
     /// Its inclusion, once somebody relied on it.
-    pub(super) inclusion: Once<Vec<NodeHash>>,
+    pub(super) inclusion: Once<Vec<Bytes>>,
 }
 
 /// The proofs of one head.
 #[derive(Debug, Default)]
 pub(crate) struct Standing {
     /// The policy's row, and its proof.
-    pub(super) policy_row: Once<(Vec<u8>, Vec<u8>)>,
+    pub(super) policy_row: Once<(Bytes, Bytes)>,
     /// Inclusion of the map record.
-    pub(super) map_record: Once<Vec<NodeHash>>,
+    pub(super) map_record: Once<Vec<Bytes>>,
     /// The policies below the head, oldest first.
     pub(super) policies: OnceLock<Vec<StandingPolicy>>,
 }

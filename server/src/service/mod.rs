@@ -12,7 +12,7 @@ use std::{pin::Pin, time::Duration};
 use cairn_grpc::{FieldError, refusing, v1};
 use cairn_proto::{
     hash::{Index, Sha256, TreeSize},
-    limits::AUDITORS_MAX,
+    limits::COSIGNERS_MAX,
     name::Environment,
     reason::Reason,
 };
@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     access::{Access, Caller},
-    ledger::{Ledger, Refusal},
+    ledger::{Ledger, Refusal, Wanted},
 };
 
 /// Seconds that one call may take on the server; a retry of an append is safe.
@@ -97,6 +97,13 @@ async fn in_time<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, 
     tokio::time::timeout(CALL_SECONDS_MAX, call)
         .await
         .map_err(late)?
+}
+
+/// Cosigners' keys, no more than a client may pin.
+fn keys(sent: &[bytes::Bytes], field: &'static str) -> Result<Vec<[u8; 32]>, Status> {
+    let keys = sent.iter().take(COSIGNERS_MAX);
+    let keys = keys.map(|key| cairn_grpc::id32(key, field));
+    keys.collect::<Result<_, _>>().map_err(malformed)
 }
 
 #[tonic::async_trait]
@@ -183,17 +190,17 @@ impl v1::ledger_server::Ledger for LedgerService {
         self.reader(&request)?;
         let message = request.into_inner();
         let environment = environment(&message.environment)?;
-        let auditors = message.auditors.iter().take(AUDITORS_MAX);
-        let auditors = auditors.map(|key| cairn_grpc::id32(key, "auditors"));
-        let auditors = auditors.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
-        let quorum = usize::try_from(message.auditor_quorum).unwrap_or(usize::MAX);
-        let answer = self.ledger.lookup(
-            &environment,
-            &message.trusted_checkpoint,
-            (&auditors, quorum),
-        );
+        let quorum = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let auditors = keys(&message.auditors, "auditors")?;
+        let witnesses = keys(&message.witnesses, "witnesses")?;
+        let wanted = Wanted {
+            auditors: (&auditors, quorum(message.auditor_quorum)),
+            witnesses: (&witnesses, quorum(message.witness_quorum)),
+        };
+        let trusted = &message.trusted_checkpoint;
+        let answer = self.ledger.lookup(&environment, trusted, &wanted);
         let answer = answer.map_err(|refusal| status(&refusal))?;
-        Ok(Response::new(answer.into()))
+        Ok(Response::new(answer))
     }
 
     async fn get_offer(

@@ -24,7 +24,7 @@ pub(super) fn ledger(ledger: &Ledger) -> v1::GetLedgerResponse {
         log_key: trust.log_key().to_string(),
         clock_key: trust.clock_key().to_string(),
         genesis: trust.genesis().as_bytes().to_vec().into(),
-        checkpoint: ledger.head().note.clone(),
+        checkpoint: ledger.signed_note(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

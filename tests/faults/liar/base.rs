@@ -64,6 +64,7 @@ pub(super) fn stricter(version: u64) -> Policy {
         environments: "staging".parse().unwrap(),
         approvals: None,
         max_staleness: Some(STALENESS),
+        witnesses: None,
     });
     next
 }

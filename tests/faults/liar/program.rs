@@ -11,7 +11,7 @@ use cairn_client::{
 use cairn_proto::{
     key::Signer as _,
     note::{SignatureType, VerifierKey},
-    trust::Auditors,
+    trust::Cosigners,
 };
 
 use super::{
@@ -64,7 +64,7 @@ fn pin_auditor(home: &Path) {
     let trust = trust::parse(&fs::read(&file).unwrap()).unwrap();
     let public = key(77).public_key();
     let vkey = VerifierKey::new("auditor.example/one", SignatureType::Cosignature, public);
-    let auditors = Auditors::new(vec![vkey.unwrap()], 1).unwrap();
+    let auditors = Cosigners::new(vec![vkey.unwrap()], 1).unwrap();
     let trust = trust.with_auditors(auditors).unwrap();
     fs::write(file, trust::encode(&trust)).unwrap();
 }
