@@ -48,7 +48,7 @@ pub(crate) enum SecretKey {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
     /// Pin a ledger, after showing what it is.
-    Add(TrustAdd),
+    Add(Box<TrustAdd>),
     /// Show what is pinned.
     Show {
         /// The trust file's name; without it, the context's.

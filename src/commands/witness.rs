@@ -36,7 +36,7 @@ async fn serve(session: &Session, args: &cli::WitnessServe) -> Result<u8, Failur
     let address = listener.local_addr().map_err(Failure::usage)?;
     let known = logs.len();
     let witness = Witness::open(&args.data, args.new, &args.name, key, logs)
-        .map_err(|error| refused(&args.data, error))?;
+        .map_err(|error| refused(&args.data, &error))?;
     let stop = shutdown();
     let output = session.output;
     output.line(format!("  Witness    http://{address}   {vkey}"));
@@ -50,9 +50,9 @@ async fn serve(session: &Session, args: &cli::WitnessServe) -> Result<u8, Failur
     Ok(0)
 }
 
-fn refused(data: &Path, error: WitnessError) -> Failure {
+fn refused(data: &Path, error: &WitnessError) -> Failure {
     let data = data.display();
-    let failure = Failure::new(error.reason(), &error);
+    let failure = Failure::new(error.reason(), error);
     match error {
         WitnessError::Absent { .. } => failure.mended_by(format!(
             "For a witness that never cosigned anything say --new. If {data} was lost, so is the \

@@ -223,7 +223,7 @@ fn a_policy_is_edited_signed_by_its_admins_and_its_history_is_shown() {
     firm.propose(&policy)
         .exits(0)
         .says("~ 1 of 2 admins")
-        .says("+ in lab/*: 1 deployers must sign");
+        .says("+ in lab/*: 1 deployer must sign");
     firm.run("policy sign next.json --key alice.pem --yes")
         .exits(0);
     firm.run("policy submit next.json")

@@ -105,14 +105,12 @@ impl Scene {
     /// Has a home ask for so many of the three.
     pub(crate) fn pin(&self, home: &str, quorum: usize) {
         let url = &self.ledger.as_ref().unwrap().url;
-        let mut line = format!(
+        let witnesses = self.vkeys.join(" --witness ");
+        let line = format!(
             "trust add {url} --name dev --genesis {} --witness-quorum {quorum} --key \
-             data/keys/dev.pem",
+             data/keys/dev.pem --witness {witnesses}",
             self.genesis
         );
-        for vkey in &self.vkeys {
-            line.push_str(&format!(" --witness {vkey}"));
-        }
         self.run(home, &line).exits(0);
     }
 

@@ -35,8 +35,14 @@ pub struct TlogPolicy {
 
 /// A witness or a group. A key of a kind that is not known here is `None`.
 enum Defined {
-    Witness(Option<VerifierKey>),
+    Witness(Option<Box<VerifierKey>>),
     Group(usize, Vec<Vec<u8>>),
+}
+
+/// What the quorum line names.
+enum Quorum {
+    Nobody,
+    Name(Vec<u8>),
 }
 
 #[derive(Default)]
@@ -46,7 +52,7 @@ struct Reading {
     /// Names that are a member of a group already.
     members: Vec<Vec<u8>>,
     keys: Vec<Vec<u8>>,
-    quorum: Option<Option<Vec<u8>>>,
+    quorum: Option<Quorum>,
 }
 
 impl TlogPolicy {
@@ -85,7 +91,7 @@ impl Reading {
             }
             [b"witness", name, vkey] | [b"witness", name, vkey, _] => {
                 let key = self.key(vkey)?;
-                self.define(name, Defined::Witness(key))
+                self.define(name, Defined::Witness(key.map(Box::new)))
             }
             [b"group", name, threshold, members @ ..] if !members.is_empty() => {
                 self.group(name, threshold, members)
@@ -98,7 +104,11 @@ impl Reading {
                 if !none && !self.defined.contains_key(*name) {
                     return Err("the quorum names nothing that was defined before".to_owned());
                 }
-                self.quorum = Some((!none).then(|| name.to_vec()));
+                self.quorum = Some(if none {
+                    Quorum::Nobody
+                } else {
+                    Quorum::Name(name.to_vec())
+                });
                 Ok(())
             }
             _ => Err("it is no line of a tlog-policy".to_owned()),
@@ -160,8 +170,8 @@ impl Reading {
     fn end(self) -> Result<TlogPolicy, String> {
         let quorum = self.quorum.as_ref().ok_or("there is no quorum line")?;
         let witnesses = match quorum {
-            None => None,
-            Some(name) => {
+            Quorum::Nobody => None,
+            Quorum::Name(name) => {
                 let (number, members) = match self.defined.get(name) {
                     Some(Defined::Group(number, members)) => (*number, members.clone()),
                     _ => (1, vec![name.clone()]),
@@ -181,7 +191,7 @@ impl Reading {
     fn witness(&self, name: &[u8]) -> Result<VerifierKey, String> {
         let text = String::from_utf8_lossy(name);
         match self.defined.get(name) {
-            Some(Defined::Witness(Some(key))) => Ok(key.clone()),
+            Some(Defined::Witness(Some(key))) => Ok((**key).clone()),
             Some(Defined::Witness(None)) => Err(format!(
                 "the quorum takes witness {text}, whose key is of a type not known here"
             )),
@@ -194,22 +204,22 @@ impl Reading {
 
 /// A ledger's trust in this form.
 pub fn encode(trust: &Trust) -> String {
-    let mut text = format!("log {}\n", trust.log_key());
-    let witnesses = trust.witnesses();
-    let mut names = Vec::new();
-    for (key, number) in witnesses.keys().iter().zip(1..) {
-        let name = format!("w{number}");
-        text.push_str(&format!("witness {name} {key}\n"));
-        names.push(name);
-    }
+    let cosigners = trust.witnesses();
+    let names: Vec<_> = (1..=cosigners.keys().len())
+        .map(|number| format!("w{number}"))
+        .collect();
+    let mut lines = vec![format!("log {}", trust.log_key())];
+    let pairs = names.iter().zip(cosigners.keys());
+    lines.extend(pairs.map(|(name, key)| format!("witness {name} {key}")));
     if names.is_empty() {
-        text.push_str("quorum none\n");
+        lines.push("quorum none".to_owned());
     } else {
-        let quorum = witnesses.quorum();
-        text.push_str(&format!("group witnesses {quorum} {}\n", names.join(" ")));
-        text.push_str("quorum witnesses\n");
+        let (quorum, names) = (cosigners.quorum(), names.join(" "));
+        lines.push(format!("group witnesses {quorum} {names}"));
+        lines.push("quorum witnesses".to_owned());
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 #[cfg(test)]

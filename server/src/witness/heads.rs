@@ -109,7 +109,7 @@ fn checksum(heads: &BTreeMap<String, Entry>) -> String {
 pub(super) struct Heads {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    heads: BTreeMap<String, Entry>,
+    known: BTreeMap<String, Entry>,
     broken: bool,
     _lock: Box<dyn Held>,
 }
@@ -145,7 +145,7 @@ impl Heads {
         for entry in read.values() {
             head(entry).ok_or_else(|| heads.damaged("it holds a root that is none"))?;
         }
-        heads.heads = read;
+        heads.known = read;
         Ok(heads)
     }
 
@@ -158,7 +158,7 @@ impl Heads {
         Ok(Self {
             disk,
             directory: directory.to_owned(),
-            heads: BTreeMap::new(),
+            known: BTreeMap::new(),
             broken: false,
             _lock: lock,
         })
@@ -169,23 +169,23 @@ impl Heads {
         if self.broken {
             return Err(WitnessError::Broken);
         }
-        Ok(self.heads.get(origin).and_then(head))
+        Ok(self.known.get(origin).and_then(head))
     }
 
     /// From now on this was cosigned last; durable on return.
     pub(super) fn keep(&mut self, accepted: &Accepted) -> Result<(), WitnessError> {
         let Head { size, root } = accepted.head();
-        let mut heads = self.heads.clone();
+        let mut known = self.known.clone();
         let entry = Entry {
             root: root.to_string(),
             size: size.0,
         };
-        heads.insert(accepted.origin().to_owned(), entry);
+        known.insert(accepted.origin().to_owned(), entry);
         // Known to be durable only once all of it is done.
         self.broken = true;
-        self.write(&heads)?;
+        self.write(&known)?;
         self.broken = false;
-        self.heads = heads;
+        self.known = known;
         Ok(())
     }
 

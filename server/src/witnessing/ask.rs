@@ -36,27 +36,27 @@ pub(super) enum Asked {
 
 /// A witness, and what is known of it.
 pub(super) struct Peer {
-    peer: WitnessPeer,
+    who: WitnessPeer,
     post: Arc<dyn Post>,
     /// What it cosigned last, as far as is known: 0 has it say so.
     old: TreeSize,
 }
 
 impl Peer {
-    pub(super) fn new(peer: WitnessPeer, post: Arc<dyn Post>) -> Self {
+    pub(super) fn new(who: WitnessPeer, post: Arc<dyn Post>) -> Self {
         Self {
-            peer,
+            who,
             post,
             old: TreeSize(0),
         }
     }
 
     pub(super) fn name(&self) -> &str {
-        self.peer.key.name()
+        self.who.key.name()
     }
 
     pub(super) fn key(&self) -> &VerifierKey {
-        &self.peer.key
+        &self.who.key
     }
 
     /// Puts a head to it.
@@ -96,11 +96,11 @@ impl Peer {
             proof: proof.ok_or("no proof could be made for it")?,
             note: head.note.to_vec(),
         };
-        let url = format!("{}/add-checkpoint", self.peer.url.trim_end_matches('/'));
+        let url = format!("{}/add-checkpoint", self.who.url.trim_end_matches('/'));
         let body = Bytes::from(submission.encode());
         let (status, body) = self.post.post(url, body).await?;
         let text = Checkpoint::text(&head.checkpoint);
-        Ok(answered(status, &body, &text, &self.peer.key, now()))
+        Ok(answered(status, &body, &text, &self.who.key, now()))
     }
 }
 

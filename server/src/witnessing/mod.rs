@@ -57,7 +57,7 @@ pub struct Witnesses {
 pub enum WitnessAhead {
     /// It cosigned a larger tree.
     #[error(
-        "witness {witness} cosigned a tree of {seen} leaves, and this server holds {held}: it is an \
+        "witness {witness} cosigned a tree of {seen} leaves, and this server holds {here}: it is an \
          old copy, or another server signs with its key"
     )]
     Larger {
@@ -66,7 +66,7 @@ pub enum WitnessAhead {
         /// Leaves that it saw.
         seen: TreeSize,
         /// Leaves that are here.
-        held: TreeSize,
+        here: TreeSize,
     },
     /// It cosigned another history.
     #[error("witness {witness} cosigned another history of this log")]
@@ -100,11 +100,10 @@ pub async fn check(ledger: &Ledger, witnesses: &Witnesses) -> Result<(), Witness
         match asked {
             Asked::Cosigned { line } => ledger.witnessed(&head, peer.key(), &line),
             Asked::Ahead(seen) => {
-                let held = head.size();
                 return Err(WitnessAhead::Larger {
                     witness,
                     seen,
-                    held,
+                    here: head.size(),
                 });
             }
             Asked::Contradicts => return Err(WitnessAhead::Other { witness }),
