@@ -119,6 +119,7 @@ reasons! {
     WitnessState "WITNESS_STATE" "What a witness cosigned last cannot be read, or was not kept." "Put the disk right, then start the witness again. Never begin anew under the same key: it could then cosign a second history.";
     WitnessAhead "WITNESS_AHEAD" "A witness cosigned more of the log, or another history, than this server holds." "Look for another server that signs with this key, and for a newer copy of the store. Only if the witness is known to be wrong: leave it out of the configuration.";
     StoreLocked "STORE_LOCKED" "Another process has this data directory open." "Stop the other one first.";
+    RepairSource "REPAIR_SOURCE" "What a repair reads is not what a signed head, or the anchor, says." "Take another copy: an auditor's, or another server's. Nothing was changed.";
     StoreAnchor "STORE_ANCHOR" "The journal and the anchor disagree, or the anchor is missing." "An old copy or a loss: restore the newest, or accept the head with --accept-head SIZE:ROOT.";
     KeyFileLoose "KEY_FILE_LOOSE" "A private key file may be read by others, or is not owned by this user." "chmod 600 the file and check its owner.";
     KeyFile "KEY_FILE" "A private key could not be read." "Check the path; an encrypted key asks for its passphrase.";

@@ -6,13 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cairn_proto::{hash::decode_hex32, name::Pattern};
+use cairn_proto::{
+    hash::decode_hex32,
+    name::{NameError, Pattern},
+};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
     access::{Access, Grants, Token},
     content::ContentLimits,
+    start::Place,
 };
 
 /// What `cairn serve --config FILE` reads.
@@ -148,6 +152,16 @@ impl Config {
         toml::from_str(&text).map_err(|error| ConfigError::Form {
             path: path.to_owned(),
             error: Box::new(error),
+        })
+    }
+
+    /// Whose data it is, and where.
+    pub fn place(&self) -> Result<Place, NameError> {
+        Ok(Place {
+            origin: self.origin.parse()?,
+            data: self.data.clone(),
+            anchor: self.anchor.clone(),
+            limits: self.limits(),
         })
     }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Below the data directory: what can be rebuilt.
-const VIEW: &str = "view";
+pub(crate) const VIEW: &str = "view";
 
 /// Where a ledger's data is.
 #[derive(Debug, Clone)]

@@ -34,10 +34,12 @@ use crate::{
 
 mod error;
 mod place;
+mod repair;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Head, OpenError};
+pub use repair::{Repair, RepairError, Repaired};
 
 use place::{FORMAT, JOURNAL, Place};
 

@@ -2,17 +2,19 @@
 
 mod keys;
 mod policy;
+mod server;
 mod watch;
 mod witness;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 use cairn_client::read::Reference;
-use cairn_proto::name::{ArtifactName, Environment, Origin};
+use cairn_proto::name::{ArtifactName, Environment};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
+pub(crate) use server::{Demo, Dev, Init, Repair, Serve};
 pub(crate) use watch::Watch;
 pub(crate) use witness::{WitnessCommand, WitnessServe};
 
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Write everything that proves the current release into one file.
     Export(Export),
+    /// Rebuild a ledger's lost or damaged journal from an auditor's copy or another server.
+    Repair(Repair),
     /// Check the whole history: every hash, signature, rule and map record.
     Audit(Audit),
     /// Tell of what others record: releases, keys in use, policies, a ledger that went silent.
@@ -130,80 +134,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Demo {
-    /// Keep the folder instead of deleting it.
-    #[arg(long)]
-    pub(crate) keep: bool,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Dev {
-    /// Where the ledger's data and throwaway keys are.
-    #[arg(long, value_name = "DIR", default_value = "./.cairn-dev")]
-    pub(crate) data: PathBuf,
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
-    pub(crate) listen: SocketAddr,
-    /// The verifier key of an auditor whose cosignatures are taken, as `cairn key show --as`
-    /// prints it; may be given several times.
-    #[arg(long = "auditor", value_name = "VKEY")]
-    pub(crate) auditors: Vec<String>,
-    /// A witness that is asked to cosign: where it answers, and its verifier key; may be given
-    /// several times.
-    #[arg(long = "witness", value_name = "URL=VKEY")]
-    pub(crate) witnesses: Vec<String>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Init {
-    /// The ledger's name for ever, such as `ledger.example/prod`.
-    #[arg(long)]
-    pub(crate) origin: Origin,
-    /// The data directory to make.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// An admin's key, who may change the policy; the first signs the genesis entry. A file, or
-    /// `agent:SHA256:...`.
-    #[arg(long = "admin", value_name = "NAME=KEY", required = true)]
-    pub(crate) admins: Vec<String>,
-    /// How many admins a new policy takes.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) threshold: usize,
-    /// A deployer: a name, the public key that `cairn key show` prints, and where it may
-    /// release.
-    #[arg(long = "deployer", value_name = "NAME=PUBLIC:PATTERN[,PATTERN]")]
-    pub(crate) deployers: Vec<String>,
-    /// How many deployers must sign for the environments of a pattern.
-    #[arg(long = "approvals", value_name = "PATTERN=COUNT")]
-    pub(crate) approvals: Vec<String>,
-    /// Seconds after which a proof for the environments of a pattern is stale.
-    #[arg(long = "max-staleness", value_name = "PATTERN=SECONDS")]
-    pub(crate) max_staleness: Vec<String>,
-    /// How many of the witnesses that a verifier pins must have cosigned a proof for the
-    /// environments of a pattern; a verifier's own quorum may be larger.
-    #[arg(long = "witnesses", value_name = "PATTERN=COUNT")]
-    pub(crate) witnesses: Vec<String>,
-    /// Where to listen, for the configuration that is written.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
-    pub(crate) listen: SocketAddr,
-    /// Where to put the anchor; best on another disk.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) anchor: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Serve {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
-    /// Accept this head where the anchor is missing or unreadable: only what the store holds,
-    /// and only if no witness and no client has seen more.
-    #[arg(long, value_name = "SIZE:ROOT")]
-    pub(crate) accept_head: Option<String>,
-}
-
-/// What is said of a new entry.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Words {
     /// Why.

@@ -86,7 +86,7 @@ async fn once(
 ) -> Result<(u8, bool), ClientError> {
     let held = ledger.held().load()?;
     let now = clock::now();
-    let bar = Bar::new(session.output);
+    let bar = Bar::new(session.output, "Auditing");
     let job = Audit {
         source: ledger.connection().read_api(),
         trust: ledger.trust(),
@@ -209,27 +209,35 @@ fn revoked(output: Output, report: &Report) {
 }
 
 /// A bar on a terminal, nothing elsewhere.
-struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    fn new(output: Output) -> Self {
+    pub(super) fn new(output: Output, doing: &'static str) -> Self {
         let shown = !output.is_json() && io::stderr().is_terminal();
         let target = if shown {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(None, target).with_message("Auditing");
+        let bar = ProgressBar::with_draw_target(None, target).with_message(doing);
         let style = ProgressStyle::with_template("  {msg:<9} {bar:32} {pos}/{len} {per_sec} {eta}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar)
+    }
+
+    pub(super) fn at(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    pub(super) fn done(&self) {
+        self.0.finish_and_clear();
     }
 }
 
 impl AuditProgress for Bar {
     fn checked(&self, done: u64, total: u64) {
-        self.0.set_length(total);
-        self.0.set_position(done);
+        self.at(done, total);
     }
 
     fn again(&self) {

@@ -19,6 +19,8 @@ mod read;
 mod record;
 mod release;
 #[cfg(feature = "server")]
+mod repair;
+#[cfg(feature = "server")]
 mod serve;
 mod show;
 mod status;
@@ -75,12 +77,15 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         #[cfg(feature = "server")]
         Command::Serve(serve) => serve::serve(&session, &serve).await,
         #[cfg(feature = "server")]
+        Command::Repair(repair) => repair::repair(&session, &repair).await,
+        #[cfg(feature = "server")]
         Command::Witness(witness) => witness::witness(&session, &witness).await,
         #[cfg(not(feature = "server"))]
         Command::Demo(_)
         | Command::Dev(_)
         | Command::Init(_)
         | Command::Serve(_)
+        | Command::Repair(_)
         | Command::Witness(_) => Err(Failure::usage("this build of cairn has no server in it")),
         Command::Help(_) | Command::Completions { .. } | Command::Man { .. } => Ok(0),
     }

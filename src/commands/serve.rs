@@ -12,7 +12,7 @@ use cairn_server::{
     config::Config,
     ledger::{Ledger, ServerKeys},
     serve::{Duties, ServeError},
-    start::{self, Place},
+    start,
 };
 use serde::Serialize;
 use tokio::{
@@ -33,12 +33,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         log: Arc::new(keys::load_file(&config.log_key, session)?),
         clock: Arc::new(keys::load_file(&config.clock_key, session)?),
     };
-    let place = Place {
-        origin: config.origin.parse().map_err(Failure::usage)?,
-        data: config.data.clone(),
-        anchor: config.anchor.clone(),
-        limits: config.limits(),
-    };
+    let place = config.place().map_err(Failure::usage)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| Failure::usage(format!("cannot listen on {}: {error}", config.listen)))?;
@@ -94,7 +89,7 @@ struct ServeJson<'a> {
     genesis: String,
 }
 
-fn parse_head(text: &str) -> Result<(TreeSize, RootHash), Failure> {
+pub(super) fn parse_head(text: &str) -> Result<(TreeSize, RootHash), Failure> {
     let parse = || {
         let (size, root) = text.split_once(':')?;
         Some((TreeSize(size.parse().ok()?), root.parse().ok()?))

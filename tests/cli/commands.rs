@@ -269,7 +269,7 @@ fn the_key_of_withheld_values_travels_from_one_home_to_another() {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 28] = [
     "demo",
     "dev",
     "init",
@@ -284,6 +284,7 @@ const COMMANDS: [&str; 27] = [
     "restore",
     "export",
     "audit",
+    "repair",
     "status",
     "policy",
     "release",

@@ -16,6 +16,7 @@ mod policies;
 mod production;
 mod proofs;
 mod read;
+mod repairing;
 mod rogue;
 mod stage;
 mod transcript;

@@ -13,7 +13,7 @@ use crate::stage::{Ledger, Stage};
 const TOKEN: &str = "a-token-of-the-pipeline";
 
 /// A ledger as an operator makes it: two deployers, a rule, a token. Nothing runs yet.
-fn initialised(rules: &[&str]) -> (Stage, Value) {
+pub(crate) fn initialised(rules: &[&str]) -> (Stage, Value) {
     let stage = Stage::new();
     let key = |name: &str| {
         let made = stage

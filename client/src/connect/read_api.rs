@@ -3,15 +3,15 @@
 //!
 //! Invariant: no answer is larger than the caller allows, and none stalls for ever.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use backon::Retryable as _;
 use bytes::Bytes;
 use cairn_proto::{
-    hash::DocumentId,
+    hash::{DocumentId, Index},
     limits::{ENTRY_BYTES_MAX, MANIFEST_BYTES_MAX, NOTE_BYTES_MAX},
     reason::Reason,
-    tile::{Tile, TileKind},
+    tile::{Tile, TileKind, split_documents, split_entries},
 };
 use http::{
     HeaderMap, Request, StatusCode,
@@ -121,6 +121,30 @@ impl ReadApi {
     pub async fn document(&self, id: &DocumentId) -> Result<Option<Vec<u8>>, ClientError> {
         self.get(&format!("document/{id}"), MANIFEST_BYTES_MAX)
             .await
+    }
+
+    /// The leaves of a bundle, each with the document that came beside it: of those that are the
+    /// first to name theirs, unless they are too many to come at once.
+    pub async fn bundle(
+        &self,
+        tile: &Tile,
+    ) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, ClientError> {
+        let beside = Tile {
+            kind: TileKind::Documents,
+            ..*tile
+        };
+        let lacks = || ClientError::Lacks {
+            what: tile.to_string(),
+        };
+        let entries = self.tile(tile).await?;
+        let leaves = split_entries(&entries, tile.width).map_err(|_| lacks())?;
+        let documents = self.documents(&beside).await?.unwrap_or_default();
+        let documents = split_documents(&documents, &beside).map_err(|_| lacks())?;
+        let mut documents: BTreeMap<_, _> = documents.into_iter().collect();
+        let leaves = leaves.into_iter().zip(tile.first()..);
+        Ok(leaves
+            .map(|(leaf, index)| (leaf.to_vec(), documents.remove(&Index(index))))
+            .collect())
     }
 
     /// What stands at a path; `None` if nothing does.

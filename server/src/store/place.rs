@@ -146,21 +146,24 @@ impl<'a> Place<'a> {
         for directory in [packs, large, staging, &journal] {
             self.sync_dir(directory)?;
         }
-        let draft = self.directory.join(FORMAT).with_extension("new");
-        let write = || {
-            match self.disk.remove(&draft) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let file = self.disk.create(&draft)?;
-            file.write_at(FORMAT_TEXT, 0)?;
-            file.sync()?;
-            // All other names first, so that the format is never seen without them.
-            self.disk.sync_dir(self.directory)?;
-            self.disk.rename(&draft, &self.directory.join(FORMAT))?;
-            self.disk.sync_dir(self.directory)
-        };
-        write().map_err(StoreError::write(&draft, 0))?;
+        let file = self.directory.join(FORMAT);
+        write_format(self.disk.as_ref(), self.directory).map_err(StoreError::write(&file, 0))?;
         Ok(())
     }
+}
+
+/// The file that makes a directory a store.
+pub(super) fn write_format(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    let draft = directory.join(FORMAT).with_extension("new");
+    match disk.remove(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&draft)?;
+    file.write_at(FORMAT_TEXT, 0)?;
+    file.sync()?;
+    // All other names first, so that the format is never seen without them.
+    disk.sync_dir(directory)?;
+    disk.rename(&draft, &directory.join(FORMAT))?;
+    disk.sync_dir(directory)
 }
