@@ -13,7 +13,7 @@ use cairn_proto::{
     note::{SignatureType, VerifierKey, VkeyError},
     policy::Policy,
     reason::Reason,
-    statement::{self, Predicate, Statement, Subject},
+    statement::{self, Predecessor, Predicate, Statement, Subject},
 };
 use thiserror::Error;
 
@@ -71,12 +71,13 @@ impl StartError {
     }
 }
 
-/// Signs the first entry of a ledger: its keys and its first policy, by its admins.
+/// Signs the first entry of a ledger: its keys and its first policy, by its admins. `predecessor`
+/// is the ledger that was lost, if this one continues it.
 pub fn genesis(
     origin: &Origin,
     keys: &ServerKeys,
     policy: &Policy,
-    nonce: [u8; 16],
+    (nonce, predecessor): ([u8; 16], Option<Predecessor>),
     admins: &[&dyn Signer],
 ) -> Result<Genesis, StartError> {
     let (log, clock) = (keys.log.public_key(), keys.clock.public_key());
@@ -86,7 +87,7 @@ pub fn genesis(
         log_key: VerifierKey::new(origin.as_str(), SignatureType::Ed25519, log)?,
         clock_key: VerifierKey::new(&origin.clock_name(), SignatureType::Cosignature, clock)?,
         nonce,
-        predecessor: None,
+        predecessor,
     };
     let statement = Statement {
         subject: Subject::of(&document),

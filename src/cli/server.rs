@@ -59,6 +59,10 @@ pub(crate) struct Init {
     /// environments of a pattern; a verifier's own quorum may be larger.
     #[arg(long = "witnesses", value_name = "PATTERN=COUNT")]
     pub(crate) witnesses: Vec<String>,
+    /// Continue a ledger that was lost: its last known checkpoint, such as the file of that name in an
+    /// auditor's copy. It stands in the genesis entry for everybody to see.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predecessor: Option<PathBuf>,
     /// Where to listen, for the configuration that is written.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
     pub(crate) listen: SocketAddr,

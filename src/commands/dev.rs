@@ -161,7 +161,7 @@ fn open(data: &Path, keys: ServerKeys, dev: &SecretKey) -> Result<Ledger, Failur
     }
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(Failure::usage)?;
-    let genesis = start::genesis(&place.origin, &keys, &policy(dev)?, nonce, &[dev])?;
+    let genesis = start::genesis(&place.origin, &keys, &policy(dev)?, (nonce, None), &[dev])?;
     Ok(start::create(&place, keys, &genesis)?)
 }
 

@@ -12,12 +12,13 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_client::keys::{self, NoPassphrase};
 use cairn_proto::{
+    checkpoint::SignedCheckpoint,
     hash::Version,
     key::{PublicKey, Signer},
     name::{Label, Pattern},
     policy::{Deployer, NamedKey, Policy, Rule},
     reason::Reason,
-    statement::Action,
+    statement::{Action, Predecessor},
 };
 use cairn_server::{
     content::ContentLimits,
@@ -42,6 +43,7 @@ pub(crate) fn init(session: &Session, args: &cli::Init) -> Result<u8, Failure> {
     }
     let admins = admins(session, &args.admins)?;
     let policy = policy(args, &admins)?;
+    let predecessor = args.predecessor.as_deref().map(predecessor).transpose()?;
     let directory = args.data.join("keys");
     make_directory(&directory)?;
     let log_key = new_key(&directory.join("log.pem"))?;
@@ -53,13 +55,25 @@ pub(crate) fn init(session: &Session, args: &cli::Init) -> Result<u8, Failure> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(Failure::usage)?;
     let signers: Vec<&dyn Signer> = admins.iter().map(|(_, signer)| signer.as_ref()).collect();
-    let genesis = start::genesis(&args.origin, &keys, &policy, nonce, &signers)?;
+    let genesis = start::genesis(
+        &args.origin,
+        &keys,
+        &policy,
+        (nonce, predecessor.clone()),
+        &signers,
+    )?;
     let ledger = start::create(&place, keys, &genesis)?;
     let config = args.data.join("server.toml");
     write_new(&config, &configuration(args, &place, &log_key, &clock_key)?)?;
     let output = session.output;
     output.fact("Ledger", &args.origin);
     output.fact("Genesis", ledger.trust().genesis());
+    if let Some(Predecessor { origin, .. }) = &predecessor {
+        output.fact(
+            "Continues",
+            format!("{origin}, which was lost; nothing of it is in this one"),
+        );
+    }
     output.fact("Keys", directory.display());
     output.fact("Next", format!("cairn serve --config {}", config.display()));
     output.json(&InitJson {
@@ -82,6 +96,19 @@ struct InitJson<'a> {
     log_key: String,
     clock_key: String,
     config: &'a Path,
+}
+
+/// The last known checkpoint of a ledger that was lost.
+fn predecessor(file: &Path) -> Result<Predecessor, Failure> {
+    let wrong = |why: String| Failure::usage(format!("--predecessor {}: {why}", file.display()));
+    let note = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let signed = SignedCheckpoint::parse(&note).map_err(|error| wrong(error.to_string()))?;
+    let origin = signed.text().lines().next().unwrap_or_default().parse();
+    let predecessor = Predecessor {
+        origin: origin.map_err(|_| wrong("it names no origin".to_owned()))?,
+        checkpoint: String::from_utf8(note).map_err(|error| wrong(error.to_string()))?,
+    };
+    Ok(predecessor)
 }
 
 type Admin = (Label, Box<dyn Signer>);

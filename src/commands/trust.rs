@@ -13,7 +13,9 @@ use cairn_client::{
     keys::KeySpec,
     trust::{self, TrustSummary, discover, tlog_policy},
 };
-use cairn_proto::{name::Label, reason::Reason, trust::Trust};
+use cairn_proto::{
+    checkpoint::SignedCheckpoint, name::Label, reason::Reason, statement::Predecessor, trust::Trust,
+};
 use serde_json::Value;
 
 use super::{check, cosigners};
@@ -138,6 +140,11 @@ fn describe(summary: &TrustSummary) {
         say(if row == 0 { "Genesis" } else { "" }, line);
     }
     say("Log key", trust.log_key().to_string());
+    if let Some(predecessor) = &summary.predecessor {
+        for line in continued(predecessor) {
+            say("Continues", line);
+        }
+    }
     let size = usize::try_from(summary.size).unwrap_or(usize::MAX);
     say("Size", format!("{size} entries"));
     let admins = summary.admins();
@@ -164,6 +171,19 @@ fn describe(summary: &TrustSummary) {
     for rule in &summary.policy.rules {
         say("Rule", rule.to_string());
     }
+}
+
+/// What is said of a ledger that was lost: its admins' word, and nothing more.
+fn continued(predecessor: &Predecessor) -> Vec<String> {
+    let note = SignedCheckpoint::parse(predecessor.checkpoint.as_bytes());
+    let size = note.map_or_else(
+        |_| "no checkpoint that can be read".to_owned(),
+        |note| format!("{} entries", note.claimed_size()),
+    );
+    vec![
+        format!("{}, which was lost, as of {size}", predecessor.origin),
+        "what that one held is not in this one: compare with who saw more of it".to_owned(),
+    ]
 }
 
 fn confirm(session: &Session, summary: &TrustSummary) -> Result<(), Failure> {

@@ -272,3 +272,37 @@ fn init_never_replaces_a_ledger_and_serve_never_begins_one() {
         assert!(!stage.path("d/data").exists(), "cairn {line}");
     }
 }
+
+/// Goal: a ledger that follows one that was lost says so to whoever is about to trust it. Method: a
+/// second `init` with the last checkpoint of the first; a newcomer; files that are no checkpoint.
+#[test]
+fn a_ledger_that_continues_a_lost_one_says_so() {
+    let (stage, made) = initialised(&[]);
+    grant(&stage);
+    let ledger = serve(&stage);
+    with_token(&stage, made["genesis"].as_str().unwrap(), &ledger.url);
+    stage.write("app/web.yaml", "replicas: 3\n");
+    stage.run("record prod/shop app").exits(0);
+    stage.run("audit").exits(0);
+    drop(ledger);
+    let below = stage.home().join("state");
+    let note = crate::repairing::find(&below, "checkpoint").unwrap();
+    let init = "init --origin ledger.example/again --data again --admin root=admin.pem --listen \
+                127.0.0.1:0 --predecessor";
+    stage.write("nothing", "no note\n");
+    stage.run(&format!("{init} nothing")).refuses(2, "USAGE");
+    stage
+        .run(&format!("{init} {}", note.display()))
+        .exits(0)
+        .says("Continues ledger.example/prod");
+    let mut command = stage.command();
+    command.args(["serve", "--config", "again/server.toml"]);
+    let ledger = Ledger::start(&mut command);
+    stage
+        .run(&format!("trust add {} --name again", ledger.url))
+        .refuses(2, "USAGE")
+        .says("ledger.example/prod, which was lost, as of 4 entries");
+    // Nobody moves over in passing.
+    let line = format!("trust add {} --name prod --no-input", ledger.url);
+    stage.run(&line).exits(2).says("already");
+}

@@ -53,7 +53,7 @@ impl Scene {
     }
 }
 
-fn find(directory: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn find(directory: &std::path::Path, name: &str) -> Option<std::path::PathBuf> {
     for entry in fs::read_dir(directory).ok()? {
         let path = entry.unwrap().path();
         if path.file_name().unwrap() == name {

@@ -108,7 +108,8 @@ pub(crate) fn ledger_at(place: &Place) -> Ledger {
     }
     let admin = key(ADMIN);
     let keys = server_keys();
-    let genesis = start::genesis(&place.origin, &keys, &policy(), [7; 16], &[&admin]).unwrap();
+    let genesis =
+        start::genesis(&place.origin, &keys, &policy(), ([7; 16], None), &[&admin]).unwrap();
     start::create(place, keys, &genesis).unwrap()
 }
 

@@ -8,11 +8,12 @@
 use cairn_grpc::{LookupAnswer, v1};
 use cairn_proto::{
     checkpoint::SignedCheckpoint,
-    entry::Submission,
+    entry::{Content, Submission},
     hash::{Index, LeafHash},
     name::Environment,
     policy::Policy,
     rules::{PolicyChain, authenticate_genesis},
+    statement::Predecessor,
     trust::Trust,
     verify::{Recorded, TrustedMap},
 };
@@ -48,6 +49,9 @@ pub struct TrustSummary {
     pub size: u64,
     /// The policy in force: its version, admins, deployers and rules.
     pub policy: Policy,
+    /// The ledger that was lost, if this one says that it continues it. What it says of that one
+    /// is its admins' word.
+    pub predecessor: Option<Predecessor>,
 }
 
 impl TrustSummary {
@@ -136,10 +140,15 @@ pub async fn discover(
     Recorded::prove(&checkpoint, &entry.entry, Index(0), &inclusion)
         .map_err(ClientError::Verify)?;
     let (size, policy) = policy_in_force(connection, &trust, now).await?;
+    let predecessor = match signed.submission().content() {
+        Content::Genesis(genesis, _) => genesis.predecessor.clone(),
+        _ => None,
+    };
     Ok(TrustSummary {
         trust,
         size,
         policy,
+        predecessor,
     })
 }
 

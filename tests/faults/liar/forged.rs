@@ -46,7 +46,7 @@ fn release_of(world: &World, environment: &str, files: &Manifest) -> Draft {
 pub(super) fn other_ledger(world: &World, releases: usize) -> World {
     let (keys, admin) = (server_keys(), key(ADMIN));
     let origin = world.trust.origin();
-    let genesis = start::genesis(origin, &keys, &policy(), [8; 16], &[&admin]).unwrap();
+    let genesis = start::genesis(origin, &keys, &policy(), ([8; 16], None), &[&admin]).unwrap();
     let files = Manifest::decode(&world.document(Index(8))).unwrap();
     let mut other = World::begun(&world.trust, &genesis.entry, &genesis.document);
     for _ in 0..releases {

@@ -93,7 +93,8 @@ impl World {
         };
         let (admin, deployer) = (key(3), key(4));
         let policy = policy(1, &admin, &deployer);
-        let genesis = start::genesis(&place.origin, &keys, &policy, [7; 16], &[&admin]).unwrap();
+        let genesis =
+            start::genesis(&place.origin, &keys, &policy, ([7; 16], None), &[&admin]).unwrap();
         let mut world = Self {
             place,
             genesis,
