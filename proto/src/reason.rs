@@ -64,7 +64,7 @@ reasons! {
     TooFewAuditors "TOO_FEW_AUDITORS" "Fewer of the pinned auditors vouch for the map than the trust file asks for." "Wait for them, or find out why they do not cosign: `cairn audit` shows what they see.";
     TooFewWitnesses "TOO_FEW_WITNESSES" "Fewer of the pinned witnesses cosigned the checkpoint than the trust file or the policy asks for." "Wait for them; `cairn trust check` shows who cosigned what, and when. Where the policy asks for witnesses, pin them: `cairn trust add URL --witness VKEY`.";
     NotOffered "NOT_OFFERED" "The checkpoint is not the one that the server has offered for cosigning." "Ask for the one on offer again, audit that, and cosign it.";
-    WatchCommand "WATCH_COMMAND" "The command that a watch runs for an event failed each time." "Mend the command; the next run goes on with the same event.";
+    WatchCommand "WATCH_COMMAND" "The command or web hook that a watch has for an event failed each time." "Mend it; the next run goes on with the same event.";
     ProposalSyntax "PROPOSAL_SYNTAX" "A file is no proposal, or not what its signatures are over." "Ask whoever made it for the file again.";
     KeyRevoked "KEY_REVOKED" "A policy names a key that it also revokes." "Leave the key out of the admins and deployers: a revoked key never comes back.";
     PolicyLockout "POLICY_LOCKOUT" "A rule of the policy asks for more deployers than may release there." "Name more deployers for that pattern, or ask for fewer approvals.";

@@ -19,6 +19,10 @@ pub(crate) struct Watch {
     /// fails it is run again, and then the watch ends: no event is passed over.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) exec: Option<String>,
+    /// Send each event as JSON to this URL. What is not answered with a status of 200 to 299 is sent
+    /// again, and then the watch ends: no event is passed over.
+    #[arg(long, value_name = "URL", conflicts_with = "exec")]
+    pub(crate) webhook: Option<String>,
     /// An event of its own if the ledger shows no checkpoint younger than this.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) silent_after: Option<u64>,

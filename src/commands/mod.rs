@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod cosigners;
+mod deliver;
 #[cfg(feature = "server")]
 mod demo;
 #[cfg(feature = "server")]

@@ -1,13 +1,9 @@
 //! `cairn watch`: tells owners what others record, from verified data.
 //!
-//! Invariant: an event is passed over only after it was printed, or its command succeeded; a run
+//! Invariant: an event is passed over only after it was printed, or its command or hook took it; a run
 //! that ends in between is followed by one that tells of it again.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use cairn_client::{
     detail::shortened,
@@ -21,20 +17,16 @@ use cairn_client::{
 use cairn_proto::{
     hash::{Index, KeyId},
     name::Pattern,
-    reason::Reason,
 };
 use serde_json::{Value, json};
 
 use super::{
+    deliver::Channel,
     policy::key_of,
     read::{act, extend, logged_json},
 };
 use crate::{cli, failure::Failure, output::complain, session::Session};
 
-/// Times that a command is run for one event.
-const TRIES: u32 = 3;
-/// How long a command may take.
-const COMMAND_TIME: Duration = Duration::from_mins(1);
 /// Characters of a reason in a line.
 const REASON_CHARS_MAX: usize = 120;
 
@@ -47,13 +39,14 @@ struct Filter {
 /// `cairn watch`
 pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
+    let channel = &Channel::of(session, args)?;
     let mut silence = Silence::begin();
     let policies = loop {
         match ledger.policies().await {
             Ok(policies) => break policies,
-            Err(error) => trouble(session, args, error)?,
+            Err(error) => trouble(channel, args, error).await?,
         }
-        silence.tell(session, args)?;
+        silence.tell(channel, args).await?;
         pause(args).await;
     };
     let filter = Filter::new(args, &policies)?;
@@ -61,7 +54,7 @@ pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Fa
     loop {
         let more = match ledger.news(place.next()).await {
             Ok(news) => {
-                tell_all(session, args, &filter, &news, &mut place)?;
+                tell_all(channel, &filter, &news, &mut place).await?;
                 if is_fresh(&news, args) {
                     silence = Silence::begin();
                 } else if args.once {
@@ -70,11 +63,11 @@ pub(crate) async fn watch(session: &Session, args: &cli::Watch) -> Result<u8, Fa
                 news.more
             }
             Err(error) => {
-                trouble(session, args, error)?;
+                trouble(channel, args, error).await?;
                 false
             }
         };
-        silence.tell(session, args)?;
+        silence.tell(channel, args).await?;
         if more {
             continue;
         }
@@ -107,7 +100,7 @@ impl Silence {
     }
 
     /// Tells of it once, after the time that was asked for.
-    fn tell(&mut self, session: &Session, args: &cli::Watch) -> Result<(), Failure> {
+    async fn tell(&mut self, channel: &Channel, args: &cli::Watch) -> Result<(), Failure> {
         let Some(after) = args.silent_after else {
             return Ok(());
         };
@@ -118,7 +111,7 @@ impl Silence {
         self.told = true;
         let event = json!({ "event": "silent", "what": null, "seconds": seconds });
         let line = format!("silent    no checkpoint younger than {after} s");
-        tell(session, args, event, &line)
+        channel.tell(event, &line).await
     }
 }
 
@@ -142,9 +135,8 @@ fn is_fresh(news: &News, args: &cli::Watch) -> bool {
     }
 }
 
-fn tell_all(
-    session: &Session,
-    args: &cli::Watch,
+async fn tell_all(
+    channel: &Channel,
     filter: &Filter,
     news: &News,
     place: &mut Place,
@@ -152,7 +144,7 @@ fn tell_all(
     for noticed in &news.entries {
         if filter.wants(noticed) {
             let (event, line) = describe(noticed);
-            tell(session, args, event, &line)?;
+            channel.tell(event, &line).await?;
             // One by one: after a failure only what was not told is told again.
             place.advance(Index(noticed.logged.index.0.saturating_add(1)))?;
         }
@@ -165,7 +157,7 @@ fn tell_all(
 
 /// What keeps the watch from looking. What says something of the ledger is an event, and the
 /// end: whoever runs this must look. Everything else may pass.
-fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(), Failure> {
+async fn trouble(channel: &Channel, args: &cli::Watch, error: ClientError) -> Result<(), Failure> {
     let alarming = matches!(
         error.verdict(),
         Some(Verdict::Tampered | Verdict::Untrusted | Verdict::Stale)
@@ -177,19 +169,15 @@ fn trouble(session: &Session, args: &cli::Watch, error: ClientError) -> Result<(
             "what": error.to_string(),
             "evidence": error.evidence(),
         });
-        tell(
-            session,
-            args,
-            event,
-            &format!("ALARM     {error} [{}]", error.code()),
-        )?;
+        let line = format!("ALARM     {error} [{}]", error.code());
+        channel.tell(event, &line).await?;
         return Err(error.into());
     }
     // An answer that proves nothing is no better than none, and may be better the next time.
     let passing = error.may_go_better();
     if passing && args.once && args.silent_after.is_some() {
         let event = json!({ "event": "silent", "what": error.to_string() });
-        tell(session, args, event, &format!("silent    {error}"))?;
+        channel.tell(event, &format!("silent    {error}")).await?;
     }
     if !passing || args.once {
         return Err(error.into());
@@ -279,56 +267,4 @@ fn describe(noticed: &Noticed) -> (Value, String) {
         what.trim_end()
     );
     (event, line)
-}
-
-/// Prints an event, or gives it to the command.
-fn tell(session: &Session, args: &cli::Watch, event: Value, line: &str) -> Result<(), Failure> {
-    let mut document = json!({ "schema": "cairn.event/v1" });
-    extend(&mut document, event);
-    let Some(command) = &args.exec else {
-        session.output.line(format!("  {line}"));
-        session.output.json(&document);
-        return Ok(());
-    };
-    let mut pause = Duration::from_millis(500);
-    for attempt in 1..=TRIES {
-        match run(command, &document) {
-            Ok(()) => return Ok(()),
-            Err(why) => complain(format!("  note      `{command}`: {why}, attempt {attempt}")),
-        }
-        std::thread::sleep(pause);
-        pause *= 2;
-    }
-    let message = format!("`{command}` failed {TRIES} times for: {line}");
-    Err(Failure::new(Reason::WatchCommand, message))
-}
-
-/// Runs a command with an event on standard input, for a bounded time.
-fn run(command: &str, event: &Value) -> Result<(), String> {
-    let text = |error: std::io::Error| error.to_string();
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(text)?;
-    if let Some(mut input) = child.stdin.take() {
-        let event = event.to_string();
-        // Beside it: a command that does not read is no failure, and holds up nobody.
-        std::thread::spawn(move || {
-            let _ = writeln!(input, "{event}");
-        });
-    }
-    let end = Instant::now() + COMMAND_TIME;
-    loop {
-        match child.try_wait().map_err(text)? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(status.to_string()),
-            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
-            None => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("not done after {} s", COMMAND_TIME.as_secs()));
-            }
-        }
-    }
 }

@@ -1,6 +1,11 @@
 //! `cairn watch`: owners learn of what others do.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -149,4 +154,87 @@ fn a_silent_ledger_and_one_that_goes_back_are_told() {
     );
     let told = events(&ran.out);
     assert_eq!(names(&told), ["alarm "]);
+}
+
+/// Goal: a web hook gets each event once, and none is passed over while it does not answer well.
+/// Method: a hook that refuses, then takes; what it was sent.
+#[test]
+fn a_web_hook_gets_each_event_until_it_takes_it() {
+    let (stage, _ledger) = Stage::with_release();
+    let hook = Hook::start();
+    let line = format!("watch --once --from 1 --webhook {}", hook.url);
+    hook.answers(500);
+    stage.run(&line).refuses(1, "WATCH_COMMAND");
+    assert_eq!(hook.taken().len(), 3, "it was tried so often");
+    hook.answers(204);
+    let again = format!("watch --once --webhook {}", hook.url);
+    stage.run(&again).exits(0);
+    stage.run(&again).exits(0);
+    let taken = hook.taken();
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    let event: Value = serde_json::from_str(&taken[0]).unwrap();
+    assert_eq!(event["schema"], "cairn.event/v1");
+    assert_eq!(event["environment"], "prod/shop");
+    assert!(
+        event["text"].as_str().unwrap().contains("prod/shop#1"),
+        "{event}"
+    );
+    stage
+        .run("watch --once --webhook ftp://x")
+        .refuses(2, "USAGE");
+    stage
+        .run("watch --once --webhook http://127.0.0.1:1 --exec true")
+        .exits(2);
+}
+
+/// What takes events by HTTP.
+struct Hook {
+    url: String,
+    state: Arc<Mutex<(u16, Vec<String>)>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new((200, Vec::new())));
+        let shared = state.clone();
+        // It ends with the process: nothing waits for it.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut line, mut length) = (String::new(), 0);
+                while line != "\r\n" {
+                    line.clear();
+                    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                        break;
+                    }
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                let mut body = vec![0; length];
+                if reader.read_exact(&mut body).is_err() {
+                    continue;
+                }
+                let mut shared = shared.lock().unwrap();
+                shared.1.push(String::from_utf8(body).unwrap());
+                let head = format!(
+                    "HTTP/1.1 {} So\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    shared.0
+                );
+                let _ = (&stream).write_all(head.as_bytes());
+            }
+        });
+        Self { url, state }
+    }
+
+    fn answers(&self, status: u16) {
+        self.state.lock().unwrap().0 = status;
+    }
+
+    /// What it was sent since this was asked last.
+    fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().1)
+    }
 }

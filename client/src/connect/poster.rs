@@ -7,8 +7,9 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use cairn_proto::witness::ANSWER_BYTES_MAX;
-use http::{Request, header::CONTENT_TYPE};
+use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -42,20 +43,40 @@ impl Poster {
 
     /// Status and body of the answer, or why there is none.
     pub async fn post(&self, url: &str, body: Bytes) -> Result<(u16, Bytes), String> {
-        let request = Request::post(url)
-            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(Full::new(body))
-            .map_err(|error| format!("{url}: {error}"))?;
         let answered = async {
-            let answer = self.client.request(request).await;
-            let answer = answer.map_err(|error| causes(&error))?;
+            let answer = self.send(url, "text/plain; charset=utf-8", body).await?;
             let status = answer.status().as_u16();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
             let body = body.collect().await.map_err(|error| error.to_string())?;
             Ok((status, body.to_bytes()))
         };
-        tokio::time::timeout(PATIENCE, answered)
-            .await
-            .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        in_time(answered).await
     }
+
+    /// Sends JSON, and asks for no more than a status of success.
+    pub async fn notify(&self, url: &str, document: &serde_json::Value) -> Result<(), String> {
+        let body = Bytes::from(document.to_string());
+        let answered = async {
+            let answer = self.send(url, "application/json", body).await?;
+            let status = answer.status();
+            let taken = status.is_success().then_some(());
+            taken.ok_or_else(|| format!("it answered {status}"))
+        };
+        in_time(answered).await
+    }
+
+    async fn send(&self, url: &str, kind: &str, body: Bytes) -> Result<Response<Incoming>, String> {
+        let request = Request::post(url)
+            .header(CONTENT_TYPE, kind)
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())?;
+        let answer = self.client.request(request).await;
+        answer.map_err(|error| causes(&error))
+    }
+}
+
+async fn in_time<T>(answered: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, answered)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
