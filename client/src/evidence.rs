@@ -3,6 +3,8 @@
 //! Invariant: evidence is only ever added; no file here is replaced or removed, and the
 //! saved checkpoint stays where it is.
 
+mod judge;
+
 use std::path::PathBuf;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,10 +12,13 @@ use cairn_proto::{
     checkpoint::{Fork, SignedCheckpoint},
     hash::NodeHash,
     manifest::Digests,
+    name::Environment,
     trust::Trust,
     verify::Evidence,
 };
 use serde_json::{Value, json};
+
+pub use judge::{Finding, judge};
 
 use crate::{error::HomeError, files, home::Home, read::Want};
 
@@ -61,7 +66,7 @@ impl EvidenceStore {
     pub(crate) fn contradiction(
         &self,
         reason: &str,
-        note: &[u8],
+        (environment, note): (&Environment, &[u8]),
         evidence: &Evidence,
         now: u64,
     ) -> Result<PathBuf, HomeError> {
@@ -86,6 +91,7 @@ impl EvidenceStore {
             })
             .collect();
         let body = json!({
+            "environment": environment.to_string(),
             "offered": text(note),
             "mapRecord": encode(&evidence.map_record),
             "mapRecordInclusion": hashes(&evidence.map_record_inclusion),

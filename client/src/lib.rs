@@ -10,6 +10,7 @@ pub mod connect;
 pub mod context;
 pub mod detail;
 pub mod error;
+pub mod evidence;
 pub mod export;
 pub mod held;
 pub mod home;
@@ -26,7 +27,6 @@ pub mod verdict;
 pub mod verify;
 pub mod watch;
 
-mod evidence;
 mod files;
 #[cfg(test)]
 mod test;

@@ -116,6 +116,7 @@ reasons! {
     StoreDamaged "STORE_DAMAGED" "A stored frame does not match its checksum." "Restore the named file from a copy or a mirror; nothing was served from it.";
     WitnessDisagrees "WITNESS_DISAGREES" "A witness says that it saw more of the log, or another history, than this server shows." "Trust neither for now: compare with others who hold checkpoints, and tell the auditors. Its word alone proves nothing.";
     WitnessSilent "WITNESS_SILENT" "A witness did not say anything of use." "Check its URL, and that it knows this log's key.";
+    EvidenceProvesNothing "EVIDENCE_PROVES_NOTHING" "A file of evidence does not convince anybody who has the trust file alone." "Ask whoever saved it for the two notes; compare them with what you saw yourself.";
     WitnessState "WITNESS_STATE" "What a witness cosigned last cannot be read, or was not kept." "Put the disk right, then start the witness again. Never begin anew under the same key: it could then cosign a second history.";
     WitnessAhead "WITNESS_AHEAD" "A witness cosigned more of the log, or another history, than this server holds." "Look for another server that signs with this key, and for a newer copy of the store. Only if the witness is known to be wrong: leave it out of the configuration.";
     StoreLocked "STORE_LOCKED" "Another process has this data directory open." "Stop the other one first.";

@@ -63,6 +63,10 @@ pub(crate) enum TrustCommand {
         /// pinned. May be given several times.
         #[arg(long = "ask", value_name = "URL")]
         ask: Vec<String>,
+        /// Judge a file of evidence instead, with no network: what does it prove to who has the
+        /// trust file alone?
+        #[arg(long, value_name = "FILE", conflicts_with = "ask")]
+        evidence: Option<PathBuf>,
     },
 }
 

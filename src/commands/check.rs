@@ -1,14 +1,20 @@
 //! `cairn trust check`: who cosigned the newest checkpoint, and what witnesses say of it.
 
+use std::path::Path;
+
 use cairn_client::{
     clock,
     connect::Poster,
     detail::printable,
+    evidence::{Finding, judge},
     ledger::{Cosignature, Ledger, Said, Vouched},
+    trust,
+    verdict::Verdict,
 };
 use cairn_proto::{checkpoint::AuthenticCheckpoint, reason::Reason};
 use serde_json::{Value, json};
 
+use super::trust::name_in_use;
 use crate::{failure::Failure, output::Output, session::Session};
 
 /// `cairn trust check`
@@ -85,4 +91,37 @@ async fn ask_all(
         }
     }
     Ok((rows, worst))
+}
+
+/// `cairn trust check --evidence`
+pub(super) fn evidence(session: &Session, file: &Path) -> Result<u8, Failure> {
+    let trust = trust::load(&session.home, &name_in_use(session)?)?;
+    let path = file.display();
+    let bytes = std::fs::read(file)
+        .map_err(|error| Failure::new(Reason::PathUnreadable, format!("{path}: {error}")))?;
+    let finding = judge(&session.home, &trust, &bytes);
+    let (proves, text) = match &finding {
+        Finding::Forked { held, offered } => (
+            "fork",
+            format!("the log's key signed two histories, of {held} and of {offered} entries"),
+        ),
+        Finding::Contradicted { size, what } => (
+            "contradiction",
+            format!("the signed head of {size} entries is contradicted: {what}"),
+        ),
+        Finding::Nothing { why } => {
+            let text = format!("{path} proves nothing: {why}");
+            return Err(Failure::new(Reason::EvidenceProvesNothing, text));
+        }
+    };
+    let output = session.output;
+    output.fact("Ledger", trust.origin());
+    output.fact("Proves", &text);
+    output.json(&json!({
+        "schema": "cairn.evidence-check/v1",
+        "verdict": "TAMPERED",
+        "proves": proves,
+        "text": text,
+    }));
+    Ok(Verdict::Tampered.exit_code())
 }

@@ -34,7 +34,10 @@ pub(crate) async fn trust(session: &Session, command: &cli::TrustCommand) -> Res
     match command {
         cli::TrustCommand::Add(args) => add(session, args).await,
         cli::TrustCommand::Show { name, tlog_policy } => show(session, name.as_ref(), *tlog_policy),
-        cli::TrustCommand::Check { ask } => check::check(session, ask).await,
+        cli::TrustCommand::Check { ask, evidence } => match evidence {
+            Some(file) => check::evidence(session, file),
+            None => check::check(session, ask).await,
+        },
     }
 }
 

@@ -78,8 +78,26 @@ fn a_second_server_with_the_real_keys_is_not_cosigned() {
         .refuses(1, "WITNESS_DISAGREES");
     // Whoever saw the first history has proof.
     scene.run("home", &victim_line(&second, &scene)).exits(0);
-    scene.run("home", "status").refuses(13, "FORKED");
+    let ran = scene.run("home", "status").refuses(13, "FORKED");
     assert!(before.is_u64());
+    // And shows it to a third machine, which never asks either server anything more.
+    let kept = ran
+        .err
+        .split("evidence")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next();
+    let check = format!("trust check --evidence {}", kept.unwrap());
+    scene.pin("third", 2);
+    scene
+        .run("third", &check)
+        .exits(13)
+        .says("the log's key signed two histories");
+    scene.stage.write("torn.json", "{}");
+    scene
+        .run("third", "trust check --evidence torn.json")
+        .refuses(1, "EVIDENCE_PROVES_NOTHING");
 }
 
 fn victim_line(second: &Ledger, scene: &Scene) -> String {

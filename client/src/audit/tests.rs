@@ -2,12 +2,13 @@
 
 use std::{fs, path::Path};
 
-use cairn_proto::{reason::Reason, statement::Action};
+use cairn_proto::{reason::Reason, statement::Action, trust::Trust};
 
 use super::{Audit, Report, audit};
 use crate::{
     connect::ReadApi,
     error::ClientError,
+    evidence::{Finding, judge},
     held::HeldStore,
     home::Home,
     test::{Log, manifest},
@@ -130,9 +131,37 @@ fn a_rewritten_history_is_a_fork_and_what_was_held_stays() {
     let report = case.audit(&forged).unwrap();
     assert_eq!(reasons(&report), [(Reason::Forked, None)]);
     assert_eq!(report.exit_code(), 13);
-    let evidence = fs::read(report.evidence.unwrap()).unwrap();
-    let evidence: serde_json::Value = serde_json::from_slice(&evidence).unwrap();
+    let bytes = fs::read(report.evidence.unwrap()).unwrap();
+    let evidence: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(evidence["schema"], "cairn.evidence/v1");
+    // A third machine needs nothing but the trust file; and takes nothing but what was signed.
+    let elsewhere = Home::at(case.path("elsewhere"));
+    let sizes = Finding::Forked {
+        held: log.size(),
+        offered: forged.size(),
+    };
+    assert_ne!(log.size(), forged.size());
+    assert_eq!(judge(&elsewhere, &log.trust(), &bytes), sizes);
+    let nothing = |file: &serde_json::Value, trust: &Trust| {
+        let found = judge(&elsewhere, trust, file.to_string().as_bytes());
+        assert!(
+            matches!(found, Finding::Nothing { .. }),
+            "{found:?}: {file}"
+        );
+    };
+    nothing(&evidence, &Log::new(9).trust());
+    let parts = [
+        ("held", evidence["evidence"]["offered"].clone()),
+        ("offered", String::from_utf8(log.note(TIME)).unwrap().into()),
+        ("recomputedRoot", "00".repeat(32).into()),
+        ("recomputedRoot", serde_json::Value::Null),
+        ("recomputedProof", serde_json::json!([])),
+    ];
+    for (name, value) in parts {
+        let mut changed = evidence.clone();
+        changed["evidence"][name] = value;
+        nothing(&changed, &log.trust());
+    }
     let text = |name: &str| evidence["evidence"][name].as_str().unwrap().to_owned();
     assert_eq!(text("held").as_bytes(), log.note(TIME));
     assert_eq!(text("offered").as_bytes(), forged.note(TIME));

@@ -70,6 +70,14 @@ impl Fault {
 }
 
 impl Case<'_> {
+    /// What contradicts the signed head, if anything does. Keeps nothing.
+    pub(crate) fn contradiction(&self) -> Option<VerifyError> {
+        match self.bind().and_then(|()| self.current()) {
+            Err(Fault::Contradicts(error)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The current release, or that there is none. Evidence of what contradicts the signed
     /// head is kept before the error is returned.
     pub(crate) fn prove(&self, now: u64) -> Result<Current, ClientError> {
@@ -78,9 +86,9 @@ impl Case<'_> {
             Err(Fault::Unproven(error)) => return Err(ClientError::Verify(error)),
             Err(Fault::Contradicts(error)) => error,
         };
-        let note = self.checkpoint.head().bytes();
+        let asked = (self.environment, self.checkpoint.head().bytes());
         let code = error.reason().code();
-        match self.store.contradiction(code, note, self.evidence, now) {
+        match self.store.contradiction(code, asked, self.evidence, now) {
             Ok(evidence) => Err(ClientError::Contradiction { error, evidence }),
             Err(failure) => Err(failure.into()),
         }

@@ -1,10 +1,15 @@
 //! One lie: told to a client of its own over a socket of its own, between two runs in which
 //! the same server says the truth.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use cairn_client::connect::{Endpoint, Timeouts};
+use cairn_client::{
+    connect::{Endpoint, Timeouts},
+    evidence::{Finding, judge},
+    home::Home,
+};
 use cairn_proto::reason::Reason;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
@@ -15,6 +20,32 @@ use super::{
     world::World,
 };
 use crate::support::desk::Desk;
+
+/// Why a file of evidence does not convince a third machine, which has the trust file alone, though
+/// it should; or why a damaged one does.
+fn unconvincing(world: &World, file: &Path) -> Option<String> {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let home = Home::at(elsewhere.path());
+    let bytes = std::fs::read(file).unwrap();
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    let kind = value["kind"].as_str().unwrap().to_owned();
+    let finding = judge(&home, &world.trust, &bytes);
+    let convinced = !matches!(finding, Finding::Nothing { .. });
+    let expected = ["fork", "contradiction"].contains(&kind.as_str());
+    if convinced != expected {
+        return Some(format!("the evidence, a {kind}, is judged as {finding:?}"));
+    }
+    // The note is what it stands on.
+    let mut bad = value;
+    let note = bad["evidence"]["offered"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    bad["evidence"]["offered"] = note.replacen('\n', "x\n", 1).into();
+    let finding = judge(&home, &world.trust, bad.to_string().as_bytes());
+    let fooled = !matches!(finding, Finding::Nothing { .. });
+    fooled.then(|| format!("a damaged {kind} is judged as {finding:?}"))
+}
 
 /// Far more than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -183,6 +214,11 @@ impl Lie {
         liar.set(|stage| self.tell(stage));
         let seen = self.observe(&told, self.patience).await;
         wrong.extend(self.misjudged(&seen));
+        wrong.extend(
+            seen.evidence
+                .as_deref()
+                .and_then(|file| unconvincing(world, file)),
+        );
         let caught = self.caught(&liar, world, &seen).await;
         let caught = caught.unwrap_or_else(|error| {
             wrong.push(error);
