@@ -83,7 +83,7 @@ fn a_second_server_with_the_real_keys_is_not_cosigned() {
     // And shows it to a third machine, which never asks either server anything more.
     let kept = ran
         .err
-        .split("evidence")
+        .split("  evidence  ")
         .nth(1)
         .unwrap()
         .split_whitespace()
