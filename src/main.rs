@@ -35,8 +35,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::usage(format!("no threads: {error}")).report(format),
     };
-    // `dev` and `serve` end in good order by themselves; all else ends here and now.
-    let serves = matches!(cli.command, cli::Command::Dev(_) | cli::Command::Serve(_));
+    // `dev`, `serve` and `witness` end in good order by themselves; all else ends here and now.
+    let serves = matches!(
+        cli.command,
+        cli::Command::Dev(_) | cli::Command::Serve(_) | cli::Command::Witness(_)
+    );
     if !serves {
         runtime.spawn(end_when_interrupted());
     }

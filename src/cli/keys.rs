@@ -31,6 +31,11 @@ pub(crate) enum Key {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretKey {
+    /// Make an environment's key before anything is recorded; `cairn record` makes one at first need.
+    New {
+        /// The environment.
+        environment: Environment,
+    },
     /// Print an environment's key, for its hosts and other pipelines.
     Export {
         /// The environment.

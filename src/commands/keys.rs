@@ -11,6 +11,7 @@ use cairn_proto::{
     key::PublicKey,
     name::Environment,
     note::{SignatureType, VerifierKey},
+    reason::Reason,
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -104,6 +105,7 @@ fn print_json(session: &Session, public: &PublicKey) {
 /// `cairn secret-key`
 pub(crate) fn secret_key(session: &Session, command: &cli::SecretKey) -> Result<u8, Failure> {
     match command {
+        cli::SecretKey::New { environment } => new_secret(session, environment),
         cli::SecretKey::Export { environment } => export(session, environment),
         cli::SecretKey::Import { environment, file } => import(session, environment, file),
     }
@@ -114,6 +116,36 @@ fn secrets(session: &Session) -> Result<SecretKeys, Failure> {
     let trust = trust::load(&session.home, &name_in_use(session)?)?;
     let directory = session.home.secrets_directory(trust.genesis());
     Ok(SecretKeys::new(directory))
+}
+
+fn new_secret(session: &Session, environment: &Environment) -> Result<u8, Failure> {
+    let secrets = secrets(session)?;
+    if secrets.load(environment)?.is_some() {
+        let why = format!("there is a key for the withheld values of {environment} already");
+        let fix = format!(
+            "Releases so far may be recorded with it. To begin with another, move {} away first, and \
+             record with --new-secret-key.",
+            secrets.path(environment).display()
+        );
+        return Err(Failure::new(Reason::SecretKey, why).mended_by(fix));
+    }
+    let key = secrets.create(environment)?;
+    let id = hex::encode(key.id());
+    session.output.json(&json!({
+        "schema": "cairn.secret-key/v1",
+        "environment": environment.to_string(),
+        "keyId": id,
+    }));
+    session.output.fact(
+        "Made",
+        format!("the key of the withheld values of {environment}"),
+    );
+    session.output.fact("Key id", id);
+    session.output.fact(
+        "Next",
+        format!("cairn secret-key export {environment}, for its hosts"),
+    );
+    Ok(0)
 }
 
 fn export(session: &Session, environment: &Environment) -> Result<u8, Failure> {

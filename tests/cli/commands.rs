@@ -213,7 +213,17 @@ fn the_key_of_withheld_values_travels_from_one_home_to_another() {
         .run("secret-key export prod/shop")
         .refuses(1, "SECRET_KEY");
     stage.write("app/.env", "PASSWORD=hunter2\n");
+    // It may be made beforehand, once.
+    stage
+        .run("secret-key new prod/shop")
+        .exits(0)
+        .says("Key id");
+    let first = stage.run("secret-key export prod/shop").exits(0).out;
+    stage
+        .run("secret-key new prod/shop")
+        .refuses(1, "SECRET_KEY");
     stage.run("record prod/shop app").exits(0);
+    assert_eq!(stage.run("secret-key export prod/shop").exits(0).out, first);
     let line = stage.run("secret-key export prod/shop").exits(0).out;
     let key = stage
         .run("secret-key export prod/shop --output json")
