@@ -257,13 +257,13 @@ pub fn answered(status: u16, body: &[u8], text: &str, key: &VerifierKey, now: u6
 }
 
 fn cosigned(body: &[u8], text: &str, key: &VerifierKey, now: u64) -> Answer {
-    let lines = String::from_utf8_lossy(body);
-    let lines = lines.split('\n').filter(|line| !line.is_empty());
     let mut wrong = "no cosignature by its key";
-    for line in lines {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        // Each line alone: one that is no line must not hide the others.
-        let note = format!("{text}\n{line}\n");
+    // Each line alone: one that is no line, or no text, must not hide the others.
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = str::from_utf8(line).ok().filter(|it| it.ends_with('\n')) else {
+            continue;
+        };
+        let note = format!("{text}\n{line}");
         let Ok(note) = Note::parse(note.as_bytes()) else {
             continue;
         };
@@ -273,7 +273,7 @@ fn cosigned(body: &[u8], text: &str, key: &VerifierKey, now: u64) -> Answer {
             }
             Ok(Some(Signed::At(time))) => {
                 return Answer::Cosigned {
-                    line: format!("{line}\n"),
+                    line: line.to_owned(),
                     time,
                 };
             }

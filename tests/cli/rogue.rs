@@ -21,7 +21,7 @@ pub(crate) const NAME: &str = "rogue.example/three";
 pub(crate) enum Manner {
     /// As a witness should that takes whatever it is shown.
     Cosigns,
-    /// The same, between lines of others, garbage, and with a carriage return.
+    /// The same, between lines of others and garbage.
     CosignsAmongOthers,
     /// First a conflict without content type or newline, then it cosigns.
     BareConflict,
@@ -164,7 +164,7 @@ fn act(
         Manner::Cosigns => (200, "text/plain", good),
         Manner::CosignsAmongOthers => {
             let other = cosign_line("other.example/w", &text, now(), &key(3)).unwrap();
-            let body = format!("{other}\ngarbage\n{}\r\n{other}", good.trim_end());
+            let body = format!("{other}\ngarbage\n{}\n{other}", good.trim_end());
             (200, "text/plain", body)
         }
         Manner::BareConflict if number == 1 => (409, "", "1".to_owned()),

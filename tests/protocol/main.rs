@@ -20,3 +20,4 @@ mod vectors_names;
 mod vectors_notes;
 mod vectors_rules;
 mod vectors_tiles;
+mod vectors_witness;

@@ -12,7 +12,7 @@ use cairn_proto::reason::Reason;
 use serde_json::Value;
 
 /// Every file, each with the module that runs it.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "bundle.json",
     "documents.json",
     "ed25519.json",
@@ -24,6 +24,7 @@ const FILES: [&str; 11] = [
     "notes.json",
     "rules.json",
     "tiles.json",
+    "witness.json",
 ];
 
 fn folder() -> PathBuf {

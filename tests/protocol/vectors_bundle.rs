@@ -172,6 +172,16 @@ impl Verified {
         let lacks = self.head.head().lacks_auditors();
         let lacks = lacks.map_or(Value::Null, |(found, needed)| json!([found, needed]));
         assert_eq!(lacks, case["lacks_auditors"]);
+        let asked = self.release.terms().witnesses;
+        let pair = |pair: Option<(usize, usize)>| {
+            pair.map_or(Value::Null, |(found, needed)| json!([found, needed]))
+        };
+        assert_eq!(pair(head.witnesses(asked)), case["witnesses"], "{case}");
+        assert_eq!(
+            pair(head.lacks_witnesses(asked)),
+            case["lacks_witnesses"],
+            "{case}"
+        );
     }
 }
 

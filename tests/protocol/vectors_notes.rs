@@ -31,19 +31,19 @@ fn vkey(case: &Value) {
     assert_eq!(kind, number_of(case, "key_type"));
 }
 
-/// The auditors that a case pins. Where there cannot be such, SPEC.md names no code unless a
-/// key is none.
-fn auditors(case: &Value) -> Result<Option<Cosigners>, Reason> {
-    let told = &case["auditors"];
+/// The auditors, or the witnesses, that a case pins. Where there cannot be such, SPEC.md names no
+/// code unless a key is none.
+fn cosigners(told: &Value) -> Result<Option<Cosigners>, Reason> {
     if told.is_null() {
         return Ok(None);
     }
     let keys = told["keys"].as_array().unwrap().iter();
     let keys = keys.map(|key| key.as_str().unwrap().parse::<VerifierKey>());
     let keys = keys.collect::<Result<Vec<_>, _>>();
-    let quorum = usize::try_from(number_of(told, "quorum")).unwrap();
-    let auditors = Cosigners::new(keys.map_err(VkeyError::reason)?, quorum);
-    Ok(Some(auditors.map_err(|_| Reason::Usage)?))
+    let quorum = told["quorum"].as_u64().ok_or(Reason::Usage)?;
+    let quorum = usize::try_from(quorum).unwrap();
+    let cosigners = Cosigners::new(keys.map_err(VkeyError::reason)?, quorum);
+    Ok(Some(cosigners.map_err(|_| Reason::Usage)?))
 }
 
 fn trust(case: &Value) -> Trust {
@@ -62,8 +62,11 @@ fn trust(case: &Value) -> Trust {
 
 fn open(note: &[u8], case: &Value) -> Result<AuthenticCheckpoint, Reason> {
     let mut trust = trust(case);
-    if let Some(auditors) = auditors(case)? {
+    if let Some(auditors) = cosigners(&case["auditors"])? {
         trust = trust.with_auditors(auditors).map_err(|_| Reason::Usage)?;
+    }
+    if let Some(witnesses) = cosigners(&case["witnesses"])? {
+        trust = trust.with_witnesses(witnesses).map_err(|_| Reason::Usage)?;
     }
     SignedCheckpoint::parse(note)
         .and_then(|note| note.authenticate(&trust, number_of(case, "now")))
@@ -86,6 +89,25 @@ fn check_audited(head: &AuthenticCheckpoint, case: &Value) {
     assert_eq!(audited.unwrap_or(counted), counted, "{case}");
 }
 
+fn check_witnessed(head: &AuthenticCheckpoint, case: &Value) {
+    if case["witnesses"].is_null() {
+        assert_eq!(head.witnesses(None), None);
+        return;
+    }
+    let counted = number_of(case, "witnessed_by");
+    let quorum = number_of(&case["witnesses"], "quorum");
+    let (found, needed) = head.witnesses(None).unwrap();
+    assert_eq!((found as u64, needed as u64), (counted, quorum), "{case}");
+    let lacks = head.lacks_witnesses(None).is_some();
+    assert_eq!(lacks, case["witnessed"].is_null(), "{case}");
+    let enough = case["witnessed"].as_u64();
+    assert_eq!(enough.unwrap_or(counted), counted, "{case}");
+    // A policy's number raises the quorum and does not lower it.
+    let more = head.witnesses(Some(needed + 1)).unwrap();
+    let fewer = head.witnesses(Some(1)).unwrap();
+    assert_eq!((more, fewer), ((found, needed + 1), (found, needed)));
+}
+
 #[test]
 fn verifier_keys_and_notes_are_judged_as_the_spec_says() {
     Cases::of("notes.json").each(&["vkey", "note"], |cases, case| {
@@ -103,8 +125,12 @@ fn verifier_keys_and_notes_are_judged_as_the_spec_says() {
             assert_eq!(head.bytes(), note);
             assert_eq!(head.size().0, number_of(case, "size"));
             assert_eq!(head.root().to_string(), text_of(case, "root_hex"));
+            check_witnessed(&head, case);
             // Where enough auditors vouch, the time is theirs: bundle.json has ages.
-            if head.audited().is_none() {
+            let time = &case["time"];
+            if !time.is_null() || (!case["witnesses"].is_null() && head.audited().is_none()) {
+                assert_eq!(head.time(), time.as_u64(), "{case}");
+            } else if head.audited().is_none() {
                 assert_eq!(head.time(), case["clock_time"].as_u64(), "{case}");
             }
         }

@@ -20,7 +20,7 @@ class Trust(NamedTuple):
     log_key: notes.Vkey
     clock_key: notes.Vkey
     genesis: bytes
-    auditors: notes.Auditors | None
+    pins: notes.Pins  # auditors and witnesses
 
 
 class PolicyLine(NamedTuple):
@@ -51,10 +51,8 @@ def parse_trust(value):
     if value.get("schema") != "cairn.trust/v1":
         raise Refused("NEEDS_NEWER_CAIRN", "trust file")
     log_key, clock_key = notes.parse_vkey(value["logKey"]), notes.parse_vkey(value["clockKey"])
-    auditors = None
-    if "auditors" in value:
-        auditors = notes.parse_auditors(value["auditors"], (log_key, clock_key))
-    return Trust(value["origin"], log_key, clock_key, bytes.fromhex(value["genesis"]), auditors)
+    pins = notes.parse_pins(value, (log_key, clock_key))
+    return Trust(value["origin"], log_key, clock_key, bytes.fromhex(value["genesis"]), pins)
 
 
 @contextlib.contextmanager
@@ -178,7 +176,7 @@ class Verifier:
         with step(1):
             trust = self.trust
             self.head = notes.open_checkpoint(
-                bundle.checkpoint, trust.log_key, trust.clock_key, self.now, trust.auditors
+                bundle.checkpoint, trust.log_key, trust.clock_key, self.now, trust.pins
             )
         with step(2):
             history = self.history()
@@ -196,8 +194,7 @@ class Verifier:
             self.not_compromised(envelope, row.index, in_force, newest)
         with step(7):
             manifest = rules.decode_document(envelope, bundle.manifest)
-        auditors = self.trust.auditors
-        time = auditors.vouched_time(self.head) if auditors else self.head.clock_time
+        time = self.trust.pins.time(self.head)
         age = None if time is None else self.now - time
         return {
             "size": self.head.size,
@@ -210,16 +207,26 @@ class Verifier:
             "artifacts_digest_hex": manifest.artifacts_digest.hex(),
             "age_seconds": age,
             "max_staleness_seconds": newest.max_staleness(self.environment),
+            **self.witnessed(newest),
             **self.audited(),
         }
 
+    def witnessed(self, newest):
+        """How many pinned witnesses cosigned and how many must; too few spoil the verdict alone."""
+        pinned = self.trust.pins.witnesses
+        asked_for = newest.witnesses(self.environment)
+        needed = max(pinned.quorum, asked_for) if pinned else asked_for
+        counted = [len(self.head.witnessed_times), needed] if needed else None
+        lacks = counted if counted and counted[0] < needed else None
+        return {"witnesses": counted, "lacks_witnesses": lacks}
+
     def audited(self):
         """What the pinned auditors say of the map; too few of them spoil the verdict alone."""
-        auditors = self.trust.auditors
+        auditors, times = self.trust.pins.auditors, self.head.audited_times
         if auditors is None:
             return {}
-        audited = auditors.audited(self.head)
-        lacks = [self.head.audited_by, auditors.quorum] if audited is None else None
+        audited = auditors.reached(times)
+        lacks = [len(times), auditors.quorum] if audited is None else None
         return {"audited": audited, "lacks_auditors": lacks}
 
     def history(self):

@@ -22,6 +22,15 @@ class Deployer(NamedTuple):
     patterns: tuple
 
 
+class Rule(NamedTuple):
+    """What is not asked for is None."""
+
+    pattern: str
+    approvals: int | None
+    max_staleness: int | None
+    witnesses: int | None
+
+
 class Policy(NamedTuple):
     """`admins`, `deployers` and `revoked` are by keyid."""
 
@@ -29,17 +38,24 @@ class Policy(NamedTuple):
     admins: dict
     threshold: int
     deployers: dict
-    rules: list  # (pattern, approvals or None, maxStaleness or None)
+    rules: list
     revoked: dict  # to the index from which on it counts for nothing, or None
 
     def approvals(self, environment):
         """The strictest k of all rules that match; 1 where there is none (SPEC 7.6)."""
-        found = [k for pattern, k, _ in self.rules if k and names.matches(pattern, environment)]
-        return max(found, default=1)
+        return max(self.asked_for("approvals", environment), default=1)
 
     def max_staleness(self, environment):
-        found = [s for pattern, _, s in self.rules if s and names.matches(pattern, environment)]
-        return min(found, default=None)
+        return min(self.asked_for("max_staleness", environment), default=None)
+
+    def witnesses(self, environment):
+        """How many witnesses the rules that match ask for at most; 0 where none does (SPEC 9.1)."""
+        return max(self.asked_for("witnesses", environment), default=0)
+
+    def asked_for(self, field, environment):
+        """What the rules that match say of one thing."""
+        matching = (r for r in self.rules if names.matches(r.pattern, environment))
+        return [value for value in (getattr(r, field) for r in matching) if value is not None]
 
     def strikes(self, keyid, index):
         """What the key signed in this entry counts for nothing."""
@@ -92,14 +108,14 @@ def _deployer(item, key):
 
 
 def _rule(rule):
-    members(rule, ("environments",), ("approvals", "maxStaleness"))
+    members(rule, ("environments",), ("approvals", "maxStaleness", "witnesses"))
     require(names.is_pattern(rule["environments"]), "environments of a rule")
-    require("approvals" in rule or "maxStaleness" in rule, "a rule that says nothing")
-    if "approvals" in rule:
-        integer(rule["approvals"], 1, 16)
-    if "maxStaleness" in rule:
-        integer(rule["maxStaleness"], 1, 2**31 - 1)
-    return rule["environments"], rule.get("approvals"), rule.get("maxStaleness")
+    require(len(rule) > 1, "a rule that says nothing")
+    for member, most in (("approvals", 16), ("maxStaleness", 2**31 - 1), ("witnesses", 16)):
+        if member in rule:
+            integer(rule[member], 1, most)
+    asked_for = (rule.get(member) for member in ("approvals", "maxStaleness", "witnesses"))
+    return Rule(rule["environments"], *asked_for)
 
 
 def _revocation(item):
@@ -123,10 +139,10 @@ def _check_whole(found):
     """What no member shows alone, once all are well formed."""
     if found.revoked.keys() & (found.admins.keys() | found.deployers.keys()):
         raise Refused("KEY_REVOKED")
-    for pattern, approvals, _ in found.rules:
-        able = found.releasers(pattern)
-        if approvals and able and able + len(found.revoked) < approvals:
-            raise Refused("POLICY_LOCKOUT", pattern)
+    for rule in found.rules:
+        able = found.releasers(rule.pattern)
+        if rule.approvals and able and able + len(found.revoked) < rule.approvals:
+            raise Refused("POLICY_LOCKOUT", rule.pattern)
     return found
 
 
@@ -142,7 +158,7 @@ def policy(data):
     deployer_keys = _named_keys(value["deployers"], shape, 0, 1024)
     deployers = [_deployer(item, key) for item, key in zip(value["deployers"], deployer_keys)]
     rules = [_rule(rule) for rule in array(value["rules"], 0, 256)]
-    ascending([rule[0] for rule in rules], "rules")
+    ascending([rule.pattern for rule in rules], "rules")
     found = Policy(
         integer(value["version"], 1),
         {crypto.keyid(key): key for key in admin_keys},

@@ -22,6 +22,7 @@ from .cases import (
     note_cases,
     rule_cases,
     tile_cases,
+    witness_cases,
 )
 
 FILES = {
@@ -36,6 +37,7 @@ FILES = {
     "map.json": map_cases,
     "rules.json": rule_cases,
     "bundle.json": bundle_cases,
+    "witness.json": witness_cases,
 }
 
 

@@ -80,7 +80,7 @@ class Audit:
         if data is None:
             raise Refused(None, "no checkpoint")
         trust, now = self.trust, int(time.time())
-        self.head = notes.open_checkpoint(data, trust.log_key, trust.clock_key, now, trust.auditors)
+        self.head = notes.open_checkpoint(data, trust.log_key, trust.clock_key, now, trust.pins)
 
     def get(self, what, number, width):
         """A tile, bundle or document bundle; a partial one may have given way to the full one."""
@@ -180,9 +180,8 @@ class Audit:
 
     def report(self):
         head = self.head
-        age = (
-            None if head is None or head.clock_time is None else int(time.time()) - head.clock_time
-        )
+        counted_from = self.trust.pins.time(head) if head else None
+        age = None if counted_from is None else int(time.time()) - counted_from
         return {
             "ok": not self.problems,
             "origin": self.trust.origin,

@@ -10,7 +10,7 @@ from .names import base64_bytes, base64_text, hex_bytes, is_origin, u64_of_text
 LOG_KEY, COSIGNER_KEY = 1, 4
 NOTE_BYTES_MAX, NOTE_LINES_MAX = 16_384, 64
 CLOCK_SKEW_MAX = 300
-AUDITORS_MAX = 16
+COSIGNERS_MAX = 16  # of each kind
 KEY_NAME = re.compile(r"[^\s+]+")
 VKEY_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,255}")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -36,24 +36,40 @@ class Checkpoint(NamedTuple):
     root: bytes
     clock_time: int | None
     audited_times: list  # of each pinned auditor that cosigned it, newest first
-
-    @property
-    def audited_by(self):
-        return len(self.audited_times)
+    witnessed_times: list  # likewise of each pinned witness
 
 
-class Auditors(NamedTuple):
+class Cosigners(NamedTuple):
+    """The auditors or the witnesses that a trust file pins."""
+
     keys: list
     quorum: int
 
-    def audited(self, head):
-        """How many say that the map was recomputed; None where they are too few."""
-        return head.audited_by if head.audited_by >= self.quorum else None
+    def reached(self, times):
+        """How many cosigned, of whose times these are; None where they are too few."""
+        return len(times) if len(times) >= self.quorum else None
 
-    def vouched_time(self, head):
-        """The time that age counts from: of the last auditor that the quorum takes."""
-        enough = self.audited(head) is not None
-        return head.audited_times[self.quorum - 1] if enough else head.clock_time
+
+class Pins(NamedTuple):
+    auditors: Cosigners | None = None
+    witnesses: Cosigners | None = None
+
+    @property
+    def keys(self):
+        return [key for pinned_ones in self if pinned_ones for key in pinned_ones.keys]
+
+    def time(self, head):
+        """The time that age counts from: of the last cosigner that a quorum takes, or the clock."""
+        for cosigners, times in (
+            (self.witnesses, head.witnessed_times),
+            (self.auditors, head.audited_times),
+        ):
+            if cosigners and cosigners.reached(times) is not None:
+                return times[cosigners.quorum - 1]
+        return head.clock_time
+
+
+NOBODY = Pins()
 
 
 def key_id(name, kind, public):
@@ -78,18 +94,26 @@ def _vkey(text):
     return vkey
 
 
-def parse_auditors(value, others):
-    """The member `auditors` of a trust file, whose other keys are given (SPEC 9)."""
+def parse_pins(value, others):
+    """`auditors` and `witnesses` of a trust file, whose other keys are given (SPEC 9)."""
+    present = [member for member in Pins._fields if member in value]
+    pins = Pins(**{member: parse_cosigners(value[member], others) for member in present})
+    publics = {key.public for key in pins.keys}
+    pinned(len(publics) == len(pins.keys), "an auditor who is a witness")
+    return pins
+
+
+def parse_cosigners(value, others):
     pinned(isinstance(value, dict) and set(value) == {"keys", "quorum"}, "members")
     listed, quorum = value["keys"], value["quorum"]
-    pinned(isinstance(listed, list) and 1 <= len(listed) <= AUDITORS_MAX, "number of auditors")
-    pinned(type(quorum) is int and 1 <= quorum <= len(listed), "quorum of auditors")
+    pinned(isinstance(listed, list) and 1 <= len(listed) <= COSIGNERS_MAX, "number of cosigners")
+    pinned(type(quorum) is int and 1 <= quorum <= len(listed), "quorum of cosigners")
     keys = [parse_vkey(text) for text in listed]
-    pinned(all(key.kind == COSIGNER_KEY for key in keys), "type of an auditor's key")
+    pinned(all(key.kind == COSIGNER_KEY for key in keys), "type of a cosigner's key")
     publics = {key.public for key in keys}
-    pinned(len(publics) == len(keys), "an auditor twice")
-    pinned(publics.isdisjoint(key.public for key in others), "an auditor with a key of the log")
-    return Auditors(keys, quorum)
+    pinned(len(publics) == len(keys), "a cosigner twice")
+    pinned(publics.isdisjoint(key.public for key in others), "a cosigner with a key of the log")
+    return Cosigners(keys, quorum)
 
 
 def pinned(condition, detail):
@@ -163,31 +187,36 @@ def _note(data):
     return body + "\n", [parse_line(line) for line in lines]
 
 
-def open_checkpoint(data, log_key, clock_key, now, auditors=None):
+def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY):
     """Step 1 of section 9. `now` is the verifier's clock in unix seconds, None to skip it."""
     text, lines = parse_note(data)
     origin, size, root = parse_text(text)
     if origin != log_key.name:
         raise Refused("WRONG_ORIGIN", origin)
-    listed = auditors.keys if auditors else []
-    cosigners = {(key.name, key.id): key for key in (*listed, clock_key) if key}
+    cosigners = [key for key in (clock_key, *pins.keys) if key]
     signed, times = False, {}  # the newest time of each key that cosigned
     for name, line_key_id, blob in lines:
         if (name, line_key_id) == (log_key.name, log_key.id):
             if not crypto.verify(log_key.public, text.encode(), blob):
                 raise Refused("NOTE_SIGNATURE", "log")
             signed = True
-        elif (name, line_key_id) in cosigners:
-            key = cosigners[name, line_key_id]
-            time = cosigned_time(key, text.encode(), blob)
-            times[key.public] = max(time, times.get(key.public, time))
+        for key in cosigners:
+            if (name, line_key_id) == (key.name, key.id):
+                time = cosigned_time(key, text.encode(), blob)
+                times[key.public] = max(time, times.get(key.public, time))
     if not signed:
         raise Refused("NOTE_SIGNATURE", "the log did not sign")
     if now is not None and any(time > now + CLOCK_SKEW_MAX for time in times.values()):
         raise Refused("NOTE_FROM_THE_FUTURE", str(max(times.values())))
     clock_time = times.get(clock_key.public) if clock_key else None
-    auditors_times = [times[public] for public in {key.public for key in listed} & times.keys()]
-    return Checkpoint(origin, size, root, clock_time, sorted(auditors_times, reverse=True))
+    counted = (newest_first(times, pinned_ones) for pinned_ones in pins)
+    return Checkpoint(origin, size, root, clock_time, *counted)
+
+
+def newest_first(times, cosigners):
+    """The times of those of them that cosigned."""
+    listed = cosigners.keys if cosigners else []
+    return sorted((times[key.public] for key in listed if key.public in times), reverse=True)
 
 
 def cosigned_time(key, text, blob):

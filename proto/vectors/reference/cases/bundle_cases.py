@@ -8,6 +8,7 @@ from .builder import Book, files, policy
 from .bundle_maker import ADMIN, CI, NOW, SECOND, Changes, Maker
 from .bundle_maker import base_case, lines_of, make_book, swapped
 from .revoked_bundles import revoked_bundles
+from .witnessed_bundles import witnessed_bundles
 
 DESCRIPTION = (
     "Bundles, verified offline with `trust` at the time `now` (unix seconds) for `environment`, "
@@ -20,7 +21,11 @@ DESCRIPTION = (
     "`keys`, their vkeys, and `quorum`, a number); the result then has `audited`, how many of them "
     "cosigned the checkpoint, or null where they are fewer than the quorum, and `lacks_auditors`, "
     "null, or, where they are fewer, [how many cosigned, the quorum]. With too few a verdict is "
-    "STALE (TOO_FEW_AUDITORS); what the bundle proves holds all the same, so that `ok` is true."
+    "STALE (TOO_FEW_AUDITORS); what the bundle proves holds all the same, so that `ok` is true. "
+    "So it is of witnesses: `trust` may pin them (`witnesses`, likewise), the newest policy may "
+    "ask for them, and the result has `witnesses`, [how many of those pinned cosigned, how many "
+    "must], or null where none are asked for, and `lacks_witnesses`, the same pair where they are "
+    "too few (STALE, TOO_FEW_WITNESSES), else null."
 )
 SPEC = "9, 10"
 SYNTAX = "BUNDLE_SYNTAX"
@@ -290,6 +295,7 @@ def build():
     yield from manifests(changes)
     yield from revoked_bundles()
     yield from audited(book, changes)
+    yield from witnessed_bundles()
 
 
 def edited(case, base):

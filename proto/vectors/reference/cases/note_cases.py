@@ -1,36 +1,27 @@
 """notes.json: verifier keys and checkpoints."""
 
 from .. import crypto, notes
-from ..crypto import Signer
 from ..names import base64_bytes, base64_text
 from . import edits
+from .note_maker import AUDITOR_NAMES, AUDITORS, BOTH, CLOCK, CLOCK_LINE, CLOCK_VKEY, LOG, LOG_LINE
+from .note_maker import LOG_VKEY, NOW, ORIGIN, OTHER, ROOT, TEXT
+from .note_maker import auditor_line, auditor_vkey, first, note_case, pins
+from .witnessed_notes import witnessed_notes
 
 DESCRIPTION = (
     "Verifier keys (`vkey`) and checkpoints (`note_text`, or `note_base64`, read with `log_vkey`, "
     "perhaps "
     "`clock_vkey`, at the time `now`, in unix seconds). "
-    "`clock_time` is null without a clock cosignature that is known. Where a case has `auditors`, "
+    "`clock_time` is null without a clock cosignature that is known. `time` is the time that age "
+    "counts from, or null where there is none. Where a case has `auditors` or `witnesses`, "
     "that is the member of this name of the trust file, whose log and clock key are those of the "
-    "case: `keys`, the auditors' vkeys, and `quorum`, a number. If the note is good, `audited_by` "
-    "is then how many of them cosigned it, each counted once, and `audited` the same number, or "
-    "null where it is below the quorum. A `reason` of null beside `auditors` means that the trust "
-    "file is refused, whatever the note says." + edits.HOW_TO_READ
+    "case: `keys`, their vkeys, and `quorum`, a number. If the note is good, `audited_by` "
+    "is then how many of the auditors cosigned it, each counted once, and `audited` the same "
+    "number, or null where it is below the quorum; likewise `witnessed_by` and `witnessed` of the "
+    "witnesses. A `reason` of null beside either means that the trust file is refused, whatever "
+    "the note says." + edits.HOW_TO_READ
 )
 SPEC = "2, 6, 9.1"
-
-ORIGIN = "ledger.example/one"
-LOG, CLOCK = Signer("note log"), Signer("note clock")
-OTHER = Signer("note other")
-LOG_VKEY = notes.Vkey(ORIGIN, notes.LOG_KEY, LOG.public)
-CLOCK_VKEY = notes.Vkey(f"{ORIGIN}/clock", notes.COSIGNER_KEY, CLOCK.public)
-NOW = 1_767_323_045
-ROOT = crypto.sha256(b"cairn vectors root")
-TEXT = notes.note_text(ORIGIN, 1234, ROOT)
-LOG_LINE = notes.log_line(LOG, ORIGIN, TEXT)
-CLOCK_LINE = notes.clock_line(CLOCK, ORIGIN, TEXT, NOW - 5)
-BOTH = TEXT + b"\n" + LOG_LINE + CLOCK_LINE
-AUDITORS = [Signer(f"note auditor {number}") for number in range(17)]
-AUDITOR_NAMES = [f"auditor{number}.example" for number in range(17)]
 
 
 def unknown_line(number=0):
@@ -69,19 +60,6 @@ def vkey_cases():
         ("key with y above p", high),
     ):
         yield {"name": f"vkey: {what}", "vkey": vkey}, {"ok": False, "reason": "VKEY_SYNTAX"}
-
-
-def note_case(name, note, ok=True, reason=None, clock=True, now=NOW, auditors=None, **expected):
-    inputs = {"name": name, "log_vkey": LOG_VKEY.text(), "now": now}
-    if clock:
-        inputs["clock_vkey"] = CLOCK_VKEY.text()
-    if auditors is not None:
-        inputs["auditors"] = auditors
-    try:
-        inputs["note_text"] = note.decode()
-    except UnicodeDecodeError:
-        inputs["note_base64"] = base64_text(note)
-    return inputs, {"ok": ok, **({} if ok else {"reason": reason}), **expected}
 
 
 def good_notes():
@@ -192,24 +170,6 @@ def malformed_notes():
     yield note_case("of two times the newest is the age", two, clock_time=NOW - 5)
 
 
-def auditor_vkey(number, **others):
-    key = notes.Vkey(AUDITOR_NAMES[number], notes.COSIGNER_KEY, AUDITORS[number].public)
-    return key._replace(**others).text()
-
-
-def pins(quorum, *vkeys):
-    return {"keys": list(vkeys), "quorum": quorum}
-
-
-def first(number, quorum=1):
-    """The first auditors are pinned."""
-    return pins(quorum, *map(auditor_vkey, range(number)))
-
-
-def auditor_line(number, time=NOW - 2, text=TEXT):
-    return notes.cosigner_line(AUDITORS[number], AUDITOR_NAMES[number], text, time)
-
-
 def audited_notes():
     def counted(name, audited_by, audited, auditors, *lines, **others):
         expected = {"audited_by": audited_by, "audited": audited, "clock_time": NOW - 5}
@@ -303,7 +263,7 @@ def refused_trust():
 
 def build():
     groups = [vkey_cases, good_notes, bad_signatures, malformed_notes]
-    groups += [audited_notes, refused_cosigners, refused_trust]
+    groups += [audited_notes, refused_cosigners, refused_trust, witnessed_notes]
     yield from edits.compacted("note", (item for group in groups for item in group()))
 
 
@@ -318,13 +278,14 @@ def run(case, earlier):
         note = base64_bytes(case["note_base64"])
     else:
         note = edits.text_of("note", case, earlier)
-    auditors = None
-    if "auditors" in case:
-        others = [key for key in (log_key, clock_key) if key]
-        auditors = notes.parse_auditors(case["auditors"], others)
-    head = notes.open_checkpoint(note, log_key, clock_key, case["now"], auditors)
+    pinned = notes.parse_pins(case, [key for key in (log_key, clock_key) if key])
+    head = notes.open_checkpoint(note, log_key, clock_key, case["now"], pinned)
     found = {"origin": head.origin, "size": head.size, "root_hex": head.root.hex()}
     found["clock_time"] = head.clock_time
-    if auditors:
-        found |= {"audited_by": head.audited_by, "audited": auditors.audited(head)}
-    return found
+    if pinned.auditors:
+        audited = pinned.auditors.reached(head.audited_times)
+        found |= {"audited_by": len(head.audited_times), "audited": audited}
+    if pinned.witnesses:
+        witnessed = pinned.witnesses.reached(head.witnessed_times)
+        found |= {"witnessed_by": len(head.witnessed_times), "witnessed": witnessed}
+    return {**found, "time": pinned.time(head)}

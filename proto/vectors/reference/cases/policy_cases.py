@@ -35,6 +35,8 @@ def policies():
     yield from (case("policy", n, v, r) for n, v, r in bad_admins(one, two))
     yield from (case("policy", n, v, r) for n, v, r in bad_deployers())
     yield from (case("policy", n, v, r) for n, v, r in bad_rules())
+    yield from (case("policy", f"witnesses: {n}", v, r) for n, v, r in witness_rules())
+    yield from (case("policy", f"witnesses: {n}", v, r) for n, v, r in bad_witness_rules())
 
 
 def bad_admins(one, two):
@@ -104,10 +106,11 @@ def bad_deployers():
     yield "deployer: no actions", with_deployers(without_none({**one, "actions": None})), MISSING
 
 
-def bad_rules():
-    def with_rules(*rules):
-        return {**policy_value(1, [A], 1), "rules": list(rules)}
+def with_rules(*rules):
+    return {**policy_value(1, [A], 1), "rules": list(rules)}
 
+
+def bad_rules():
     for name, rules in (
         ("says nothing", [{"environments": "**"}]),
         ("approvals 0", [{"approvals": 0, "environments": "**"}]),
@@ -123,3 +126,63 @@ def bad_rules():
         yield f"rule: {name}", with_rules(*rules), INVALID
     yield "rule: another member", with_rules({"approvals": 1, "environments": "a", "x": 1}), UNKNOWN
     yield "rule: no environments", with_rules({"approvals": 1}), MISSING
+
+
+def witness_rules():
+    one = {"environments": "prod/**", "witnesses": 1}
+    two = {"environments": "test/*", "witnesses": 2}
+    stale = {**one, "maxStaleness": 86400}
+    yield "alone in a rule", with_rules(one), None
+    yield "sixteen", with_rules({**one, "witnesses": 16}), None
+    yield "beside approvals", with_rules({**one, "approvals": 1}), None
+    yield "beside an age", with_rules(stale), None
+    yield "all three", with_rules({**stale, "approvals": 2}), None
+    yield "in two rules", with_rules(one, two), None
+    yield "in one of two rules", with_rules(one, {"approvals": 1, "environments": "test/*"}), None
+    deploying = {**with_rules({**one, "witnesses": 16}), "deployers": [deployer(A)]}
+    yield "more than there are deployers", deploying, None
+    locked = {**deploying, "rules": [{**one, "approvals": 2}]}
+    yield "beside approvals that lock out", locked, "POLICY_LOCKOUT"
+
+
+def bad_witness_rules():
+    one = {"environments": "prod/**", "witnesses": 2}
+    full = {**one, "approvals": 2, "maxStaleness": 86400}
+    for name, number in (
+        ("0", 0),
+        ("17", 17),
+        ("-1", -1),
+        ("text", "2"),
+        ("null", None),
+        ("true", True),
+        ("a list", [2]),
+        ("keys and a quorum", {"keys": [], "quorum": 1}),
+        ("2^53 - 1", 2**53 - 1),
+    ):
+        yield name, with_rules({**one, "witnesses": number}), INVALID
+    yield "0 beside approvals", with_rules({**full, "witnesses": 0}), INVALID
+    yield "17 beside approvals", with_rules({**full, "witnesses": 17}), INVALID
+    yield "a fourth member that is unknown", with_rules({**full, "auditors": 1}), UNKNOWN
+    yield "in the singular", with_rules({"environments": "a", "witness": 1}), UNKNOWN
+    yield "outside the rules", {**with_rules(one), "witnesses": 2}, UNKNOWN
+    yield "of a deployer", {**with_rules(), "deployers": [{**deployer(B), "witnesses": 1}]}, UNKNOWN
+    yield "no environments", with_rules({"witnesses": 1}), MISSING
+    yield from miswritten(canon.encode(with_rules(full)))
+
+
+def miswritten(text):
+    """Texts of a rule that are not canonical, or not even JSON."""
+    member = b'"witnesses":2'
+    without = text.replace(b"," + member, b"")
+    for before in (b'"approvals"', b'"environments":"prod', b'"maxStaleness"'):
+        name = before.decode().split('"')[1]
+        moved = without.replace(before, member + b"," + before)
+        yield f"in order before {name}", moved, "JSON_NOT_CANONICAL"
+    for name, written, reason in (
+        ("twice", b'"witnesses":2,"witnesses":2', "JSON_DUPLICATE_MEMBER"),
+        ("twice, with two numbers", b'"witnesses":2,"witnesses":3', "JSON_DUPLICATE_MEMBER"),
+        ("2.0", b'"witnesses":2.0', "JSON_NUMBER"),
+        ("02", b'"witnesses":02', "JSON_SYNTAX"),
+        ("a space before the number", b'"witnesses": 2', "JSON_NOT_CANONICAL"),
+    ):
+        yield name, text.replace(member, written), reason
