@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -147,6 +148,22 @@ pub(crate) struct Ran {
 impl Ran {
     pub(crate) fn of(command: &mut Command, line: &str) -> Self {
         Self::ended(&command.output().unwrap(), line)
+    }
+
+    /// The same of a command that might run for ever: it is killed then, and that is a failure.
+    pub(crate) fn within(command: &mut Command, line: &str, patience: Duration) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let end = Instant::now() + patience;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > end {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("cairn {line}: it runs on");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self::ended(&child.wait_with_output().unwrap(), line)
     }
 
     fn ended(output: &std::process::Output, line: &str) -> Self {

@@ -27,7 +27,8 @@ fn an_old_copy_does_not_start_beside_a_witness_that_saw_more() {
     let mut dev = scene.stage.command();
     dev.args(["dev", "--data", "old", "--listen", "127.0.0.1:0"]);
     dev.args(scene.peers());
-    Ran::of(&mut dev, "dev --data old").refuses(1, "WITNESS_AHEAD");
+    let patience = Duration::from_secs(30);
+    Ran::within(&mut dev, "dev --data old", patience).refuses(1, "WITNESS_AHEAD");
     // Where no witness is asked it starts: that is what they are for.
     drop(scene.stage.dev_in("old"));
 }
