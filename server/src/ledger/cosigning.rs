@@ -40,6 +40,9 @@ const HEADS_MAX: usize = 16;
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a head is on offer if nobody cosigns it.
 const OFFER: Duration = Duration::from_mins(10);
+/// How long a head that witnesses signed is put on offer before a newer one: they sign again and
+/// again, so one that none signed for so long is all that is left of witnesses that are gone.
+const WITNESSED: Duration = Duration::from_mins(1);
 /// Bytes of a signature line: a name of 255 and a signature.
 const LINE_BYTES_MAX: usize = 512;
 
@@ -168,10 +171,9 @@ impl Ledger {
         let newest = self.head();
         let mut state = writing(&self.shared.cosigning.0);
         let auditors = state.auditors.len();
-        let mut witnessed = state.known.iter().rev().filter(|it| it.is_witnessed());
-        let next = witnessed
-            .next()
-            .map_or(newest, |known| known.head().clone());
+        let mut known = state.known.iter().rev();
+        let witnessed = known.find(|known| known.is_witnessed_within(WITNESSED));
+        let next = witnessed.map_or(newest, |known| known.head().clone());
         let offered = state.known.iter().rev().find(|known| known.is_offered());
         let standing = offered.filter(|it| it.size() == next.size() || !it.is_done(auditors));
         if let Some(standing) = standing {

@@ -283,6 +283,11 @@ impl Ledger {
         })
     }
 
+    /// Whether nothing is signed any more.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.shared.is_halted()
+    }
+
     /// The newest published head.
     pub(crate) fn head(&self) -> Arc<Head> {
         self.shared.head()

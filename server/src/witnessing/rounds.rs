@@ -39,6 +39,10 @@ pub async fn witness(ledger: Ledger, witnesses: Witnesses) {
     }
     let workers = tasks.len();
     loop {
+        if ledger.is_halted() {
+            // An old copy: its last head must not be kept young.
+            return;
+        }
         let head = heads.borrow_and_update().clone();
         let size = head.size();
         targets.send_replace(head);

@@ -40,6 +40,8 @@ pub(super) struct Known {
     head: Arc<Head>,
     lines: BTreeMap<Place, String>,
     offered: Option<Offered>,
+    /// When the last witness's line came.
+    witnessed: Option<Instant>,
 }
 
 impl Known {
@@ -48,6 +50,7 @@ impl Known {
             head,
             lines: BTreeMap::new(),
             offered: None,
+            witnessed: None,
         }
     }
 
@@ -68,8 +71,9 @@ impl Known {
         self.places().filter(|place| place.kind == kind).count()
     }
 
-    pub(super) fn is_witnessed(&self) -> bool {
-        self.of_kind(Kind::Witness) > 0
+    /// Whether a witness signed it so lately.
+    pub(super) fn is_witnessed_within(&self, time: Duration) -> bool {
+        self.witnessed.is_some_and(|when| when.elapsed() <= time)
     }
 
     /// Puts it on offer.
@@ -103,6 +107,9 @@ impl Known {
     /// A cosigner's line, in the place of its last.
     pub(super) fn take(&mut self, place: Place, line: &str) {
         self.lines.insert(place, line.to_owned());
+        if place.kind == Kind::Witness {
+            self.witnessed = Some(Instant::now());
+        }
         if let (Kind::Auditor, Some(offered)) = (place.kind, &mut self.offered) {
             let waited = offered.since.elapsed();
             offered.first.get_or_insert(waited);
