@@ -16,7 +16,9 @@ pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 pub(crate) use server::{Demo, Dev, Init, Repair, Serve};
 pub(crate) use watch::Watch;
-pub(crate) use witness::{WitnessCommand, WitnessServe};
+pub(crate) use witness::WitnessCommand;
+#[cfg(feature = "server")]
+pub(crate) use witness::WitnessServe;
 
 /// A content-addressed configuration ledger for immutable infrastructure.
 ///

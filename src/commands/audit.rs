@@ -102,7 +102,7 @@ async fn once(
             cosignatures: None,
         }),
     };
-    bar.0.finish_and_clear();
+    bar.done();
     let round = round?;
     let Some(report) = round.report else {
         return Ok((0, false));
