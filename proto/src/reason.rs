@@ -113,7 +113,7 @@ reasons! {
     NotSigning "NOT_SIGNING" "The server refuses to sign: its store shows less than was signed before." "Restore the newest copy of its data; see `cairn serve --help` on the anchor.";
     Unreachable "UNREACHABLE" "No answer in time." "Check the address and try again: retrying is safe.";
     Internal "INTERNAL" "The server met a fault of its own." "See its log.";
-    StoreDamaged "STORE_DAMAGED" "A stored frame does not match its checksum." "Restore the named file from a copy or a mirror; nothing was served from it.";
+    StoreDamaged "STORE_DAMAGED" "A stored frame does not match its checksum." "Restore the named file from a copy, or rebuild a journal with `cairn repair`; nothing was served from it.";
     WitnessDisagrees "WITNESS_DISAGREES" "A witness says that it saw more of the log, or another history, than this server shows." "Trust neither for now: compare with others who hold checkpoints, and tell the auditors. Its word alone proves nothing.";
     WitnessSilent "WITNESS_SILENT" "A witness did not say anything of use." "Check its URL, and that it knows this log's key.";
     EvidenceProvesNothing "EVIDENCE_PROVES_NOTHING" "A file of evidence does not convince anybody who has the trust file alone." "Ask whoever saved it for the two notes; compare them with what you saw yourself.";
