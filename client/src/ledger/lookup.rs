@@ -109,15 +109,16 @@ impl Ledger {
     /// The same as of the newest checkpoint that enough of those who are pinned cosigned; where
     /// too few cosigned any, [`Looked::too_few`] says so.
     async fn lookup_vouched(&self, environment: &Environment) -> Result<Looked, ClientError> {
-        let pinned = self.trust().witnesses().quorum();
+        let witnesses = self.trust().witnesses();
+        let pinned = witnesses.quorum();
         let looked = self.lookup_cosigned(environment, pinned).await?;
-        match looked.current.terms().witnesses {
-            // The policy asks for more witnesses than the trust file does.
-            Some(more) if more > pinned && looked.too_few().is_some() => {
-                self.lookup_cosigned(environment, more).await
-            }
-            _ => Ok(looked),
+        let asked = looked.current.terms().witnesses.unwrap_or(0);
+        // The policy asks for more than the trust file does, and there are so many to ask for.
+        let more = asked > pinned && asked <= witnesses.keys().len();
+        if more && looked.too_few().is_some() {
+            return self.lookup_cosigned(environment, asked).await;
         }
+        Ok(looked)
     }
 
     async fn lookup_cosigned(
