@@ -157,7 +157,8 @@ pub(crate) struct Words {
         value_name = "SECONDS",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "30"
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     pub(crate) witnessed: Option<u64>,
     /// Refuse unless this sequence is current now (0: none yet).

@@ -64,6 +64,7 @@ impl Ledger {
         let note = self.connection().read_api().checkpoint().await?;
         let held = self.held().load()?;
         let checkpoint = self.trusted_unasked(held.as_ref(), &note).await?;
+        Self::current(&checkpoint)?;
         self.remember(held.as_ref(), &checkpoint, None, 0).await?;
         let signed = SignedCheckpoint::parse(&note)?;
         let of = |cosigners: &Cosigners| {
@@ -107,7 +108,9 @@ impl Ledger {
                     Answer::Cosigned { time, .. } => return Ok(Said::Agrees(time)),
                     Answer::Contradicts => return Ok(Said::Contradicts),
                     Answer::From(size) if size > head.size() => return Ok(Said::Ahead(size)),
-                    Answer::From(size) if size == old => return Ok(Said::Contradicts),
+                    Answer::From(size) if size == old && size == head.size() => {
+                        return Ok(Said::Contradicts);
+                    }
                     Answer::From(size) => {
                         old = size;
                         break;
@@ -132,8 +135,11 @@ impl Ledger {
         patience: Duration,
     ) -> Result<Witnessed, ClientError> {
         let end = tokio::time::Instant::now() + patience;
+        let mut asked = self.trust().witnesses().quorum();
         loop {
-            let looked = self.lookup_pinned(environment).await?;
+            // Auditors take minutes; they are not what is waited for.
+            let nobody = Cosigners::default();
+            let looked = self.lookup_cosigned(environment, (asked, &nobody)).await?;
             let head = looked.checkpoint.head();
             let terms = looked.current.terms();
             let Some((cosigned, needed)) = head.witnesses(terms.witnesses) else {
@@ -143,6 +149,7 @@ impl Ledger {
                         .to_owned(),
                 });
             };
+            asked = needed.min(self.trust().witnesses().keys().len());
             let covers = head.size().0 > index.0;
             if covers && cosigned >= needed {
                 return Ok(Witnessed {

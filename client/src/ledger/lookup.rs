@@ -111,20 +111,24 @@ impl Ledger {
     async fn lookup_vouched(&self, environment: &Environment) -> Result<Looked, ClientError> {
         let witnesses = self.trust().witnesses();
         let pinned = witnesses.quorum();
-        let looked = self.lookup_cosigned(environment, pinned).await?;
+        let auditors = self.trust().auditors();
+        let looked = self
+            .lookup_cosigned(environment, (pinned, auditors))
+            .await?;
         let asked = looked.current.terms().witnesses.unwrap_or(0);
         // The policy asks for more than the trust file does, and there are so many to ask for.
         let more = asked > pinned && asked <= witnesses.keys().len();
         if more && looked.too_few().is_some() {
-            return self.lookup_cosigned(environment, asked).await;
+            return self.lookup_cosigned(environment, (asked, auditors)).await;
         }
         Ok(looked)
     }
 
-    async fn lookup_cosigned(
+    /// As of the newest checkpoint that so many witnesses, and these auditors, cosigned.
+    pub(super) async fn lookup_cosigned(
         &self,
         environment: &Environment,
-        witnesses: usize,
+        (witnesses, auditors): (usize, &Cosigners),
     ) -> Result<Looked, ClientError> {
         let held = self.vouched().load()?;
         let keys = |cosigners: &Cosigners| {
@@ -135,8 +139,8 @@ impl Ledger {
         let quorum = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let trust = self.trust();
         let request = v1::LookupRequest {
-            auditor_quorum: quorum(trust.auditors().quorum()),
-            auditors: keys(trust.auditors()),
+            auditor_quorum: quorum(auditors.quorum()),
+            auditors: keys(auditors),
             witness_quorum: quorum(witnesses),
             witnesses: keys(trust.witnesses()),
             ..Self::question(environment, held.as_ref())

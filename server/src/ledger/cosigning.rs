@@ -36,6 +36,9 @@ use known::{Kind, Known, Place};
 const OFFERS_MAX: usize = 8;
 /// Heads that are kept, each with the rows of the map that changed since.
 const HEADS_MAX: usize = 16;
+/// How long a head waits for the lines of slow witnesses, and how many wait.
+const YOUNG: Duration = Duration::from_secs(15);
+const YOUNG_MAX: usize = 64;
 /// How long the others have at least, after the first auditor.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a head is on offer if nobody cosigns it.
@@ -65,6 +68,8 @@ struct State {
     witnesses: Vec<VerifierKey>,
     /// Oldest first, one of a size.
     known: Vec<Known>,
+    /// The largest size that was ever offered: an offer never goes back.
+    floor: TreeSize,
 }
 
 impl State {
@@ -104,18 +109,22 @@ impl State {
                 surplus -= 1;
             }
         }
-        let mut later = Vec::new();
-        let mut kept = Vec::new();
+        let mut needed: Vec<Known> = Vec::new();
+        let mut young: Vec<Known> = Vec::new();
         for known in self.known.drain(..).rev() {
-            let says_more = known.places().any(|place| !later.contains(place));
-            if known.is_offered() || says_more {
-                later.extend(known.places().copied());
-                kept.push(known);
+            // One later head must say all of it: two that say half each are no quorum.
+            let said = needed.iter().any(|later| later.says_all_of(&known));
+            if known.is_offered() || !said {
+                needed.push(known);
+            } else if known.is_young(YOUNG) {
+                young.push(known);
             }
         }
-        kept.truncate(HEADS_MAX);
-        kept.reverse();
-        self.known = kept;
+        needed.truncate(HEADS_MAX);
+        young.truncate(YOUNG_MAX);
+        needed.append(&mut young);
+        needed.sort_by_key(Known::size);
+        self.known = needed;
     }
 
     /// The newest head that all who are wanted signed.
@@ -172,13 +181,15 @@ impl Ledger {
         let mut state = writing(&self.shared.cosigning.0);
         let auditors = state.auditors.len();
         let mut known = state.known.iter().rev();
-        let witnessed = known.find(|known| known.is_witnessed_within(WITNESSED));
+        let floor = state.floor;
+        let witnessed = known.find(|it| it.size() >= floor && it.is_witnessed_within(WITNESSED));
         let next = witnessed.map_or(newest, |known| known.head().clone());
         let offered = state.known.iter().rev().find(|known| known.is_offered());
         let standing = offered.filter(|it| it.size() == next.size() || !it.is_done(auditors));
         if let Some(standing) = standing {
             return Ok(standing.head().note.clone());
         }
+        state.floor = next.size();
         state.entry(&next).offer();
         state.prune();
         Ok(next.note.clone())

@@ -89,11 +89,15 @@ impl Table {
                 let (send, rows) = mpsc::sync_channel(GROUPS_AHEAD);
                 let reader = scope.spawn(move || read_all(database, open, &send));
                 // An early end drops the channel, which ends the reader.
-                for group in rows {
-                    for (key, value, length) in group {
-                        row(&key, value.get(..length)?)?;
+                let taking = || {
+                    for group in rows {
+                        for (key, value, length) in group {
+                            row(&key, value.get(..length)?)?;
+                        }
                     }
-                }
+                    Some(())
+                };
+                catch_unwind(AssertUnwindSafe(taking)).ok()??;
                 reader.join().ok()?
             }),
             #[cfg(test)]

@@ -1,6 +1,12 @@
 //! Round after round: the newest head is put to every witness that is not busy with an older one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use cairn_proto::hash::TreeSize;
 use tokio::{
@@ -31,10 +37,13 @@ pub async fn witness(ledger: Ledger, witnesses: Witnesses) {
     let mut heads = ledger.heads();
     let (targets, _) = watch::channel(ledger.head());
     let (done, mut answers) = mpsc::channel(peers.len().max(1));
+    // Whoever is left alone for a while is not waited for.
+    let paused = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for peer in peers {
         let peer = Peer::new(peer, post.clone());
-        let work = follow(ledger.clone(), peer, targets.subscribe(), done.clone());
+        let done = (done.clone(), paused.clone());
+        let work = follow(ledger.clone(), peer, targets.subscribe(), done);
         tasks.spawn(work);
     }
     let workers = tasks.len();
@@ -48,7 +57,7 @@ pub async fn witness(ledger: Ledger, witnesses: Witnesses) {
         targets.send_replace(head);
         let begin = Instant::now();
         let mut answered = 0;
-        while answered < workers {
+        while answered + paused.load(Ordering::Relaxed) < workers {
             match time::timeout_at(begin + ROUND, answers.recv()).await {
                 Ok(Some(of)) if of == size => answered += 1,
                 Ok(Some(_)) => {}
@@ -74,7 +83,7 @@ async fn follow(
     ledger: Ledger,
     mut peer: Peer,
     mut targets: watch::Receiver<Arc<Head>>,
-    done: mpsc::Sender<TreeSize>,
+    (done, paused): (mpsc::Sender<TreeSize>, Arc<AtomicUsize>),
 ) {
     let mut pause = PAUSE_MIN;
     let mut told = None;
@@ -106,7 +115,14 @@ async fn follow(
         }
         told = Some(asked);
         // Whoever is paused does not hold up the round: it ends without.
+        paused.fetch_add(1, Ordering::Relaxed);
+        // Of no head: it has the round look again at who is left.
+        let told_of = done.send(TreeSize(0)).await;
         time::sleep(pause).await;
+        paused.fetch_sub(1, Ordering::Relaxed);
+        if told_of.is_err() {
+            return;
+        }
         pause = (pause * 2).min(PAUSE_MAX);
         // What it failed with may be all there is for a while.
         targets.mark_changed();

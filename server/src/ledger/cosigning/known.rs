@@ -42,6 +42,7 @@ pub(super) struct Known {
     offered: Option<Offered>,
     /// When the last witness's line came.
     witnessed: Option<Instant>,
+    since: Instant,
 }
 
 impl Known {
@@ -51,6 +52,7 @@ impl Known {
             lines: BTreeMap::new(),
             offered: None,
             witnessed: None,
+            since: Instant::now(),
         }
     }
 
@@ -60,6 +62,19 @@ impl Known {
 
     pub(super) fn size(&self) -> TreeSize {
         self.head.size()
+    }
+
+    /// Whether whoever signed another head signed this one, too.
+    pub(super) fn says_all_of(&self, other: &Self) -> bool {
+        other
+            .lines
+            .keys()
+            .all(|place| self.lines.contains_key(place))
+    }
+
+    /// Whether it is known for no longer than that.
+    pub(super) fn is_young(&self, time: Duration) -> bool {
+        self.since.elapsed() <= time
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
