@@ -145,6 +145,8 @@ impl Heads {
         for entry in read.values() {
             head(entry).ok_or_else(|| heads.damaged("it holds a root that is none"))?;
         }
+        // What is seen may not be durable: a process may have been killed before it synced.
+        heads.write(&read)?;
         heads.known = read;
         Ok(heads)
     }
@@ -175,7 +177,7 @@ impl Heads {
     /// From now on this was cosigned last; durable on return.
     pub(super) fn keep(&mut self, accepted: &Accepted) -> Result<(), WitnessError> {
         let Head { size, root } = accepted.head();
-        // Durable already: anybody can submit the last head again and again.
+        // Durable since it was kept, or since `open`: anybody can submit the last head again.
         if self.latest(accepted.origin())? == Some(accepted.head()) {
             return Ok(());
         }
