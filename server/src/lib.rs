@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod anchor;
+mod clock;
 pub mod config;
 pub mod content;
 pub mod disk;

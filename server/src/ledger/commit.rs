@@ -9,7 +9,7 @@
 
 use std::{
     sync::{Arc, mpsc as view_queue},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use cairn_proto::{
@@ -50,14 +50,6 @@ const VIEW_FLUSH_SECONDS: Duration = Duration::from_secs(1);
 
 /// Whoever tells the time, in Unix milliseconds.
 pub(super) type Clock = fn() -> u64;
-
-/// This machine's clock.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
-}
 
 /// After this nothing in memory may be trusted: the process must abort.
 #[derive(Debug, Clone, Error)]

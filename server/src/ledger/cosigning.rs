@@ -29,7 +29,8 @@ use cairn_proto::{
     trust::{Cosigners, CosignersError},
 };
 
-use super::{Head, Ledger, Refusal, commit::now_ms, reading, writing};
+use super::{Head, Ledger, Refusal, reading, writing};
+use crate::clock;
 use known::{Kind, Known, Place};
 
 /// Offers that may still be cosigned: a slow auditor finishes what it began.
@@ -222,7 +223,7 @@ impl Ledger {
                 _ => None,
             })
             .ok_or_else(|| malformed("it is no cosignature of an auditor known here"))?;
-        if time > now_ms() / 1_000 + FUTURE_SECONDS_MAX {
+        if time > clock::now() + FUTURE_SECONDS_MAX {
             return Err(malformed("its time lies ahead"));
         }
         let kind = Kind::Auditor;

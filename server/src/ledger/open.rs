@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Ledger, PolicyBytes, QUEUE_MAX, Shared,
-    commit::{Clock, Committer, now_ms},
+    commit::{Clock, Committer},
     cosigning::Cosigning,
     documents::Documents,
     head::{Head, ServerKeys},
@@ -36,6 +36,7 @@ use super::{
     sequence::{Candidate, Sequencer},
 };
 use crate::{
+    clock::{now, now_ms},
     journal::Journal as _,
     segment::StoreError,
     store::Store,
@@ -148,7 +149,7 @@ impl Ledger {
             return Ok(());
         }
         let head = self.head();
-        let renewed = head.renewed(keys, now_ms() / 1_000)?;
+        let renewed = head.renewed(keys, now())?;
         self.shared.head.send_if_modified(|current| {
             let same = current.size() == renewed.size();
             if same {

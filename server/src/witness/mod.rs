@@ -11,7 +11,6 @@ mod tests;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -33,6 +32,7 @@ use tokio::net::TcpListener;
 pub use heads::WitnessError;
 
 use crate::{
+    clock,
     disk::{Disk, OsDisk},
     gate::{self, Gate},
     serve,
@@ -73,12 +73,6 @@ pub enum NotCosigned {
     Sign(#[from] SignError),
 }
 
-/// Unix seconds.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
 impl Witness {
     /// The witness whose state a directory holds; with `new`, one that never cosigned anything,
     /// in a directory that holds none.
@@ -110,7 +104,7 @@ impl Witness {
             key,
             logs,
             heads: Mutex::new(heads),
-            clock: now,
+            clock: clock::now,
         })
     }
 

@@ -1,9 +1,6 @@
 //! One witness: a checkpoint is put to it, from the size that it cosigned last.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cairn_proto::{
@@ -14,7 +11,10 @@ use cairn_proto::{
 };
 
 use super::{Post, WitnessPeer};
-use crate::ledger::{Head, Ledger};
+use crate::{
+    clock::now,
+    ledger::{Head, Ledger},
+};
 
 /// Submissions of one checkpoint: what is believed of the witness's size may be old.
 const TRIES: usize = 3;
@@ -102,10 +102,4 @@ impl Peer {
         let text = Checkpoint::text(&head.checkpoint);
         Ok(answered(status, &body, &text, &self.who.key, now()))
     }
-}
-
-/// Unix seconds.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }

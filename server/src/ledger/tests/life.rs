@@ -19,9 +19,10 @@ use super::{
     world::{Step, World},
 };
 use crate::{
+    clock::now_ms,
     content::{ContentError, ContentStore as _, Part},
     disk::fake::{Change, FakeDisk, Plan, Platter},
-    ledger::{Ledger, Received, Refusal, commit::now_ms, open::begin, reading},
+    ledger::{Ledger, Received, Refusal, open::begin, reading},
     start::{self, StartError},
     store::Store,
     view::{Shelf, View},
