@@ -96,6 +96,7 @@ fn verifications(report: &mut Report, dev: &Dev, directory: &Path) {
         path: directory.join("few"),
     }];
     let subject = Subject {
+        systems: &[],
         inputs: &inputs,
         tags: None,
         progress: &(),

@@ -22,6 +22,7 @@ pub mod read;
 pub mod record;
 pub mod secrets;
 pub mod sources;
+pub mod systems;
 pub mod trust;
 pub mod verdict;
 pub mod verify;

@@ -130,6 +130,9 @@ reasons! {
     PathName "PATH_NAME" "A file's name holds control characters or is not UTF-8." "Rename it; such names cannot be recorded.";
     PathEmpty "PATH_EMPTY" "There is nothing to record." "Name a path that holds at least one file.";
     ImageInvalid "IMAGE_INVALID" "An OCI image layout is incomplete or a blob does not match its digest." "Build or copy the image again.";
+    SourceInvalid "SOURCE_INVALID" "What a deployment tool gave is not what it should be: cut, of another version, or ambiguous." "See what the message names; nothing was recorded.";
+    ToolMissing "TOOL_MISSING" "A tool that is asked what was deployed is not installed." "Install it, or give what it prints as a file.";
+    ToolFailed "TOOL_FAILED" "A tool that was asked what was deployed did not say so." "Run it by hand with the same settings, then try again.";
     SecretKey "SECRET_KEY" "The key of this environment's withheld values is not here." "Import it: `cairn secret-key import ENV FILE`.";
     RaceLost "RACE_LOST" "Another release was recorded first." "Look at what came in between, then record again.";
     Usage "USAGE" "The command line or a configuration file is wrong." "See `cairn help`.";

@@ -3,6 +3,7 @@
 mod keys;
 mod policy;
 mod server;
+mod systems;
 mod watch;
 mod witness;
 
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 pub(crate) use server::{Demo, Dev, Init, Repair, Serve};
+pub(crate) use systems::Systems;
 pub(crate) use watch::Watch;
 pub(crate) use witness::WitnessCommand;
 #[cfg(feature = "server")]
@@ -175,8 +177,10 @@ pub(crate) struct Record {
     /// The environment, such as `prod/eu-1/shop`.
     pub(crate) environment: Environment,
     /// Files, directories and OCI image layouts; `NAME=PATH` names one explicitly.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) systems: Systems,
     #[command(flatten)]
     pub(crate) words: Words,
     /// Make an entry even if nothing changed.
@@ -188,6 +192,9 @@ pub(crate) struct Record {
     /// Store the layers of images as well.
     #[arg(long)]
     pub(crate) store_layers: bool,
+    /// Do not compare this field of an object, `ARTIFACT#/spec/replicas`, nor what is below it.
+    #[arg(long, value_name = "ARTIFACT#POINTER")]
+    pub(crate) ignore: Vec<String>,
     /// Do not compare permission bits of this artifact, or of all with `*`.
     #[arg(long, value_name = "NAME")]
     pub(crate) ignore_mode: Vec<String>,
@@ -204,6 +211,8 @@ pub(crate) struct Verify {
     /// The environment, then the files, directories and image layouts; with --bundle, paths only.
     #[arg(required = true, value_name = "ENV PATH")]
     pub(crate) words: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) systems: Systems,
     /// Verify against a bundle file.
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,

@@ -86,7 +86,7 @@ pub(crate) enum ReleaseCommand {
     /// Upload what an environment is to be made of, and write a proposal signed by one.
     Propose {
         #[command(flatten)]
-        record: Record,
+        record: Box<Record>,
         /// The proposal to write.
         #[arg(short = 'o', value_name = "FILE")]
         file: PathBuf,

@@ -9,11 +9,12 @@ use cairn_client::{
     record::{Outcome, Receipt, Terms, Words},
     secrets::SecretKeys,
     sources::{Capture, CaptureOptions, Input, Layers, Purpose, SourceError, TagContext, capture},
+    systems,
 };
 use cairn_proto::{
     hash::Sequence,
     key::Signer,
-    manifest::{Bytes, Comparison, Unmeasured},
+    manifest::{Bytes, Comparison, Profile, Unmeasured},
     reason::Reason,
     statement::{Source, is_annotation_name},
     verify::Current,
@@ -39,10 +40,12 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     }
     if !capture.withheld.is_empty() {
         let names = capture.withheld.iter().map(ToString::to_string);
+        let files = capture.objects_found + capture.inputs == 0;
+        let noun = if files { "file" } else { "artifact" };
         let names = names.take(8).collect::<Vec<_>>().join(", ");
         complain(format!(
             "  withheld  {} ({names})",
-            count(capture.withheld.len(), "file")
+            count(capture.withheld.len(), noun)
         ));
     }
     let terms = terms(&args.words, &signers, args.again)?;
@@ -51,17 +54,10 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
         .await;
     bars.done();
     let outcome = outcome?;
-    let read = match capture.images {
-        0 => count(capture.files, "file"),
-        images => format!(
-            "{}, {}",
-            count(capture.files, "file"),
-            count(images, "image")
-        ),
-    };
-    output.fact("Read", read);
+    output.fact("Read", read(&capture));
     let paths = args.paths.iter();
     let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
+    let paths = paths.chain(args.systems.words());
     let paths = paths.collect::<Vec<_>>().join(" ");
     let next = format!("cairn verify {} {paths}", args.environment);
     tell(
@@ -72,6 +68,23 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     )
     .await?;
     Ok(0)
+}
+
+/// What was captured, in numbers.
+fn read(capture: &Capture) -> String {
+    let numbers = [
+        (capture.files, "file"),
+        (capture.images, "image"),
+        (capture.objects_found, "object"),
+        (capture.inputs, "input"),
+    ];
+    let parts = numbers.into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> = parts.map(|(number, noun)| count(number, noun)).collect();
+    if parts.is_empty() {
+        count(0, "file")
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// `cairn rollback`.
@@ -138,8 +151,10 @@ pub(super) fn comparison(args: &cli::Record) -> Comparison {
         .ignore_mode
         .iter()
         .map(|name| format!("{name}#/mode"))
+        .chain(args.ignore.iter().cloned())
         .collect();
     Comparison {
+        profile: Profile::default(),
         ignore: ignore.into_iter().collect(),
         unmeasured: if args.accept_unmeasured {
             Unmeasured::Accept
@@ -157,6 +172,11 @@ pub(super) async fn captured(
     bars: &Bars,
 ) -> Result<Capture, Failure> {
     let inputs: Vec<Input> = args.paths.iter().map(|path| Input::parse(path)).collect();
+    let asked = args.systems.asked();
+    if inputs.is_empty() && asked.is_empty() {
+        let why = "nothing to record was named: a path, or a deployment tool's flag";
+        return Err(Failure::usage(why));
+    }
     let mut options = CaptureOptions::new(Purpose::Record);
     options.store_plain = args.store_plain.iter().cloned().collect();
     if args.store_layers {
@@ -170,7 +190,12 @@ pub(super) async fn captured(
     };
     let known = key.map(tags);
     let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
-    let first = capture(&inputs, &options, known.as_ref(), bars);
+    let take = |tags: Option<&TagContext>| {
+        let mut taken = capture(&inputs, &options, tags, bars)?;
+        systems::capture(&asked, tags, &mut taken)?;
+        Ok(taken)
+    };
+    let first = take(known.as_ref());
     let (capture, tags) = match first {
         Err(error) if known.is_none() && needs_key(&error) => {
             same_key(ledger, args, None).await?;
@@ -178,7 +203,7 @@ pub(super) async fn captured(
             let made =
                 "made a key for withheld values; `cairn secret-key export` gives it to hosts";
             complain(format!("  note      {made}"));
-            (capture(&inputs, &options, Some(&tags), bars)?, Some(tags))
+            (take(Some(&tags))?, Some(tags))
         }
         first => (first?, known),
     };

@@ -27,6 +27,9 @@ use crate::{
 /// Differences that are printed for people; scripts get all of them.
 const SHOWN_MAX: usize = 50;
 
+/// Added fields that are printed for people.
+const ADDED_SHOWN_MAX: usize = 5;
+
 /// `cairn verify`.
 pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, Failure> {
     let bars = Bars::new(session.output);
@@ -48,6 +51,7 @@ fn words_of(args: &cli::Verify) -> String {
         .iter()
         .skip(skipped)
         .map(|word| shell_word(word.as_encoded_bytes()));
+    let paths = paths.chain(args.systems.words());
     paths.collect::<Vec<_>>().join(" ")
 }
 
@@ -56,11 +60,14 @@ async fn against_ledger(
     args: &cli::Verify,
     bars: &Bars,
 ) -> Result<Report, Failure> {
+    let asked = args.systems.asked();
     let (environment, paths) = match args.words.split_first() {
-        Some((environment, paths)) if !paths.is_empty() => (environment, paths),
+        Some((environment, paths)) if !paths.is_empty() || !asked.is_empty() => {
+            (environment, paths)
+        }
         _ => {
             return Err(Failure::usage(
-                "verify takes an environment and at least one path",
+                "verify takes an environment and at least one path, or a deployment tool's flag",
             ));
         }
     };
@@ -70,6 +77,7 @@ async fn against_ledger(
     let tags = tags(session, ledger.trust().genesis(), &environment)?;
     let subject = Subject {
         inputs: &inputs,
+        systems: &asked,
         tags: tags.as_ref(),
         progress: bars,
     };
@@ -107,6 +115,7 @@ fn against_bundle(
     };
     let subject = Subject {
         inputs: &inputs,
+        systems: &args.systems.asked(),
         tags: tags.as_ref(),
         progress: bars,
     };
@@ -187,6 +196,7 @@ fn people(output: Output, report: &Report, paths: &str) {
             "    and {more} more (--output json lists them all)"
         ));
     }
+    added(output, report);
     for note in &report.notes {
         output.line(format!("    {}", printable(note)));
     }
@@ -199,6 +209,26 @@ fn people(output: Output, report: &Report, paths: &str) {
     as_of(output, report);
     if report.verdicts.contains(&Verdict::Drift) {
         advise(output, report, &name, paths);
+    }
+}
+
+/// Fields that something added, which is no difference, and what could not be compared at all.
+fn added(output: Output, report: &Report) {
+    let all = report.added.len() + report.more_added;
+    for field in report.added.iter().take(ADDED_SHOWN_MAX) {
+        output.line(format!("    + {}", line_of(field)));
+    }
+    if all > ADDED_SHOWN_MAX {
+        output.line(format!(
+            "    + {} more that are not recorded (--output json lists them)",
+            count(all - ADDED_SHOWN_MAX, "field")
+        ));
+    }
+    if report.inputs > 0 {
+        output.line(format!(
+            "    {} of the release identified, not compared",
+            count(report.inputs, "input")
+        ));
     }
 }
 
@@ -235,29 +265,27 @@ fn as_of(output: Output, report: &Report) {
 }
 
 fn headline(report: &Report) -> String {
-    let (files, images) = (report.files, report.images);
+    let tallies = [
+        (report.files, "file"),
+        (report.images, "image"),
+        (report.objects, "object"),
+    ];
     match report.verdict {
         Verdict::Verified | Verdict::Stale => {
-            let mut parts = Vec::new();
-            if files.total > 0 || images.total == 0 {
-                parts.push(format!(
-                    "{} of {}",
-                    files.matched,
-                    count(files.total, "file")
-                ));
+            let tallies = tallies.into_iter();
+            let parts = tallies.filter(|(tally, _)| tally.total > 0);
+            let parts: Vec<_> = parts
+                .map(|(tally, noun)| format!("{} of {}", tally.matched, count(tally.total, noun)))
+                .collect();
+            if parts.is_empty() {
+                "0 of 0 files".to_owned()
+            } else {
+                parts.join(", ")
             }
-            if images.total > 0 {
-                parts.push(format!(
-                    "{} of {}",
-                    images.matched,
-                    count(images.total, "image")
-                ));
-            }
-            parts.join(", ")
         }
         Verdict::Drift => {
             let mut parts = Vec::new();
-            for (tally, noun) in [(files, "file"), (images, "image")] {
+            for (tally, noun) in tallies {
                 if tally.matched < tally.total {
                     let differing = tally.total - tally.matched;
                     parts.push(format!("{differing} of {}", count(tally.total, noun)));

@@ -35,6 +35,13 @@ fn decode(kind: &str, bytes: &[u8], case: &Value) -> Result<Vec<u8>, Reason> {
                 .map(ToString::to_string)
                 .collect();
             assert_eq!(Value::from(set), case["digest_set_hex"]);
+            if let Some(name) = case["ignored_of"].as_str() {
+                let name = name.parse().unwrap();
+                let mut ignored: Vec<_> = manifest.comparison().pointers(&name).collect();
+                ignored.sort_unstable();
+                ignored.dedup();
+                assert_eq!(Value::from(ignored), case["ignored"]);
+            }
             Ok(manifest.encode())
         }
         other => panic!("unknown kind {other}"),
@@ -54,6 +61,9 @@ fn withheld(case: &Value) {
     let found = tagger.finish();
     assert_eq!(hex::encode(found.key_id), text_of(case, "key_id_hex"));
     assert_eq!(hex::encode(found.tag), text_of(case, "tag_hex"));
+    if case["within"] == "object" {
+        assert_eq!(found.in_object(), text_of(case, "within_text"));
+    }
 }
 
 #[test]

@@ -133,6 +133,7 @@ impl Desk {
     pub(crate) async fn verify(&self) -> Result<Report, ClientError> {
         let (inputs, tags) = (self.inputs(), tags());
         let subject = Subject {
+            systems: &[],
             inputs: &inputs,
             tags: Some(&tags),
             progress: &(),

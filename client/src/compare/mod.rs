@@ -6,6 +6,9 @@
 //! unmeasured by what was signed, or yields a difference; and so does every path that was
 //! found within what the inputs cover and was not recorded.
 
+mod count;
+mod fields;
+mod objects;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -20,8 +23,17 @@ use cairn_proto::{
 };
 use serde::Serialize;
 
-use crate::sources::{Capture, Recorded, Unmeasured, ancestors, is_image_part};
+use crate::{
+    detail::FieldDifference,
+    sources::{Capture, Covered, Recorded, Unmeasured, ancestors},
+};
+pub(crate) use fields::UNKNOWN;
+pub use fields::{Place, Rules};
+
 use side::{Entry, Side, beneath, find, full_name};
+
+/// Added fields that are listed.
+pub const ADDED_MAX: usize = 1_000;
 
 /// How something differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +78,17 @@ pub struct Comparison {
     pub images_matched: usize,
     /// All of them.
     pub images_total: usize,
+    /// Recorded objects of deployment tools that match.
+    pub objects_matched: usize,
+    /// All of them.
+    pub objects_total: usize,
+    /// What the release was made from, which is not compared.
+    pub inputs: usize,
+    /// Fields of objects that were found and not recorded, which is no difference; the first
+    /// [`ADDED_MAX`].
+    pub added: Vec<Difference>,
+    /// How many more there are.
+    pub more_added: usize,
     /// Differences that the manifest's comparison says to ignore.
     pub ignored: usize,
     /// Withheld values that could not be measured, which the manifest's comparison accepts.
@@ -79,7 +102,10 @@ pub fn compare(recorded: &Recorded<'_>, capture: &Capture) -> Comparison {
     let mut comparer = Comparer::new(recorded, capture);
     let artifacts = recorded.manifest().artifacts();
     let is_tree = |artifact: &&Artifact| artifact.kind == ArtifactKind::Tree;
-    let own: Vec<_> = artifacts.iter().filter(|it| !is_tree(it)).collect();
+    let is_input = |artifact: &&Artifact| artifact.kind == ArtifactKind::Input;
+    comparer.outcome.inputs = artifacts.iter().filter(is_input).count();
+    let own = artifacts.iter().filter(|it| !is_tree(it) && !is_input(it));
+    let own: Vec<_> = own.collect();
     let entries: Vec<_> = own.iter().map(|artifact| Entry::of(artifact)).collect();
     let found = capture.artifacts.iter().filter(|it| !is_tree(it));
     let found: Vec<_> = found.map(Entry::of).collect();
@@ -192,6 +218,9 @@ impl<'a> Comparer<'a> {
             );
             return Outcome::Differs;
         }
+        if recorded.kind == ArtifactKind::Object {
+            return self.object(name, recorded, found);
+        }
         let mode = self.modes(tree, name, recorded, found);
         let bytes = match recorded.difference(found) {
             None => Outcome::Matches,
@@ -261,7 +290,7 @@ impl<'a> Comparer<'a> {
         has_files: bool,
     ) -> Outcome {
         let recorded = Some(side.describe());
-        if !self.is_covered(name) {
+        if !self.is_covered(name, side) {
             let why = Some("not measured".to_owned());
             self.differ(name, "", DifferenceKind::Unverifiable, recorded, why);
         } else if let Some(special) = self.unmeasured.get(name).filter(|it| is_special(it)) {
@@ -296,8 +325,12 @@ impl<'a> Comparer<'a> {
         artifact.is_some_and(|artifact| artifact.kind == ArtifactKind::Tree)
     }
 
-    fn is_covered(&self, name: &str) -> bool {
-        name.parse().is_ok_and(|name| self.capture.covers(&name))
+    /// Objects are spoken for by their system alone: a directory of files has none.
+    fn is_covered(&self, name: &str, side: &Side<'_>) -> bool {
+        let Ok(name) = name.parse() else { return false };
+        let mut covered = self.capture.covered.iter();
+        let files = side.kind != ArtifactKind::Object;
+        covered.any(|it| (files || *it != Covered::Everything) && it.covers(&name))
     }
 
     /// Whether a name, or a directory above it, could not be measured. Below a pipe or the
@@ -325,47 +358,9 @@ impl<'a> Comparer<'a> {
             }
         }
     }
-
-    /// Counts artifacts: each is either a file or a part of one image.
-    fn count(&mut self, artifacts: &[&Artifact], outcomes: &[Outcome]) {
-        let mut images: BTreeMap<&str, bool> = BTreeMap::new();
-        for (artifact, outcome) in artifacts.iter().zip(outcomes) {
-            let matches = *outcome == Outcome::Matches;
-            if let Some(image) = self.image_of(artifact) {
-                *images.entry(image).or_insert(true) &= matches;
-            } else {
-                self.outcome.files_total += 1;
-                self.outcome.files_matched += usize::from(matches);
-            }
-        }
-        self.outcome.images_total = images.len();
-        self.outcome.images_matched = images.values().filter(|matches| **matches).count();
-    }
-
-    /// The image that an artifact belongs to. Parents may form a circle: the manifest is
-    /// somebody's claim.
-    fn image_of(&self, artifact: &'a Artifact) -> Option<&'a str> {
-        let manifest = self.recorded.manifest();
-        let mut at = artifact;
-        for _ in 0..32 {
-            if !is_image_part(at.kind) {
-                return None;
-            }
-            if at.kind == ArtifactKind::Image {
-                return Some(at.name.as_str());
-            }
-            at = manifest.artifact(at.parent.as_ref()?.as_str())?;
-        }
-        None
-    }
 }
 
 /// A device, socket or pipe: it cannot be measured, but it is certainly no file.
 fn is_special(unmeasured: &Unmeasured) -> bool {
     unmeasured.reason == Reason::PathSpecial
-}
-
-fn count_matches(outcomes: &[Outcome]) -> usize {
-    let matches = |outcome: &&Outcome| **outcome == Outcome::Matches;
-    outcomes.iter().filter(matches).count()
 }

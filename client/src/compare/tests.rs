@@ -45,7 +45,15 @@ fn compared_with(root: &Path, recorded: &Manifest, tags: Option<&TagContext>) ->
 
 fn with_rules(recorded: &Manifest, ignore: &[&str], unmeasured: OfUnmeasured) -> Manifest {
     let ignore = ignore.iter().map(ToString::to_string).collect();
-    Manifest::new(recorded.artifacts().to_vec(), Rules { ignore, unmeasured }).unwrap()
+    Manifest::new(
+        recorded.artifacts().to_vec(),
+        Rules {
+            ignore,
+            unmeasured,
+            ..Rules::default()
+        },
+    )
+    .unwrap()
 }
 
 fn set_mode(path: &Path, mode: u32) {

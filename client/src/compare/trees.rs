@@ -8,7 +8,9 @@ use cairn_proto::{
 };
 
 use super::{
-    Comparer, DifferenceKind, count_matches, is_special,
+    Comparer, DifferenceKind,
+    count::count_matches,
+    is_special,
     side::{Entry, Side, at_or_beneath, full_name},
 };
 use crate::sources::{Unmeasured, ancestors};

@@ -109,10 +109,89 @@ pub(crate) fn parse_documents(bytes: &[u8]) -> Option<Vec<Value>> {
     serde_saphyr::from_multiple_with_options(text, options).ok()
 }
 
-#[derive(Clone, Copy)]
-enum Step<'a> {
+/// A step on the way to a field.
+#[derive(Debug, Clone)]
+pub(crate) enum Step<'a> {
+    /// To an object's member.
     Member(&'a str),
+    /// To a list's item, by its place.
     Element(usize),
+    /// To a list's item, by what tells it from the others.
+    Item(String),
+}
+
+impl Step<'_> {
+    /// The member's name, or what tells an item from others; nothing for a place.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Member(name) => name,
+            Self::Item(label) => label,
+            Self::Element(_) => "",
+        }
+    }
+}
+
+/// A field's path for people.
+pub(crate) fn path_of(steps: &[Step<'_>]) -> String {
+    let mut path = String::new();
+    for step in steps {
+        match step {
+            Step::Element(at) => path.extend(["[", &at.to_string(), "]"]),
+            Step::Item(label) => path.extend(["[", &shortened(label, VALUE_CHARS_MAX), "]"]),
+            Step::Member(name) if is_plain(name) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+            }
+            Step::Member(name) => {
+                let name = shortened(name, VALUE_CHARS_MAX);
+                path.extend(["[\"", &name.replace('"', "\\\""), "\"]"]);
+            }
+        }
+    }
+    shortened(&path, PATH_CHARS_MAX)
+}
+
+/// A field's JSON pointer (RFC 6901).
+pub(crate) fn pointer_of(steps: &[Step<'_>]) -> String {
+    let mut pointer = String::new();
+    for step in steps {
+        pointer.push('/');
+        match step {
+            Step::Element(at) => pointer.push_str(&at.to_string()),
+            step => {
+                pointer.pop();
+                pointer.push_str(&pointer_step(step.name()));
+            }
+        }
+    }
+    pointer
+}
+
+/// One step of a JSON pointer.
+pub(crate) fn pointer_step(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Two values, shortened so that what differs shows.
+pub(crate) fn shown_apart(
+    recorded: Option<&Value>,
+    found: Option<&Value>,
+) -> (Option<String>, Option<String>) {
+    if let (Some(Value::String(recorded)), Some(Value::String(found))) = (recorded, found) {
+        let start = start_of_difference(recorded, found);
+        return (
+            Some(show_from(recorded, start)),
+            Some(show_from(found, start)),
+        );
+    }
+    let (left, right) = (recorded.map(show), found.map(show));
+    if left == right {
+        // Such as 3 and "3": only the quotes tell them apart.
+        return (recorded.map(quote), found.map(quote));
+    }
+    (left, right)
 }
 
 #[derive(Default)]
@@ -164,41 +243,13 @@ impl<'a> Finder<'a> {
             (None, Some(_)) => DifferenceKind::Added,
             _ => DifferenceKind::Changed,
         };
-        let (mut left, mut right) = (recorded.map(show), found.map(show));
-        if let (Some(Value::String(recorded)), Some(Value::String(found))) = (recorded, found) {
-            let start = start_of_difference(recorded, found);
-            left = Some(show_from(recorded, start));
-            right = Some(show_from(found, start));
-        } else if left == right {
-            // Such as 3 and "3": only the quotes tell them apart.
-            (left, right) = (recorded.map(quote), found.map(quote));
-        }
+        let (recorded, found) = shown_apart(recorded, found);
         self.detail.fields.push(FieldDifference {
-            path: self.path(),
+            path: path_of(&self.place),
             kind,
-            recorded: left,
-            found: right,
+            recorded,
+            found,
         });
-    }
-
-    fn path(&self) -> String {
-        let mut path = String::new();
-        for step in &self.place {
-            match step {
-                Step::Element(at) => path.extend(["[", &at.to_string(), "]"]),
-                Step::Member(name) if is_plain(name) => {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(name);
-                }
-                Step::Member(name) => {
-                    let name = shortened(name, VALUE_CHARS_MAX);
-                    path.extend(["[\"", &name.replace('"', "\\\""), "\"]"]);
-                }
-            }
-        }
-        shortened(&path, PATH_CHARS_MAX)
     }
 }
 

@@ -112,7 +112,7 @@ impl Ledger {
         terms: &Terms<'_>,
         progress: &dyn UploadProgress,
     ) -> Result<Outcome, ClientError> {
-        let manifest = Manifest::new(capture.artifacts.clone(), comparison)?;
+        let manifest = Manifest::new(capture.artifacts.clone(), capture.compared_by(comparison))?;
         let step = Step::release(environment, &manifest, &capture.contents);
         self.take(&step, &manifest, terms, progress).await
     }

@@ -51,7 +51,7 @@ impl Ledger {
         terms: &Terms<'_>,
         progress: &dyn UploadProgress,
     ) -> Result<Proposal, ClientError> {
-        let manifest = Manifest::new(capture.artifacts.clone(), comparison)?;
+        let manifest = Manifest::new(capture.artifacts.clone(), capture.compared_by(comparison))?;
         let looked = self.lookup(environment).await?;
         if let Some(expected) = terms.expect
             && expected != looked.sequence()

@@ -324,22 +324,23 @@ impl Builder {
             });
             trees.insert(name, tree);
         }
-        self.artifacts
-            .sort_unstable_by(|left, right| left.name.cmp(&right.name));
-        self.contents.sort_by_key(|content| content.id);
-        self.contents.dedup_by_key(|content| content.id);
-        Ok(Capture {
+        let mut capture = Capture {
             artifacts: self.artifacts,
             trees,
             contents: self.contents,
             files: self.files,
             images: self.images,
+            objects_found: 0,
+            inputs: 0,
+            objects: BTreeMap::new(),
             bytes: self.bytes,
             withheld: self.withheld,
             notes: self.notes,
             unmeasured: self.unmeasured,
             covered: self.covered,
-        })
+        };
+        capture.sort();
+        Ok(capture)
     }
 }
 

@@ -78,6 +78,36 @@ pub enum SourceError {
         /// How many there are.
         found: usize,
     },
+    /// What a deployment tool gave is not what it should be.
+    #[error("{what}: {why}")]
+    Input {
+        /// Which file, or whose answer.
+        what: String,
+        /// What is wrong with it, safe to print.
+        why: String,
+    },
+    /// A tool that is needed is not installed.
+    #[error("{tool} is not installed")]
+    NoTool {
+        /// Which.
+        tool: String,
+    },
+    /// A tool did not do what it was asked.
+    #[error("{tool}: {why}")]
+    Tool {
+        /// Which.
+        tool: String,
+        /// What it said, safe to print.
+        why: String,
+    },
+    /// What a tool, or a socket, stands for does not answer.
+    #[error("{what}: {why}")]
+    Unreachable {
+        /// What.
+        what: String,
+        /// What was said, safe to print.
+        why: String,
+    },
     /// A tree listing longer than it may be.
     #[error("the listing of {name} is too long")]
     TreeTooLarge {
@@ -98,11 +128,15 @@ impl SourceError {
             Self::Image { .. } => Reason::ImageInvalid,
             Self::KeyNeeded { .. } => Reason::SecretKey,
             Self::Clash { .. } | Self::UnknownPlain { .. } => Reason::Usage,
+            Self::Input { .. } => Reason::SourceInvalid,
+            Self::NoTool { .. } => Reason::ToolMissing,
+            Self::Tool { .. } => Reason::ToolFailed,
+            Self::Unreachable { .. } => Reason::Unreachable,
             Self::TooMany { .. } | Self::TreeTooLarge { .. } => Reason::DocumentTooLarge,
         }
     }
 
-    pub(super) fn unreadable(path: &Path, error: impl Into<io::Error>) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: impl Into<io::Error>) -> Self {
         Self::Unreadable {
             path: shown(path),
             error: error.into(),
@@ -119,7 +153,7 @@ impl SourceError {
 }
 
 /// A path as it may be shown on a terminal.
-pub(super) fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     printable_bytes(path.as_os_str().as_encoded_bytes())
 }
 

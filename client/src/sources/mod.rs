@@ -28,20 +28,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_proto::{
     hash::ContentId,
-    manifest::{Artifact, ArtifactKind, Mode},
+    manifest::{Artifact, ArtifactKind, Comparison, Mode, Profile},
     name::{ArtifactName, Environment},
     reason::Reason,
     secret::TagKey,
     tree::Tree,
 };
 
+use serde_json::Value;
+
 use crate::detail::printable;
 
 pub use content::{Content, ContentSource, FileSource, HashingReader};
+pub(crate) use error::shown;
 pub use error::{ImageFault, SourceError};
 pub use input::{Covered, Input};
 pub(crate) use recorded::ancestors;
 pub use recorded::{ListingError, Recorded};
+pub(crate) use sniff::looks_secret;
 
 /// What a capture is for.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +157,12 @@ pub struct Capture {
     pub files: usize,
     /// Images: `index.json` of layouts.
     pub images: usize,
+    /// Objects of deployment tools.
+    pub objects_found: usize,
+    /// What the release was made from.
+    pub inputs: usize,
+    /// What was observed of objects, to be compared by fields; empty when recording.
+    pub objects: BTreeMap<ArtifactName, Value>,
     /// Bytes of all of them.
     pub bytes: u64,
     /// What is withheld, those in trees included.
@@ -182,6 +192,31 @@ impl Capture {
             .binary_search_by(|content| content.id.cmp(id))
             .ok()?;
         self.contents.get(position)
+    }
+
+    /// What was observed of an object.
+    pub(crate) fn object(&self, name: &str) -> Option<&Value> {
+        self.objects.get(&name.parse::<ArtifactName>().ok()?)
+    }
+
+    /// How a release of these artifacts is compared, as was asked for.
+    pub fn compared_by(&self, asked: Comparison) -> Comparison {
+        let mut artifacts = self.artifacts.iter();
+        let objects = artifacts.any(|artifact| artifact.kind.is_of_objects());
+        let profile = if objects {
+            Profile::Objects
+        } else {
+            Profile::Files
+        };
+        Comparison { profile, ..asked }
+    }
+
+    /// Puts everything in its order.
+    pub(crate) fn sort(&mut self) {
+        self.artifacts
+            .sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        self.contents.sort_by_key(|content| content.id);
+        self.contents.dedup_by_key(|content| content.id);
     }
 
     /// Whether the inputs hold, or would hold, an artifact of that name.

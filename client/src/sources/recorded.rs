@@ -12,7 +12,10 @@ use cairn_proto::{
     reason::Reason,
     tree::{Tree, TreeBytes, TreeEntry},
 };
+use serde_json::Value;
 use thiserror::Error;
+
+use crate::systems::strict;
 
 /// A manifest, and the listings of its trees as far as they are to hand.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub struct Recorded<'a> {
     manifest: &'a Manifest,
     trees: BTreeSet<&'a str>,
     listings: BTreeMap<ArtifactName, Tree>,
+    objects: BTreeMap<ArtifactName, Value>,
 }
 
 /// Why bytes are not a tree's recorded listing.
@@ -38,6 +42,12 @@ pub enum ListingError {
         /// The tree.
         name: ArtifactName,
     },
+    /// What was recorded of an object is no JSON.
+    #[error("what is recorded of {name} is not one JSON value")]
+    NotJson {
+        /// The object.
+        name: ArtifactName,
+    },
     /// The recorded bytes are no listing.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -49,6 +59,7 @@ impl ListingError {
         match self {
             Self::NoTree { .. } => Reason::NotFound,
             Self::Mismatch { .. } => Reason::ContentMismatch,
+            Self::NotJson { .. } => Reason::SourceInvalid,
             Self::Json(error) => error.reason,
         }
     }
@@ -67,6 +78,7 @@ impl<'a> Recorded<'a> {
             manifest,
             trees,
             listings: BTreeMap::new(),
+            objects: BTreeMap::new(),
         }
     }
 
@@ -84,6 +96,40 @@ impl<'a> Recorded<'a> {
         }
         self.listings.insert(name, Tree::decode(bytes)?);
         Ok(())
+    }
+
+    /// Adds what a deployment tool said of an object, from bytes that anybody may have sent.
+    pub fn add_object(&mut self, name: &ArtifactName, bytes: &[u8]) -> Result<(), ListingError> {
+        let name = name.clone();
+        let artifact = self.plain(name.as_str());
+        let artifact = artifact.filter(|artifact| artifact.kind == ArtifactKind::Object);
+        if artifact.and_then(|artifact| artifact.bytes.digests()) != Some(&Digests::of(bytes)) {
+            return Err(ListingError::Mismatch { name });
+        }
+        match strict::parse(bytes).map(|mut values| (values.pop(), values.is_empty())) {
+            Ok((Some(object), true)) => {
+                self.objects.insert(name, object);
+                Ok(())
+            }
+            _ => Err(ListingError::NotJson { name }),
+        }
+    }
+
+    /// The objects of a system, and what was said of each, as far as it is to hand.
+    pub fn objects_of<'s>(
+        &'s self,
+        system: &'s str,
+    ) -> impl Iterator<Item = (&'a Artifact, Option<&'s Value>)> {
+        let artifacts = self.manifest.artifacts().iter();
+        let own = artifacts.filter(move |artifact| {
+            let rest = artifact.name.as_str().strip_prefix(system);
+            artifact.kind == ArtifactKind::Object && rest.is_some_and(|it| it.starts_with('/'))
+        });
+        own.map(|artifact| (artifact, self.objects.get(&artifact.name)))
+    }
+
+    pub(crate) fn object(&self, name: &str) -> Option<&Value> {
+        self.objects.get(&name.parse::<ArtifactName>().ok()?)
     }
 
     /// The trees whose listings are not here, with their digests: what to fetch.

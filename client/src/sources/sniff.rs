@@ -48,6 +48,13 @@ pub(super) fn is_secret_by_name(name: &str) -> bool {
         || KEY_ENDINGS.iter().any(|ending| base.ends_with(ending))
 }
 
+/// Whether bytes that are at hand are a secret, by their name or by what they hold.
+pub(crate) fn looks_secret(name: &str, bytes: &[u8]) -> bool {
+    let mut sniffer = Sniffer::new(name, name);
+    sniffer.update(bytes);
+    is_secret_by_name(name) || sniffer.finish()
+}
+
 /// Looks at a file's bytes while they are read.
 pub(super) struct Sniffer {
     /// Whether the name says YAML or JSON.

@@ -17,8 +17,12 @@ mod tests;
 mod unrecorded;
 
 use cairn_proto::{
-    limits::TREE_BYTES_MAX, manifest::Manifest, name::Environment, statement::Action,
+    limits::TREE_BYTES_MAX,
+    manifest::{Digests, Manifest},
+    name::Environment,
+    statement::Action,
 };
+use futures_util::StreamExt as _;
 
 pub use offline::{BundleCheck, verify_bundle};
 pub use report::{CheckpointReport, Report, SignerReport, Tally, WitnessReport};
@@ -29,6 +33,7 @@ use crate::{
     ledger::{Ledger, Looked, not_below_held},
     read::{Proven, Want, current_of},
     sources::{Capture, CaptureOptions, Input, Progress, Purpose, Recorded, TagContext, capture},
+    systems::{self, Asked},
     verdict::Verdict,
 };
 
@@ -37,6 +42,8 @@ use crate::{
 pub struct Subject<'a> {
     /// Files and directories.
     pub inputs: &'a [Input],
+    /// Deployment tools that are asked.
+    pub systems: &'a [Asked],
     /// The key of the environment's withheld values.
     pub tags: Option<&'a TagContext>,
     /// Is told how measuring goes on.
@@ -129,7 +136,8 @@ impl Ledger {
         proven: &'p Proven,
         subject: &Subject<'_>,
     ) -> Result<Measured<'p>, ClientError> {
-        let recorded = self.recorded(proven).await?;
+        let mut recorded = self.recorded(proven).await?;
+        self.objects(proven, subject, &mut recorded).await?;
         measure(recorded, subject)
     }
 
@@ -167,6 +175,59 @@ impl Ledger {
     }
 }
 
+/// Fetches at once.
+const FETCHES: usize = 16;
+/// Bytes of an object: what its adapter read at most.
+const OBJECT_BYTES_MAX: usize = 64 << 20;
+
+impl Ledger {
+    /// Adds what was recorded of the objects of the systems that are asked.
+    async fn objects(
+        &self,
+        proven: &Proven,
+        subject: &Subject<'_>,
+        recorded: &mut Recorded<'_>,
+    ) -> Result<(), ClientError> {
+        let mut wanted: Vec<(&str, Digests, u64)> = Vec::new();
+        for asked in subject.systems {
+            let objects = recorded.objects_of(asked.system.name());
+            wanted.extend(objects.filter_map(|(artifact, _)| {
+                let name = artifact.name.as_str();
+                stored(&proven.manifest, name).map(|(size, digests)| (name, digests, size))
+            }));
+        }
+        let fetches = wanted.into_iter().map(|(name, digests, size)| async move {
+            let want = Want {
+                environment: &proven.release.environment,
+                sequence: proven.release.sequence,
+                digests,
+                size,
+                name,
+            };
+            (name, self.fetch(&want, OBJECT_BYTES_MAX).await)
+        });
+        let mut fetches = futures_util::stream::iter(fetches).buffer_unordered(FETCHES);
+        while let Some((name, fetched)) = fetches.next().await {
+            match fetched {
+                Ok(Some(bytes)) => {
+                    let object = name.parse().ok();
+                    if let Some(object) = object
+                        && let Err(error) = recorded.add_object(&object, &bytes)
+                    {
+                        // It hashed to what was signed and is no JSON: nothing can be compared.
+                        tracing::debug!(%error, name, "an object was not used");
+                    }
+                }
+                // What is not at hand cannot be compared, and the report says so.
+                Ok(None) => {}
+                Err(error) if error.evidence().is_none() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What was measured, and how it compares.
 pub(crate) struct Measured<'a> {
     pub(crate) recorded: Recorded<'a>,
@@ -183,7 +244,8 @@ impl Measured<'_> {
 
 fn measure<'a>(recorded: Recorded<'a>, subject: &Subject<'_>) -> Result<Measured<'a>, ClientError> {
     let options = CaptureOptions::new(Purpose::Verify(&recorded));
-    let capture = capture(subject.inputs, &options, subject.tags, subject.progress)?;
+    let mut capture = capture(subject.inputs, &options, subject.tags, subject.progress)?;
+    systems::observe(subject.systems, &recorded, subject.tags, &mut capture)?;
     let comparison = compare(&recorded, &capture);
     Ok(Measured {
         recorded,
@@ -202,7 +264,7 @@ fn trees_of(manifest: &Manifest) -> Vec<&str> {
 }
 
 /// Size and digests of an artifact whose bytes are stored.
-fn stored(manifest: &Manifest, name: &str) -> Option<(u64, cairn_proto::manifest::Digests)> {
+fn stored(manifest: &Manifest, name: &str) -> Option<(u64, Digests)> {
     use cairn_proto::manifest::Bytes;
     match manifest.artifact(name)?.bytes {
         Bytes::Stored { digests, size } => Some((size, digests)),

@@ -62,6 +62,14 @@ pub struct Report {
     pub files: Tally,
     /// Images.
     pub images: Tally,
+    /// Objects of deployment tools.
+    pub objects: Tally,
+    /// What the release was made from, which is not compared.
+    pub inputs: usize,
+    /// Fields of objects that were found and not recorded, which is no difference.
+    pub added: Vec<Difference>,
+    /// Such fields beyond those listed.
+    pub more_added: usize,
     /// The older sequence that was found to stand, exactly.
     pub stands: Option<u64>,
     /// What changed from that one to the current release.
@@ -131,6 +139,10 @@ impl Report {
             differences: Vec::new(),
             files: Tally::default(),
             images: Tally::default(),
+            objects: Tally::default(),
+            inputs: 0,
+            added: Vec::new(),
+            more_added: 0,
             stands: None,
             changed_since: Vec::new(),
             notes: Vec::new(),
@@ -303,6 +315,13 @@ impl Report {
             matched: comparison.images_matched,
             total: comparison.images_total,
         };
+        self.objects = Tally {
+            matched: comparison.objects_matched,
+            total: comparison.objects_total,
+        };
+        self.inputs = comparison.inputs;
+        self.added = comparison.added;
+        self.more_added = comparison.more_added;
         let is_unverifiable =
             |difference: &Difference| difference.kind == DifferenceKind::Unverifiable;
         if comparison.differences.iter().any(is_unverifiable) {

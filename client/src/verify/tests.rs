@@ -53,6 +53,7 @@ impl Case {
             now,
         };
         let subject = Subject {
+            systems: &[],
             inputs: &[input],
             tags: None,
             progress: &(),

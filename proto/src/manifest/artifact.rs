@@ -6,7 +6,7 @@ use crate::{
     name::ArtifactName,
 };
 
-/// What an artifact is, in the profile `files/v1`.
+/// What an artifact is. The last two are of the profile `objects/v1` alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ArtifactKind {
     /// A regular file.
@@ -27,10 +27,14 @@ pub enum ArtifactKind {
     ImageConfig,
     /// A layer, or another blob that a manifest links to.
     ImageLayer,
+    /// What a deployment tool says of one thing that it deployed: JSON, compared by fields.
+    Object,
+    /// What a release was made from: its bytes are identified and never compared.
+    Input,
 }
 
 impl ArtifactKind {
-    const NAMES: [(Self, &'static str); 9] = [
+    const NAMES: [(Self, &'static str); 11] = [
         (Self::File, "file"),
         (Self::Symlink, "symlink"),
         (Self::Directory, "directory"),
@@ -40,6 +44,8 @@ impl ArtifactKind {
         (Self::ImageManifest, "image-manifest"),
         (Self::ImageConfig, "image-config"),
         (Self::ImageLayer, "image-layer"),
+        (Self::Object, "object"),
+        (Self::Input, "input"),
     ];
 
     /// The text in a manifest.
@@ -50,11 +56,17 @@ impl ArtifactKind {
             .map_or("", |(_, name)| name)
     }
 
-    /// An empty directory has no bytes, and only what has bytes of its own can be withheld.
+    /// Whether it may stand only in a manifest of the profile `objects/v1`.
+    pub fn is_of_objects(self) -> bool {
+        matches!(self, Self::Object | Self::Input)
+    }
+
+    /// An empty directory has no bytes, only what has bytes of its own can be withheld, and an
+    /// object is nothing to whoever has not its bytes.
     fn allows(self, bytes: &Bytes) -> bool {
         match (self, bytes) {
-            (Self::File | Self::Symlink, _) => true,
-            (_, Bytes::Withheld(_)) => false,
+            (Self::File | Self::Symlink | Self::Input, _) => true,
+            (_, Bytes::Withheld(_)) | (Self::Object, Bytes::External { .. }) => false,
             (
                 Self::Directory,
                 Bytes::Stored { digests, size } | Bytes::External { digests, size },
@@ -193,7 +205,8 @@ impl Artifact {
             bytes: decode_bytes(&mut members)?,
         };
         members.finish()?;
-        if artifact.kind.allows(&artifact.bytes) {
+        let typed = artifact.kind != ArtifactKind::Object || artifact.media_type.is_some();
+        if artifact.kind.allows(&artifact.bytes) && typed {
             Ok(artifact)
         } else {
             Err(kind.invalid())

@@ -59,6 +59,15 @@ pub struct Withheld {
 }
 
 impl Withheld {
+    /// What a text begins with that stands in an object for a withheld value.
+    pub const IN_OBJECT: &'static str = "cairn:withheld:";
+
+    /// The text that stands in an object in the value's place. SPEC.md section 5.
+    pub fn in_object(&self) -> String {
+        let (key, tag) = (hex::encode(self.key_id), hex::encode(self.tag));
+        format!("{}{key}:{tag}", Self::IN_OBJECT)
+    }
+
     pub(crate) fn encode(&self) -> Value<'static> {
         Value::object([
             ("keyId", Value::text(hex::encode(self.key_id))),

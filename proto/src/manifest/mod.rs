@@ -12,7 +12,7 @@ use thiserror::Error;
 
 pub use artifact::{Artifact, ArtifactKind, Mode};
 pub use bytes::{Bytes, Digests, Withheld};
-pub use comparison::{Comparison, PROFILE_FILES, Unmeasured};
+pub use comparison::{Comparison, Profile, Unmeasured};
 
 use crate::{
     hash::{ArtifactsDigest, Sha256},
@@ -86,6 +86,7 @@ impl Manifest {
             .map(Artifact::decode)
             .collect::<Result<Vec<_>, _>>()?;
         members.finish()?;
+        check_kinds(&artifacts, comparison.profile)?;
         check_names(&artifacts)?;
         let canonical = artifacts_of(bytes, &comparison);
         Ok(Self {
@@ -158,6 +159,17 @@ fn artifacts_of<'a>(manifest: &'a [u8], comparison: &Comparison) -> &'a [u8] {
         .and_then(|rest| rest.strip_prefix(b"{\"artifacts\":"))
         .and_then(|rest| rest.strip_suffix(b","))
         .unwrap_or(manifest)
+}
+
+fn check_kinds(artifacts: &[Artifact], profile: Profile) -> Result<(), JsonError> {
+    let foreign = |artifact: &Artifact| artifact.kind.is_of_objects();
+    match artifacts.iter().position(foreign) {
+        Some(position) if profile == Profile::Files => Err(JsonError::new(
+            Reason::JsonInvalidValue,
+            format!("artifacts[{position}].kind"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_names(artifacts: &[Artifact]) -> Result<(), JsonError> {

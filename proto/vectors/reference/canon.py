@@ -252,7 +252,7 @@ def members(value, required, optional=()):
     return value
 
 
-def known(value, member, text):
+def known(value, member, *texts):
     """Look at `schema` (or its like) before anything else: an unknown one is NEEDS_NEWER_CAIRN."""
     if not isinstance(value, dict):
         raise Refused("JSON_INVALID_VALUE", "not an object")
@@ -260,7 +260,7 @@ def known(value, member, text):
         raise Refused("JSON_MISSING_MEMBER", member)
     if not isinstance(value[member], str):
         raise Refused("JSON_INVALID_VALUE", member)
-    if value[member] != text:
+    if value[member] not in texts:
         raise Refused("NEEDS_NEWER_CAIRN", value[member])
 
 

@@ -12,6 +12,8 @@ TREE_BYTES_MAX = 268_435_456
 KINDS = (
     "file symlink directory tree image image-index image-manifest image-config image-layer"
 ).split()
+PROFILES = {"files/v1": KINDS, "objects/v1": [*KINDS, "object", "input"]}  # the kinds of each
+POINTER_BYTES_MAX = 2048
 TREE_KINDS = ("file", "symlink", "directory")
 NOTHING = (crypto.blake(b""), crypto.sha256(b""))
 
@@ -175,8 +177,14 @@ def withheld(value):
     return names.hex_bytes(value["keyId"], 16), names.hex_bytes(value["tag"], 32)
 
 
+def withheld_text(key_id, tag):
+    """What stands within an object in the place of a withheld value."""
+    return f"cairn:withheld:{key_id.hex()}:{tag.hex()}"
+
+
 def _hideable(kind, detail):
-    require(kind in ("file", "symlink"), detail)
+    """`input` is no kind of `files/v1` and none of a tree: those refuse it by itself."""
+    require(kind in ("file", "symlink", "input"), detail)
 
 
 def _shown(item):
@@ -187,13 +195,15 @@ def _shown(item):
         require((size, *found) == (0, *NOTHING), "a directory has no bytes")
 
 
-def _artifact(item):
+def _artifact(item, kinds):
     required, optional = ("kind", "name", "storage"), ("mediaType", "mode", "parent", "platform")
     storage = item.get("storage") if isinstance(item, dict) else None
     bytes_of = ("withheld",) if storage == "withheld" else ("digests", "size")
     members(item, required + bytes_of, optional)
     require(storage in ("stored", "external", "withheld"), "storage")
-    require(item["kind"] in KINDS, "kind")
+    require(item["kind"] in kinds, "kind")
+    if item["kind"] == "object":
+        require(storage == "stored" and "mediaType" in item, "object")
     root_tree = item["name"] == "." and item["kind"] == "tree"
     require(root_tree or names.is_file_name(item["name"]), "name")
     if storage == "withheld":
@@ -225,14 +235,31 @@ def _parents(artifacts):
         ends.update(walk)
 
 
+def _pointer(value, profile):
+    """(target, path). An artifact's name may hold `#/`: only `files/v1` has a pointer to it."""
+    text(value, 1, POINTER_BYTES_MAX)
+    if profile == "files/v1":
+        require(value.endswith("#/mode"), "ignore")
+        name, path = value.removesuffix("#/mode"), "mode"
+    else:
+        name, _, path = value.partition("#/")
+        require(path and not names.has_control(path), "ignore")
+    require(name in ("*", ".") or names.is_file_name(name), "ignore")
+    return name, path
+
+
+def ignored(comparison, name):
+    """The JSON pointers of what is not compared in the artifact of that name, ascending."""
+    found = (_pointer(value, comparison["profile"]) for value in comparison["ignore"])
+    return sorted({f"/{path}" for target, path in found if target in ("*", name)})
+
+
 def _comparison(value):
     require(isinstance(value, dict), "comparison")
-    known(value, "profile", "files/v1")
+    known(value, "profile", *PROFILES)
     members(value, ("ignore", "profile", "unmeasured"))
     for pointer in array(value["ignore"], 0, 256):
-        require(isinstance(pointer, str) and pointer.endswith("#/mode"), "ignore")
-        name = pointer.removesuffix("#/mode")
-        require(name in ("*", ".") or names.is_file_name(name), "ignore")
+        _pointer(pointer, value["profile"])
     ascending(value["ignore"], "ignore")
     require(value["unmeasured"] in ("refuse", "accept"), "unmeasured")
 
@@ -242,12 +269,12 @@ def manifest(data):
     value = canon.decode(data)
     known(value, "schema", "cairn.manifest/v1")
     if isinstance(value.get("comparison"), dict):
-        known(value["comparison"], "profile", "files/v1")
+        known(value["comparison"], "profile", *PROFILES)
     members(value, ("artifacts", "comparison", "schema"))
     _comparison(value["comparison"])
     artifacts = array(value["artifacts"], 1, 8192)
     for item in artifacts:
-        _artifact(item)
+        _artifact(item, PROFILES[value["comparison"]["profile"]])
     ascending([item["name"] for item in artifacts], "artifacts")
     _parents(artifacts)
     shown = [item for item in artifacts if item["storage"] != "withheld"]

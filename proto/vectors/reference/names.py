@@ -129,10 +129,14 @@ def _stretched(segments, length):
     return head + ["*"] * (length - len(head))
 
 
+def has_control(value):
+    return any(char < " " or char == "\x7f" for char in value)
+
+
 def is_file_name(value):
     """The name of an artifact or of an entry of a tree, without the special `.`."""
     if not isinstance(value, str) or not 1 <= len(value.encode()) <= 1024:
         return False
-    if any(char < " " or char == "\x7f" for char in value):
+    if has_control(value):
         return False
     return all(segment not in ("", ".", "..") for segment in value.split("/"))

@@ -107,6 +107,7 @@ impl Seen {
 async fn verified(desk: &Desk, environment: &str) -> Result<Seen, ClientError> {
     let (inputs, tags) = (desk.inputs(), tags());
     let subject = Subject {
+        systems: &[],
         inputs: &inputs,
         tags: Some(&tags),
         progress: &(),

@@ -92,6 +92,7 @@ fn checked(place: &Place, world: &World, file: &[u8]) -> Result<Report, String> 
     };
     let (inputs, tags) = (place.desk.inputs(), tags());
     let subject = Subject {
+        systems: &[],
         inputs: &inputs,
         tags: Some(&tags),
         progress: &(),

@@ -219,6 +219,7 @@ impl Case {
         self.lies.lock().unwrap().lookup = Arc::new(lie);
         let (inputs, tags) = (self.desk.inputs(), tags());
         let subject = Subject {
+            systems: &[],
             inputs: &inputs,
             tags: Some(&tags),
             progress: &(),

@@ -146,6 +146,7 @@ async fn an_exported_bundle_verifies_with_no_server() {
     };
     let (inputs, tags) = (desk.inputs(), tags());
     let subject = Subject {
+        systems: &[],
         inputs: &inputs,
         tags: Some(&tags),
         progress: &(),

@@ -11,6 +11,7 @@ from .builder import (
     withheld_artifact,
     without_none,
 )
+from .object_cases import objects, withheld_within
 from .policy_cases import INVALID, MISSING, NEWER, UNKNOWN, A, case, policies
 from .revocation_cases import largest, lockouts, overlaps, revocations
 
@@ -241,7 +242,8 @@ def sizes():
 
 def build():
     revoking = (revocations, lockouts, overlaps, largest)
-    for cases in (policies, *revoking, manifests, trees, sizes, withheld_values):
+    files = (manifests, trees, sizes)
+    for cases in (policies, *revoking, *files, objects, withheld_within, withheld_values):
         yield from edits.compacted("document", cases())
 
 
@@ -251,7 +253,11 @@ def run(case_value, earlier):
         key, value = bytes.fromhex(case_value["key_hex"]), bytes.fromhex(case_value["value_hex"])
         names = (case_value[name] for name in ("environment", "artifact", "pointer"))
         tag = crypto.withheld_tag(key, *names, value)
-        return {"key_id_hex": crypto.secret_key_id(key).hex(), "tag_hex": tag.hex()}
+        key_id = crypto.secret_key_id(key)
+        found = {"key_id_hex": key_id.hex(), "tag_hex": tag.hex()}
+        if "within" in case_value:
+            found["within_text"] = documents.withheld_text(key_id, tag)
+        return found
     data = edits.text_of("document", case_value, earlier).ljust(case_value.get("spaces_to", 0))
     if kind == "policy":
         documents.policy(data)
@@ -261,10 +267,15 @@ def run(case_value, earlier):
         manifest = documents.manifest(data)
         shown = sorted(manifest.digest_set)
         digest = manifest.artifacts_digest.hex()
+        ignored = {}
+        if "ignored_of" in case_value:
+            of = (manifest.value["comparison"], case_value["ignored_of"])
+            ignored = {"ignored": documents.ignored(*of)}
         return {
             **both(data),
             "artifacts_digest_hex": digest,
             "digest_set_hex": [d.hex() for d in shown],
+            **ignored,
         }
     return both(data)
 

@@ -1,0 +1,78 @@
+//! Objects of deployment tools, in a release: which fields of each differ.
+
+use cairn_proto::manifest::Unmeasured as OfUnmeasured;
+
+use super::{
+    ADDED_MAX, Comparer, Difference, DifferenceKind, FieldDifference, Outcome,
+    fields::{self, Signed},
+    side::Side,
+};
+use crate::systems;
+
+impl Comparer<'_> {
+    /// An object that was found: its fields against those that were recorded.
+    pub(super) fn object(&mut self, name: &str, recorded: &Side<'_>, found: &Side<'_>) -> Outcome {
+        if recorded.difference(found).is_none() {
+            return Outcome::Matches;
+        }
+        let manifest = self.recorded.manifest();
+        let artifact = manifest.artifact(name);
+        let media_type = artifact.and_then(|artifact| artifact.media_type.as_deref());
+        let rules = media_type.and_then(systems::rules);
+        let (left, right) = (self.recorded.object(name), self.capture.object(name));
+        let (Some(artifact), Some(rules), Some(left), Some(right)) = (artifact, rules, left, right)
+        else {
+            self.outcome.measured -= 1;
+            let why = match (rules, left) {
+                (None, _) => "this cairn does not know how to compare it",
+                _ => "its recorded fields are not at hand",
+            };
+            let recorded = Some(recorded.describe());
+            let why = Some(why.to_owned());
+            self.differ(name, "", DifferenceKind::Unverifiable, recorded, why);
+            return Outcome::Differs;
+        };
+        let ignore: Vec<_> = manifest.comparison().pointers(&artifact.name).collect();
+        let signed = Signed {
+            ignore: &ignore,
+            accept: manifest.comparison().unmeasured == OfUnmeasured::Accept,
+        };
+        self.take(name, fields::compare(left, right, rules, signed))
+    }
+
+    fn take(&mut self, name: &str, fields: fields::Fields) -> Outcome {
+        self.outcome.ignored += fields.ignored;
+        self.outcome.accepted_unmeasured += fields.accepted;
+        self.outcome.more_added += fields.more_added;
+        for field in fields.added {
+            if self.outcome.added.len() < ADDED_MAX {
+                self.outcome.added.push(difference(name, field));
+            } else {
+                self.outcome.more_added += 1;
+            }
+        }
+        let exact = fields.differences.is_empty() && fields.accepted == 0;
+        let differences = fields.differences.into_iter();
+        let differences = differences.map(|field| difference(name, field));
+        self.outcome.differences.extend(differences);
+        if fields.more > 0 {
+            let more = Some(format!("and {} more fields", fields.more));
+            self.differ(name, "", DifferenceKind::Changed, None, more);
+        }
+        if exact {
+            Outcome::Matches
+        } else {
+            Outcome::Differs
+        }
+    }
+}
+
+fn difference(name: &str, field: FieldDifference) -> Difference {
+    Difference {
+        artifact: name.to_owned(),
+        path: field.path,
+        kind: field.kind,
+        recorded: field.recorded,
+        found: field.found,
+    }
+}

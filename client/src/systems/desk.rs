@@ -1,0 +1,282 @@
+//! Where an adapter lays down what it found.
+//!
+//! Invariants: a name is one that a manifest holds, whatever the tool calls the thing; a value
+//! that was withheld is in nothing that leaves here; recording without a key to withhold with
+//! is an error, observing without it leaves the value unknown.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use bytes::Bytes as Buffer;
+use cairn_proto::{
+    manifest::{Artifact, ArtifactKind, Bytes, Digests, Withheld},
+    name::ArtifactName,
+    reason::Reason,
+};
+use serde_json::Value;
+
+use crate::{
+    compare::UNKNOWN,
+    detail::printable,
+    sources::{
+        Capture, Content, ContentSource, Covered, SourceError, TagContext, Unmeasured, looks_secret,
+    },
+};
+
+/// What an adapter found so far.
+pub struct Desk<'a> {
+    system: &'static str,
+    tags: Option<&'a TagContext>,
+    recording: bool,
+    objects: Vec<(ArtifactName, &'static str, Value)>,
+    inputs: Vec<(Artifact, Option<Content>)>,
+    withheld: Vec<ArtifactName>,
+    tags_made: BTreeSet<String>,
+    unmeasured: Vec<Unmeasured>,
+    notes: Vec<String>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(system: &'static str, tags: Option<&'a TagContext>, recording: bool) -> Self {
+        Self {
+            system,
+            tags,
+            recording,
+            objects: Vec::new(),
+            inputs: Vec::new(),
+            withheld: Vec::new(),
+            tags_made: BTreeSet::new(),
+            unmeasured: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether it is for the ledger: then nothing more than that is to be laid down.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// The artifact's name of a thing that the tool knows by several words.
+    pub fn name(&self, words: &[&str]) -> Result<ArtifactName, SourceError> {
+        let mut name = self.system.to_owned();
+        for word in words {
+            name.push('/');
+            name.push_str(&segment(word));
+        }
+        name.parse().map_err(|_| SourceError::Name {
+            path: printable(&name),
+        })
+    }
+
+    /// Lays down what the tool says of one thing.
+    pub fn object(&mut self, name: ArtifactName, media_type: &'static str, value: Value) {
+        self.objects.push((name, media_type, value));
+    }
+
+    /// Lays down bytes that the release was made from. What looks like a secret is withheld.
+    pub fn input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
+        let mut all = vec!["input"];
+        all.extend_from_slice(words);
+        let name = self.name(&all)?;
+        let secret = looks_secret(name.as_str(), &bytes);
+        let (bytes, content) = if secret {
+            let tags = self.key_for(&name)?;
+            let mut tagger = tags
+                .key
+                .tagger(&tags.environment, &name, "", length(&bytes));
+            tagger.update(&bytes);
+            self.withheld.push(name.clone());
+            (Bytes::Withheld(tagger.finish()), None)
+        } else {
+            let content = stored(bytes);
+            (content.0, Some(content.1))
+        };
+        self.inputs.push((
+            Artifact {
+                name,
+                kind: ArtifactKind::Input,
+                media_type: None,
+                mode: None,
+                parent: None,
+                platform: None,
+                bytes,
+            },
+            content.filter(|content| content.size > 0),
+        ));
+        Ok(())
+    }
+
+    /// What stands in an object for a value that must not be guessable from the ledger.
+    pub fn withhold(
+        &mut self,
+        name: &ArtifactName,
+        pointer: &str,
+        value: &[u8],
+    ) -> Result<Value, SourceError> {
+        if self.tags.is_none() && !self.recording {
+            return Ok(Value::from(UNKNOWN));
+        }
+        let tags = self.key_for(name)?;
+        let mut tagger = tags
+            .key
+            .tagger(&tags.environment, name, pointer, length(value));
+        tagger.update(value);
+        let withheld = tagger.finish();
+        if self.withheld.last() != Some(name) {
+            self.withheld.push(name.clone());
+        }
+        let text = withheld.in_object();
+        self.tags_made.insert(text.clone());
+        Ok(Value::from(text))
+    }
+
+    fn key_for(&self, name: &ArtifactName) -> Result<&'a TagContext, SourceError> {
+        self.tags.ok_or_else(|| SourceError::KeyNeeded {
+            name: name.to_string(),
+        })
+    }
+
+    /// Says that something of what was recorded could not be observed, and why.
+    pub fn unmeasured(&mut self, name: &ArtifactName, reason: Reason, why: impl Into<String>) {
+        self.unmeasured.push(Unmeasured {
+            name: Some(name.clone()),
+            shown: printable(name.as_str()),
+            mode: None,
+            reason,
+            why: printable(&why.into()),
+        });
+    }
+
+    /// Tells people something.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        self.notes.push(printable(text.as_ref()));
+    }
+
+    /// A text that looks like a tag is one that was made here.
+    fn check_tags(&self) -> Result<(), SourceError> {
+        let forged =
+            |(_, _, value): &&(ArtifactName, &str, Value)| has_forged(value, &self.tags_made);
+        match self.objects.iter().find(forged) {
+            None => Ok(()),
+            Some((name, ..)) => Err(SourceError::Input {
+                what: printable(name.as_str()),
+                why: format!(
+                    "it has a text that begins with {}, which stands for a secret",
+                    Withheld::IN_OBJECT
+                ),
+            }),
+        }
+    }
+
+    /// Lays all of it beside what was captured before.
+    pub(super) fn finish(mut self, onto: &mut Capture) -> Result<(), SourceError> {
+        let clash = |name: &ArtifactName| SourceError::Clash {
+            name: printable(name.as_str()),
+        };
+        if self.recording {
+            self.check_tags()?;
+        }
+        self.objects.sort_by(|left, right| left.0.cmp(&right.0));
+        let pairs = self.objects.windows(2);
+        for pair in pairs {
+            if let [one, other] = pair
+                && one.0 == other.0
+            {
+                return Err(SourceError::Input {
+                    what: printable(one.0.as_str()),
+                    why: "it is there twice".to_owned(),
+                });
+            }
+        }
+        let own: ArtifactName = self.system.parse().map_err(|_| SourceError::Name {
+            path: self.system.to_owned(),
+        })?;
+        if let Some(other) = onto.artifacts.iter().find(|other| {
+            let name = other.name.as_str();
+            let below = name.strip_prefix(self.system);
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }) {
+            return Err(clash(&other.name));
+        }
+        onto.objects_found += self.objects.len();
+        onto.inputs += self.inputs.len();
+        for (name, media_type, value) in self.objects {
+            let (bytes, content) = stored(encode(&value));
+            if self.recording {
+                onto.contents.push(content);
+            } else {
+                onto.objects.insert(name.clone(), value);
+            }
+            onto.artifacts.push(Artifact {
+                name,
+                kind: ArtifactKind::Object,
+                media_type: Some(media_type.to_owned()),
+                mode: None,
+                parent: None,
+                platform: None,
+                bytes,
+            });
+        }
+        for (artifact, content) in self.inputs {
+            onto.artifacts.push(artifact);
+            onto.contents.extend(content);
+        }
+        onto.withheld.append(&mut self.withheld);
+        onto.unmeasured.append(&mut self.unmeasured);
+        onto.notes.append(&mut self.notes);
+        onto.covered.push(Covered::Under(own));
+        onto.sort();
+        Ok(())
+    }
+}
+
+/// Recursion is bounded by the parser's limit on depth.
+fn has_forged(value: &Value, made: &BTreeSet<String>) -> bool {
+    match value {
+        Value::String(text) => text.starts_with(Withheld::IN_OBJECT) && !made.contains(text),
+        Value::Array(items) => items.iter().any(|item| has_forged(item, made)),
+        Value::Object(members) => members.values().any(|item| has_forged(item, made)),
+        _ => false,
+    }
+}
+
+/// One spelling for one value: members by name, no white space.
+fn encode(value: &Value) -> Vec<u8> {
+    // A value that was read can be written.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn stored(bytes: Vec<u8>) -> (Bytes, Content) {
+    let (digests, size) = (Digests::of(&bytes), length(&bytes));
+    let content = Content {
+        id: digests.blake3,
+        size,
+        source: ContentSource::Bytes(Buffer::from(bytes)),
+    };
+    (Bytes::Stored { digests, size }, content)
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// A word as one segment of a name: what a segment cannot hold is written `%XX`.
+fn segment(word: &str) -> String {
+    let mut segment = String::with_capacity(word.len());
+    for letter in word.chars() {
+        match letter {
+            '%' | '/' | '#' => {
+                let _ = write!(segment, "%{:02X}", u32::from(letter));
+            }
+            letter if letter.is_control() => {
+                let _ = write!(segment, "%{:02X}", u32::from(letter));
+            }
+            letter => segment.push(letter),
+        }
+    }
+    match segment.as_str() {
+        "" => "%".to_owned(),
+        "." => "%2E".to_owned(),
+        ".." => "%2E%2E".to_owned(),
+        _ => segment,
+    }
+}

@@ -1,0 +1,78 @@
+//! What tells one object from all others.
+
+use cairn_proto::name::ArtifactName;
+use serde_json::Value;
+
+use super::Desk;
+use crate::{detail::printable, sources::SourceError};
+
+/// Group, kind, namespace and name; and the version in which it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Empty for the core group.
+    pub(super) group: String,
+    pub(super) version: String,
+    pub(super) kind: String,
+    /// None where the object does not say: it has none, or it is the caller's.
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+}
+
+impl Identity {
+    pub(super) fn of(object: &Value, from: &str) -> Result<Self, SourceError> {
+        let wrong = |why: &str| SourceError::Input {
+            what: from.to_owned(),
+            why: why.to_owned(),
+        };
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let filled = |text: &String| !text.is_empty();
+        let version = text(object.get("apiVersion")).filter(filled);
+        let version = version.ok_or_else(|| wrong("an object has no apiVersion"))?;
+        let (group, version) = match version.split_once('/') {
+            Some((group, version)) => (group.to_owned(), version.to_owned()),
+            None => (String::new(), version),
+        };
+        let kind = text(object.get("kind")).filter(filled);
+        let kind = kind.ok_or_else(|| wrong("an object has no kind"))?;
+        let metadata = object.get("metadata");
+        let of_metadata = |name: &str| text(metadata.and_then(|it| it.get(name))).filter(filled);
+        let name = of_metadata("name").ok_or_else(|| {
+            wrong(&match of_metadata("generateName") {
+                Some(prefix) => format!(
+                    "the name of {} {}… is made up anew each time: it cannot be verified",
+                    printable(&kind),
+                    printable(&prefix)
+                ),
+                None => format!("an object of kind {} has no name", printable(&kind)),
+            })
+        })?;
+        Ok(Self {
+            group,
+            version,
+            kind,
+            namespace: of_metadata("namespace"),
+            name,
+        })
+    }
+
+    /// `kubernetes/<group>/<kind>/<namespace>/<name>`; `core` and `_` stand for none.
+    pub(super) fn name(&self, desk: &Desk<'_>) -> Result<ArtifactName, SourceError> {
+        let group = if self.group.is_empty() {
+            "core"
+        } else {
+            &self.group
+        };
+        let namespace = self.namespace.as_deref().unwrap_or("_");
+        desk.name(&[group, &self.kind, namespace, &self.name])
+    }
+
+    /// What stays the same whichever namespace it is in.
+    pub(super) fn key(&self) -> (String, String, String) {
+        (self.group.clone(), self.kind.clone(), self.name.clone())
+    }
+
+    /// The resource as kubectl takes it: `Deployment.v1.apps`, `Pod.v1.`.
+    pub(super) fn resource(&self) -> String {
+        format!("{}.{}.{}", self.kind, self.version, self.group)
+    }
+}

@@ -1,0 +1,148 @@
+//! Kubernetes: the objects that were applied, and what the API says of them now.
+//!
+//! Recorded: the stream as it was given, as an input, and each object by itself. What YAML
+//! means is kubectl's to say: readers disagree (`012`, `on`, `n`), and it is kubectl whose
+//! reading the cluster got. Invariants: values of Secrets leave as tags alone; an object that
+//! could not be asked for is unmeasured; one that the API does not have is missing.
+
+mod documents;
+mod identity;
+mod live;
+mod quantity;
+mod rules;
+mod secrets;
+
+use std::collections::BTreeMap;
+
+use cairn_proto::name::ArtifactName;
+use serde_json::Value;
+
+use super::{Desk, Given, System};
+use crate::{
+    compare::Rules,
+    sources::{Recorded, SourceError},
+};
+use identity::Identity;
+
+/// Of an object as the API knows it.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.cairn.kubernetes.object.v1+json";
+
+/// The adapter.
+pub(super) struct Kubernetes;
+
+impl System for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn about(&self) -> &'static str {
+        "Kubernetes objects: rendered YAML or JSON (`FILE`, `-`); to verify, `live` asks the \
+         cluster through kubectl, and a file is what `kubectl get -o json` printed"
+    }
+
+    fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+        let Some(bytes) = given.read()? else {
+            return Err(SourceError::Input {
+                what: given.shown(),
+                why: "to record, give the rendered objects as a file, or `-`".to_owned(),
+            });
+        };
+        let objects = documents::read(&given.shown(), &bytes)?;
+        if objects.is_empty() {
+            return Err(SourceError::Empty {
+                path: given.shown(),
+            });
+        }
+        lay_down(objects, &given.shown(), desk)?;
+        desk.input(&[&given.base().to_string_lossy()], bytes)
+    }
+
+    fn observe(
+        &self,
+        given: &Given,
+        recorded: &Recorded<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), SourceError> {
+        let wanted = wanted(self.name(), recorded);
+        let found = match given.read()? {
+            Some(bytes) => documents::read(&given.shown(), &bytes)?,
+            None => live::ask(&wanted, desk)?,
+        };
+        let mut found = by_identity(found, &given.shown())?;
+        for (name, identity) in wanted {
+            if let Some(object) = take(&mut found, &identity) {
+                let object = secrets::cleaned(object, &name, desk)?;
+                desk.object(name, MEDIA_TYPE, object);
+            }
+        }
+        Ok(())
+    }
+
+    fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
+        (media_type == MEDIA_TYPE).then_some(&rules::ObjectRules as &dyn Rules)
+    }
+}
+
+/// Lays down each object under its own name: what Helm's releases consist of, too.
+pub(super) fn lay_down(
+    objects: Vec<Value>,
+    from: &str,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let mut by_tag = 0_usize;
+    for object in objects {
+        let identity = Identity::of(&object, from)?;
+        by_tag += rules::images(&object)
+            .filter(|image| !image.contains("@sha256:"))
+            .count();
+        let name = identity.name(desk)?;
+        let object = secrets::cleaned(object, &name, desk)?;
+        desk.object(name, MEDIA_TYPE, object);
+    }
+    if by_tag > 0 {
+        desk.note(format!(
+            "images named by a tag, which can be moved, and not by digest: {by_tag}"
+        ));
+    }
+    Ok(())
+}
+
+/// What was recorded, by name, and how the API knows it.
+fn wanted(system: &str, recorded: &Recorded<'_>) -> BTreeMap<ArtifactName, Identity> {
+    let objects = recorded.objects_of(system);
+    let objects =
+        objects.filter(|(artifact, _)| artifact.media_type.as_deref() == Some(MEDIA_TYPE));
+    objects
+        .filter_map(|(artifact, object)| {
+            let identity = Identity::of(object?, artifact.name.as_str()).ok()?;
+            Some((artifact.name.clone(), identity))
+        })
+        .collect()
+}
+
+type Found = BTreeMap<(String, String, String), BTreeMap<String, Value>>;
+
+/// Objects by group, kind and name, and then by namespace.
+fn by_identity(objects: Vec<Value>, from: &str) -> Result<Found, SourceError> {
+    let mut found = Found::new();
+    for object in objects {
+        let identity = Identity::of(&object, from)?;
+        let namespace = identity.namespace.clone().unwrap_or_default();
+        found
+            .entry(identity.key())
+            .or_default()
+            .insert(namespace, object);
+    }
+    Ok(found)
+}
+
+/// The object of an identity. One that was applied without a namespace went to whichever was
+/// the caller's: it is found where there is no choice.
+fn take(found: &mut Found, identity: &Identity) -> Option<Value> {
+    let namespaces = found.get_mut(&identity.key())?;
+    match &identity.namespace {
+        Some(namespace) => namespaces.remove(namespace),
+        None if namespaces.len() == 1 => namespaces.pop_first().map(|(_, object)| object),
+        None => namespaces.remove(""),
+    }
+}
