@@ -6,6 +6,7 @@ mod support;
 
 mod auditors;
 mod background;
+mod cloudformation;
 mod commands;
 mod firm;
 mod inputs;

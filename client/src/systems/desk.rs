@@ -78,6 +78,23 @@ impl<'a> Desk<'a> {
         all.extend_from_slice(words);
         let name = self.name(&all)?;
         let secret = looks_secret(name.as_str(), &bytes);
+        self.lay_input(name, bytes, secret)
+    }
+
+    /// Lays down bytes that the release was made from, in which the adapter knows a secret.
+    pub fn secret_input(&mut self, words: &[&str], bytes: &[u8]) -> Result<(), SourceError> {
+        let mut all = vec!["input"];
+        all.extend_from_slice(words);
+        let name = self.name(&all)?;
+        self.lay_input(name, bytes.to_vec(), true)
+    }
+
+    fn lay_input(
+        &mut self,
+        name: ArtifactName,
+        bytes: Vec<u8>,
+        secret: bool,
+    ) -> Result<(), SourceError> {
         let (bytes, content) = if secret {
             let tags = self.key_for(&name)?;
             let mut tagger = tags

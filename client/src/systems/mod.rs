@@ -11,6 +11,9 @@
 //! could not be observed is unmeasured and never a match. Out of scope: files, directories and
 //! image layouts ([`crate::sources`]).
 
+mod aws;
+mod beanstalk;
+mod cloudformation;
 mod desk;
 mod given;
 mod kubernetes;
@@ -28,7 +31,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 1] = [&kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &cloudformation::CloudFormation];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
