@@ -6,6 +6,7 @@ mod support;
 
 mod auditors;
 mod background;
+mod beanstalk;
 mod cloudformation;
 mod commands;
 mod firm;

@@ -31,7 +31,11 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &cloudformation::CloudFormation];
+pub static ALL: [&dyn System; 3] = [
+    &kubernetes::Kubernetes,
+    &cloudformation::CloudFormation,
+    &beanstalk::Beanstalk,
+];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {

@@ -110,30 +110,27 @@ impl Told {
                 ..Self::default()
             });
         };
-        let template = |stage: &str| {
-            let said = ask(&[
-                "cloudformation",
-                "get-template",
-                "--stack-name",
-                name,
-                "--template-stage",
-                stage,
-            ])?;
-            let body = said.get("TemplateBody").unwrap_or(&Value::Null);
-            Template::told("aws cloudformation get-template", body)
-        };
+        let original = live_template(name, "Original")?;
+        let processed = original.is_transformed();
+        let processed = processed.then(|| live_template(name, "Processed"));
         let resources = of("list-stack-resources")?;
-        let change_sets = of("list-change-sets")?;
-        let original = template("Original")?;
         Ok(Self {
             stack: Some(stack),
-            processed: Some(template("Processed")?),
+            processed: processed.transpose()?,
             original: Some(original),
             resources: Some(items(&resources, "StackResourceSummaries").to_vec()),
-            change_sets: items(&change_sets, "Summaries").to_vec(),
-            drift: None,
-            gone: false,
+            ..Self::default()
         })
+    }
+
+    /// The change sets, which are for whoever records: one that waits changes nothing.
+    pub(super) fn ask_change_sets(&mut self) -> Result<(), SourceError> {
+        let Some(name) = self.name() else {
+            return Ok(());
+        };
+        let said = ask(&["cloudformation", "list-change-sets", "--stack-name", name])?;
+        self.change_sets = items(&said, "Summaries").to_vec();
+        Ok(())
     }
 
     /// What was given for recording, or for comparing with a stack of that name.
@@ -178,4 +175,17 @@ impl Told {
             resources.filter(|resource| text(resource, "LogicalResourceId") == Some(logical));
         own.find(|resource| text(resource, "ResourceStatus") != Some("DELETE_COMPLETE"))
     }
+}
+
+fn live_template(name: &str, stage: &str) -> Result<Template, SourceError> {
+    let said = ask(&[
+        "cloudformation",
+        "get-template",
+        "--stack-name",
+        name,
+        "--template-stage",
+        stage,
+    ])?;
+    let body = said.get("TemplateBody").unwrap_or(&Value::Null);
+    Template::told("aws cloudformation get-template", body)
 }

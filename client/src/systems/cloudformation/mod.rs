@@ -56,9 +56,12 @@ impl System for CloudFormation {
             Given::Live(None) => return Err(wrong("say which stack: `live:STACK`".to_owned())),
             _ => stem(given),
         };
-        let told = Told::of(given, &asked)?;
+        let mut told = Told::of(given, &asked)?;
         if told.gone {
             return Err(wrong("AWS has no such stack".to_owned()));
+        }
+        if matches!(given, Given::Live(_)) {
+            told.ask_change_sets()?;
         }
         let name = told.name().map_or(asked, str::to_owned);
         if let Some(stack) = &told.stack {
@@ -96,7 +99,17 @@ impl System for CloudFormation {
         if name.is_empty() {
             return Ok(());
         }
-        let mut told = Told::of(given, name)?;
+        let mut told = match Told::of(given, name) {
+            Ok(told) => told,
+            // What it will not tell is unknown; nobody and nothing to ask is the caller's to mend.
+            Err(error @ SourceError::Tool { .. }) => {
+                for artifact in wanted.artifacts() {
+                    desk.unmeasured(artifact, Reason::ToolFailed, error.to_string());
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if matches!(given, Given::Live(_)) && !wanted.resources.is_empty() {
             told.detect()?;
         }
@@ -165,6 +178,12 @@ impl<'r> Wanted<'r> {
             }
         }
         wanted
+    }
+
+    fn artifacts(&self) -> impl Iterator<Item = &ArtifactName> {
+        let others = self.stack.iter().chain(&self.template);
+        let all = others.chain(self.resources.values());
+        all.map(|(artifact, _)| artifact)
     }
 }
 

@@ -28,12 +28,11 @@ impl Rules for StackRules {
     }
 
     fn says_nothing(&self, place: &Place<'_>, _recorded: &Value) -> bool {
-        // A change set is gone once it was executed.
+        // A change set is gone once it was executed, and one that waits changes nothing.
         place.begins(&["ChangeSets"])
     }
 
     fn alarms(&self, place: &Place<'_>, _found: &Value) -> bool {
-        // One that waits changes nothing.
         !place.begins(&["ChangeSets"])
     }
 }
