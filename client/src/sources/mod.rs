@@ -45,6 +45,7 @@ pub use error::{ImageFault, SourceError};
 pub use input::{Covered, Input};
 pub(crate) use recorded::ancestors;
 pub use recorded::{ListingError, Recorded};
+pub(crate) use root::open_below;
 pub(crate) use sniff::looks_secret;
 
 /// What a capture is for.

@@ -83,6 +83,15 @@ impl Root {
     }
 }
 
+/// Opens a regular file below a folder, by a path that somebody wrote into a file there.
+pub(crate) fn open_below(folder: &Path, relative: &Path) -> io::Result<File> {
+    let file = Root::open(folder)?.open_file(relative.as_os_str())?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
 /// Opens a directory by its name in another; a symbolic link is refused.
 pub(super) fn open_directory_in(
     parent: impl AsFd,

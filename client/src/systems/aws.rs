@@ -21,22 +21,34 @@ const ALWAYS: [&str; 6] = [
 /// The namespace of Elastic Beanstalk's options that are variables of the application.
 pub(super) const ENVIRONMENT: &str = "aws:elasticbeanstalk:application:environment";
 
-/// What the command line says to a question.
-pub(super) fn ask(arguments: &[&str]) -> Result<Value, SourceError> {
-    let mut all = arguments.to_vec();
+/// What begins a value that the command line reads from elsewhere.
+const ELSEWHERE: [&str; 4] = ["file://", "fileb://", "http://", "https://"];
+
+/// What the command line says to a question: words of its own, and options with values that
+/// may be anybody's. None of these is taken for an option, or for a file to be sent to AWS.
+pub(super) fn ask(words: &[&str], options: &[(&str, &str)]) -> Result<Value, SourceError> {
+    let wrong = |why: String| SourceError::Input {
+        what: format!("aws {}", words.first().copied().unwrap_or_default()),
+        why: printable(&why),
+    };
+    let mut all = words.to_vec();
+    for (option, value) in options {
+        let read = ELSEWHERE.iter().any(|scheme| value.starts_with(scheme));
+        if value.is_empty() || value.starts_with('-') || read {
+            return Err(wrong(format!("{value:?} cannot be asked for")));
+        }
+        all.extend([*option, *value]);
+    }
     all.extend(ALWAYS);
     let said = Tool::new("aws", &all).run()?.output()?;
-    let what = || {
-        let words = arguments.iter().take(2).copied();
-        format!("aws {}", words.collect::<Vec<_>>().join(" "))
-    };
-    let mut values = documents(&what(), &said)?;
+    let what = format!(
+        "aws {}",
+        words.iter().take(2).copied().collect::<Vec<_>>().join(" ")
+    );
+    let mut values = documents(&what, &said)?;
     match (values.pop(), values.is_empty()) {
         (Some(value), true) if value.is_object() => Ok(value),
-        _ => Err(SourceError::Input {
-            what: what(),
-            why: "the answer is not one JSON object".to_owned(),
-        }),
+        _ => Err(wrong("the answer is not one JSON object".to_owned())),
     }
 }
 
@@ -95,4 +107,26 @@ pub(super) fn names_secret(name: &str) -> bool {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     let name: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
     words.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ask;
+    use crate::sources::SourceError;
+
+    /// Goal: a name that somebody recorded makes the command line send no file and ask nobody
+    /// else. Method: one of each sort; nothing is run.
+    #[test]
+    fn a_value_is_no_option_and_no_file() {
+        for value in [
+            "file:///etc/passwd",
+            "fileb://x",
+            "https://x",
+            "--endpoint-url=x",
+            "",
+        ] {
+            let refused = ask(&["cloudformation"], &[("--stack-name", value)]).unwrap_err();
+            assert!(matches!(refused, SourceError::Input { .. }), "{refused}");
+        }
+    }
 }

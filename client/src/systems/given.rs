@@ -111,8 +111,12 @@ impl Given {
 /// Reads a file of a tool whole.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let failed = |error| SourceError::unreadable(path, error);
-    let file = File::open(path).map_err(failed)?;
-    let bytes = read(file).map_err(failed)?;
+    read_open(File::open(path).map_err(failed)?, path)
+}
+
+/// The same of one that is open already.
+pub(crate) fn read_open(file: File, path: &Path) -> Result<Vec<u8>, SourceError> {
+    let bytes = read(file).map_err(|error| SourceError::unreadable(path, error))?;
     Given::File(path.to_owned()).bounded(bytes)
 }
 

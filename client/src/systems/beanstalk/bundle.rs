@@ -30,9 +30,9 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// Hashes a file.
-    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
+    pub(super) fn read(file: File, path: &Path) -> Result<Self, SourceError> {
         let failed = |error: io::Error| SourceError::unreadable(path, error);
-        let mut file = File::open(path).map_err(failed)?.take(BUNDLE_BYTES_MAX + 1);
+        let mut file = file.take(BUNDLE_BYTES_MAX + 1);
         let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
         let (mut part, mut size) = (vec![0; PART], 0_u64);
         loop {
@@ -62,27 +62,26 @@ impl Bundle {
 
     /// Fetches what lies at a place of S3, and hashes it.
     pub(super) fn fetch(bucket: &str, key: &str) -> Result<Self, SourceError> {
-        let at = ["--bucket", bucket, "--key", key];
-        let head = ask(&[&["s3api", "head-object"][..], &at].concat())?;
+        let at = [("--bucket", bucket), ("--key", key)];
+        let head = ask(&["s3api", "head-object"], &at)?;
         let size = head.get("ContentLength").and_then(Value::as_u64);
         if size.is_none_or(|size| size > BUNDLE_BYTES_MAX) {
             return Err(too_long(&format!("s3://{bucket}/{key}")));
         }
         let folder = tempfile::tempdir();
-        let folder = folder.map_err(|error| SourceError::unreadable(Path::new("/tmp"), error))?;
+        let folder =
+            folder.map_err(|error| SourceError::unreadable(&std::env::temp_dir(), error))?;
         let path = folder.path().join("bundle");
-        let mut arguments = [&["s3api", "get-object"][..], &at].concat();
+        let mut options = at.to_vec();
         // The one whose size was told.
-        if let Some(tag) = text(&head, "ETag") {
-            arguments.extend(["--if-match", tag]);
-        }
+        options.extend(text(&head, "ETag").map(|tag| ("--if-match", tag)));
         let to = path.to_string_lossy();
-        arguments.push(&to);
-        let said = ask(&arguments)?;
+        let said = ask(&["s3api", "get-object", &to], &options)?;
+        let file = File::open(&path).map_err(|error| SourceError::unreadable(&path, error))?;
         let version = text(&said, "VersionId").filter(|version| *version != "null");
         Ok(Self {
             version: version.map(str::to_owned),
-            ..Self::read(&path)?
+            ..Self::read(file, &path)?
         })
     }
 }

@@ -6,18 +6,26 @@
 //!  "bundle": "build/shop.zip", "documents": ["options.json"]}
 //! ```
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Component, Path, PathBuf},
+};
 
 use serde_json::Value;
 
 use super::{super::Given, super::aws::text};
-use crate::{detail::printable, sources::SourceError};
+use crate::{
+    detail::printable,
+    sources::{SourceError, open_below},
+};
 
 /// Files that one may name.
 const DOCUMENTS_MAX: usize = 64;
 
 /// What the file says.
 pub(super) struct Deployment {
+    /// The file's own.
+    folder: PathBuf,
     pub(super) application: Option<String>,
     pub(super) environment: Option<String>,
     pub(super) version: Option<String>,
@@ -61,13 +69,13 @@ impl Deployment {
         };
         let below = |name: Option<&str>| {
             let path = Path::new(name.unwrap_or_default());
-            let mut parts = path.components().peekable();
-            let inside = parts.peek().is_some()
-                && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            let mut parts = path.components();
+            let below = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            let own = |part: &Component<'_>| *part != Component::CurDir;
+            let path: PathBuf = path.components().filter(own).collect();
             let why = "a path that does not lead below the folder of this file";
-            inside
-                .then(|| folder.join(path))
-                .ok_or_else(|| wrong(why.to_owned()))
+            let leads = below && !path.as_os_str().is_empty();
+            leads.then_some(path).ok_or_else(|| wrong(why.to_owned()))
         };
         let documents = match value.get("documents") {
             None => &[],
@@ -75,7 +83,13 @@ impl Deployment {
             Some(_) => return Err(wrong("documents is no list, or a very long one".to_owned())),
         };
         let own = |member: &str| text(value, member).map(str::to_owned);
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         Ok(Self {
+            folder: folder.to_owned(),
             application: own("application"),
             environment: own("environment"),
             version: own("version"),
@@ -85,5 +99,13 @@ impl Deployment {
                 .map(|item| below(item.as_str()))
                 .collect::<Result<_, _>>()?,
         })
+    }
+    /// Opens a file that it names; no symbolic link leads out of its folder.
+    pub(super) fn open(&self, named: &Path) -> Result<(PathBuf, File), SourceError> {
+        let path = self.folder.join(named);
+        match open_below(&self.folder, named) {
+            Ok(file) => Ok((path, file)),
+            Err(error) => Err(SourceError::unreadable(&path, error)),
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     super::{
         Given,
         aws::{self, ask, items, text},
-        given::read_file,
+        given::read_open,
     },
     bundle::Bundle,
     deployment::Deployment,
@@ -62,11 +62,14 @@ impl Told {
             return Ok(told);
         };
         for path in &deployment.documents {
-            let from = shown(path);
-            for value in aws::documents(&from, &read_file(path)?)? {
+            let (path, file) = deployment.open(path)?;
+            let from = shown(&path);
+            for value in aws::documents(&from, &read_open(file, &path)?)? {
                 told.take(&from, value)?;
             }
         }
+        let (path, file) = deployment.open(&deployment.bundle)?;
+        let bundle = Bundle::read(file, &path)?;
         let own = |given: Option<String>, recorded: &mut String| {
             if let Some(name) = given {
                 *recorded = name;
@@ -75,7 +78,7 @@ impl Told {
         own(deployment.application, &mut told.names.application);
         own(deployment.environment, &mut told.names.environment);
         own(deployment.version, &mut told.names.label);
-        told.bundle = Some(Bundle::read(&deployment.bundle)?);
+        told.bundle = Some(bundle);
         Ok(told)
     }
 
@@ -106,12 +109,15 @@ impl Told {
 
     fn live(names: Names) -> Result<Self, SourceError> {
         let application = names.application.clone();
-        let application = ["--application-name", application.as_str()];
-        let of = |verb: &str, more: &[&str]| {
-            ask(&[&["elasticbeanstalk", verb][..], &application, more].concat())
+        let of = |verb: &str, option: &str, value: &str| {
+            let options = [
+                ("--application-name", application.as_str()),
+                (option, value),
+            ];
+            ask(&["elasticbeanstalk", verb], &options)
         };
-        let one = ["--environment-names", &names.environment];
-        let environments = of("describe-environments", &one)?;
+        let one = names.environment.clone();
+        let environments = of("describe-environments", "--environment-names", &one)?;
         let environments = items(&environments, "Environments").to_vec();
         let mut told = Self {
             environments: Some(environments),
@@ -123,13 +129,16 @@ impl Told {
                 let label = text(environment, "VersionLabel").unwrap_or_default();
                 told.names.label = label.to_owned();
             }
-            let one = ["--environment-name", told.names.environment.as_str()];
-            let said = of("describe-configuration-settings", &one)?;
+            let said = of(
+                "describe-configuration-settings",
+                "--environment-name",
+                &one,
+            )?;
             told.configurations.push(said);
         }
         if !told.names.label.is_empty() {
-            let one = ["--version-labels", told.names.label.as_str()];
-            let said = of("describe-application-versions", &one)?;
+            let label = &told.names.label;
+            let said = of("describe-application-versions", "--version-labels", label)?;
             told.versions = Some(items(&said, "ApplicationVersions").to_vec());
         }
         told.fetch()?;

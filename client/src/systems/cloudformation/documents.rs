@@ -98,7 +98,7 @@ impl Told {
 
     /// All but drift, which is for whoever compares.
     pub(super) fn live(name: &str) -> Result<Self, SourceError> {
-        let of = |verb: &str| ask(&["cloudformation", verb, "--stack-name", name]);
+        let of = |verb: &str| ask(&["cloudformation", verb], &[("--stack-name", name)]);
         let stack = match of("describe-stacks") {
             Ok(said) => items(&said, "Stacks").first().cloned(),
             Err(error) if aws::says_gone(&error) => None,
@@ -128,7 +128,10 @@ impl Told {
         let Some(name) = self.name() else {
             return Ok(());
         };
-        let said = ask(&["cloudformation", "list-change-sets", "--stack-name", name])?;
+        let said = ask(
+            &["cloudformation", "list-change-sets"],
+            &[("--stack-name", name)],
+        )?;
         self.change_sets = items(&said, "Summaries").to_vec();
         Ok(())
     }
@@ -149,7 +152,10 @@ impl Told {
         };
         let id = text(stack, "StackId").unwrap_or_default();
         self.drift = Some(drift::detect(id)?);
-        let said = ask(&["cloudformation", "describe-stacks", "--stack-name", id])?;
+        let said = ask(
+            &["cloudformation", "describe-stacks"],
+            &[("--stack-name", id)],
+        )?;
         let now = items(&said, "Stacks").first();
         let moment = |stack: Option<&Value>| {
             let member = |name: &str| stack.and_then(|stack| stack.get(name)).cloned();
@@ -178,14 +184,10 @@ impl Told {
 }
 
 fn live_template(name: &str, stage: &str) -> Result<Template, SourceError> {
-    let said = ask(&[
-        "cloudformation",
-        "get-template",
-        "--stack-name",
-        name,
-        "--template-stage",
-        stage,
-    ])?;
+    let said = ask(
+        &["cloudformation", "get-template"],
+        &[("--stack-name", name), ("--template-stage", stage)],
+    )?;
     let body = said.get("TemplateBody").unwrap_or(&Value::Null);
     Template::told("aws cloudformation get-template", body)
 }

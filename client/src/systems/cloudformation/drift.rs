@@ -118,12 +118,10 @@ pub(super) fn detect(stack: &str) -> Result<Drift, SourceError> {
 }
 
 fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
-    let began = ask(&[
-        "cloudformation",
-        "detect-stack-drift",
-        "--stack-name",
-        stack,
-    ])?;
+    let began = ask(
+        &["cloudformation", "detect-stack-drift"],
+        &[("--stack-name", stack)],
+    )?;
     let wrong = |why: &str| SourceError::Tool {
         tool: "aws".to_owned(),
         why: why.to_owned(),
@@ -133,12 +131,10 @@ fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
     let since = Instant::now();
     let mut look = LOOK.0;
     let status = loop {
-        let status = ask(&[
-            "cloudformation",
-            "describe-stack-drift-detection-status",
-            "--stack-drift-detection-id",
-            id,
-        ])?;
+        let status = ask(
+            &["cloudformation", "describe-stack-drift-detection-status"],
+            &[("--stack-drift-detection-id", id)],
+        )?;
         if text(&status, "DetectionStatus") != Some("DETECTION_IN_PROGRESS") {
             break status;
         }
@@ -151,12 +147,10 @@ fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
     // A detection that failed has the rows of those that could be compared all the same.
     let began = text(&status, "Timestamp").and_then(|told| told.parse().ok());
     let began = began.ok_or_else(|| wrong("it does not say when the detection began"))?;
-    let said = ask(&[
-        "cloudformation",
-        "describe-stack-resource-drifts",
-        "--stack-name",
-        stack,
-    ])?;
+    let said = ask(
+        &["cloudformation", "describe-stack-resource-drifts"],
+        &[("--stack-name", stack)],
+    )?;
     Ok(Drift {
         rows: items(&said, "StackResourceDrifts").to_vec(),
         began: Some(began),

@@ -76,6 +76,7 @@ impl System for CloudFormation {
             ));
         };
         record_template(&told, original, &name, given, desk)?;
+        note_nested(original, desk);
         match &told.resources {
             Some(resources) => record_live(resources, &name, desk),
             None if told.stack.is_some() => Err(wrong(
@@ -254,6 +255,19 @@ fn record_template(
         desk.secret_input(&[&base], bytes)
     } else {
         desk.input(&[&base], bytes.clone())
+    }
+}
+
+/// AWS compares a nested stack with what its parent says of it, and not what is in it.
+fn note_nested(original: &Template, desk: &mut Desk<'_>) {
+    let resources = original.resources();
+    let nested = resources.filter(|(_, kind, _)| *kind == "AWS::CloudFormation::Stack");
+    let nested: Vec<_> = nested.map(|(logical, ..)| logical).collect();
+    if !nested.is_empty() {
+        desk.note(format!(
+            "what is in nested stacks is not looked at, record each by itself: {}",
+            nested.join(", ")
+        ));
     }
 }
 
