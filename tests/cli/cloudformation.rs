@@ -289,6 +289,46 @@ fn answers_of_the_command_line_are_taken_from_a_file() {
         .says("readers disagree");
 }
 
+/// Goal: what AWS made of a template counts as much as the template, and what is secret in
+/// either is nowhere. Method: answers with both, one of them changed.
+#[test]
+fn what_aws_made_of_a_template_is_compared_too() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let answers = |policy: &str, id: &str| {
+        let original = "Transform: AWS::Serverless-2016-10-31\nResources:\n  F: {Type: \
+                        AWS::Serverless::Function, Properties: {Environment: {Variables: \
+                        {TOKEN: swordfish-4711}}}}\n";
+        let function = json!({"Type": "AWS::Lambda::Function", "Properties": {
+            "Role": policy, "Environment": {"Variables": {"TOKEN": SECRET}},
+        }});
+        let stack = json!({"StackName": "f", "StackId": id, "StackStatus": "CREATE_COMPLETE"});
+        let all = [
+            json!({"TemplateBody": original}),
+            json!({"TemplateBody": {"Resources": {"F": function}}}),
+            json!({"Stacks": [stack]}),
+            json!({"StackResourceSummaries": []}),
+        ];
+        all.map(|answer| answer.to_string()).concat()
+    };
+    stage.write("f.json", answers("reader", "arn:1"));
+    let record = stage.run("record prod/f --cloudformation=f.json");
+    record.exits(0).says("withheld");
+    for directory in ["data", "home"] {
+        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
+    }
+    let line = "verify prod/f --cloudformation=- --output json";
+    stage
+        .feed(line, answers("reader", "arn:1").as_bytes())
+        .exits(0);
+    let ran = stage.feed(line, answers("admin", "arn:2").as_bytes());
+    let path = "Processed.Resources.F.Properties.Role";
+    let expected = [
+        ["cloudformation/stack/f", "StackId", "changed"],
+        ["cloudformation/template/f", path, "changed"],
+    ];
+    assert_eq!(differences(&ran.exits(10)), expected);
+}
+
 /// Goal: what cannot be read in one way is refused by name, and nothing is recorded. Method:
 /// one of each sort.
 #[test]
