@@ -215,7 +215,7 @@ impl Says {
     /// What is said to one of its own actions.
     fn answer(&mut self, form: &Form) -> Option<Response<Full<Bytes>>> {
         let action = form.get("Action")?.as_str();
-        if self.denied.iter().any(|denied| *denied == action) {
+        if self.denied.contains(&action) {
             let why = format!("User is not authorized to perform: {action}");
             return Some(refusal(403, "AccessDenied", &why));
         }
