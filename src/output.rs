@@ -33,11 +33,24 @@ pub(crate) fn complain(text: impl AsRef<str>) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
+    /// Whether standard output is another's: lines for people go to standard error.
+    aside: bool,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self {
+            format,
+            aside: false,
+        }
+    }
+
+    /// The same for a command whose standard output is that of another program.
+    pub(crate) fn aside(self) -> Self {
+        Self {
+            aside: true,
+            ..self
+        }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -46,8 +59,10 @@ impl Output {
 
     /// A line of the result, for people.
     pub(crate) fn line(self, text: impl AsRef<str>) {
-        if !self.is_json() {
-            print(text.as_ref());
+        match (self.is_json(), self.aside) {
+            (true, _) => {}
+            (false, true) => complain(text),
+            (false, false) => print(text.as_ref()),
         }
     }
 

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Record what an environment is made of now.
     Record(Record),
+    /// Run a deployment command, and record what it deployed.
+    Run(Run),
     /// Prove that what is here is what is recorded, and current.
     Verify(Verify),
     /// Make an older release the newest one.
@@ -169,10 +171,6 @@ pub(crate) struct Words {
 }
 
 #[derive(Debug, Clone, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag that a person types"
-)]
 pub(crate) struct Record {
     /// The environment, such as `prod/eu-1/shop`.
     pub(crate) environment: Environment,
@@ -180,9 +178,40 @@ pub(crate) struct Record {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
     #[command(flatten)]
-    pub(crate) systems: Systems,
+    pub(crate) what: What,
     #[command(flatten)]
     pub(crate) words: Words,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    /// The environment that the command deploys to.
+    pub(crate) environment: Environment,
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// A file, directory or image layout that the command deploys; several if given several times.
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+    /// Record first. If the command then fails, what stood before is recorded again, with the
+    /// exit code as the reason.
+    #[arg(long)]
+    pub(crate) before: bool,
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What is recorded of what is there, and how it will be compared.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that a person types"
+)]
+pub(crate) struct What {
+    #[command(flatten)]
+    pub(crate) systems: Systems,
     /// Make an entry even if nothing changed.
     #[arg(long)]
     pub(crate) again: bool,

@@ -18,6 +18,7 @@ mod proofs;
 mod read;
 mod repairing;
 mod rogue;
+mod running;
 mod stage;
 mod transcript;
 mod trust;

@@ -19,6 +19,8 @@ pub(crate) mod strict;
 mod tests;
 mod tool;
 
+use std::ffi::OsString;
+
 use crate::{
     compare::Rules,
     sources::{Capture, Recorded, SourceError, TagContext},
@@ -49,6 +51,11 @@ pub trait System: Sync {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
 
+    /// What a command of the tool deploys, if that shows: where to read it afterwards.
+    fn deployed_by(&self, _program: &str, _arguments: &[&str]) -> Option<Given> {
+        None
+    }
+
     /// How objects of a media type of its own are compared.
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
 }
@@ -63,6 +70,21 @@ pub fn recorded_systems(recorded: &Recorded<'_>) -> Vec<&'static str> {
     let has = |name: &str| recorded.objects_of(name).next().is_some();
     let names = ALL.iter().map(|system| system.name());
     names.filter(|name| has(name)).collect()
+}
+
+/// What a command deploys, where one of the systems knows.
+pub fn deployed_by(command: &[OsString]) -> Option<Asked> {
+    let words: Option<Vec<&str>> = command.iter().map(|word| word.to_str()).collect();
+    let words = words?;
+    let (program, arguments) = words.split_first()?;
+    let program = program.rsplit('/').next().unwrap_or(program);
+    ALL.iter().find_map(|system| {
+        let given = system.deployed_by(program, arguments)?;
+        Some(Asked {
+            system: *system,
+            given,
+        })
+    })
 }
 
 /// Captures what is to be recorded, beside what was captured of files.

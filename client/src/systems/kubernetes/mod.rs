@@ -78,6 +78,30 @@ impl System for Kubernetes {
         Ok(())
     }
 
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        if program != "kubectl"
+            || !arguments
+                .iter()
+                .any(|word| matches!(*word, "apply" | "create"))
+        {
+            return None;
+        }
+        // One file: of several, or of a directory, the flag says which.
+        let mut files = arguments
+            .iter()
+            .enumerate()
+            .filter_map(|(at, word)| match *word {
+                "-f" | "--filename" => arguments.get(at + 1).copied(),
+                word => word
+                    .strip_prefix("--filename=")
+                    .or_else(|| word.strip_prefix("-f=")),
+            });
+        let file = files
+            .next()
+            .filter(|file| *file != "-" && !file.contains("://"))?;
+        files.next().is_none().then(|| Given::File(file.into()))
+    }
+
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         (media_type == MEDIA_TYPE).then_some(&rules::ObjectRules as &dyn Rules)
     }
