@@ -230,6 +230,9 @@ pub(crate) struct What {
     /// A withheld artifact that cannot be measured does not spoil VERIFIED.
     #[arg(long)]
     pub(crate) accept_unmeasured: bool,
+    /// Give a name that stays the same bytes, such as an image's tag, to others, and say why.
+    #[arg(long, value_name = "REASON")]
+    pub(crate) allow_name_reuse: Option<String>,
     /// Withhold with a new key though an earlier release used another.
     #[arg(long)]
     pub(crate) new_secret_key: bool,

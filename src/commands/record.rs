@@ -11,6 +11,7 @@ use cairn_client::{
 use cairn_proto::{
     hash::Sequence,
     key::Signer,
+    rules::NAME_REUSE,
     statement::{Source, is_annotation_name},
     verify::Current,
 };
@@ -67,7 +68,7 @@ pub(super) async fn take(
             count(capture.withheld.len(), noun)
         ));
     }
-    let terms = terms(&args.words, signers, args.what.again)?;
+    let terms = terms_of(args, signers)?;
     let outcome = ledger
         .record(&args.environment, &capture, comparison(args), &terms, &bars)
         .await;
@@ -106,6 +107,19 @@ pub(super) async fn tell_receipt(
     receipt: Receipt,
 ) -> Result<(), Failure> {
     tell(session, ledger, &Outcome::Recorded(receipt), (None, None)).await
+}
+
+/// The terms of a release of what was captured.
+pub(super) fn terms_of<'a>(
+    args: &cli::Record,
+    signers: &'a [Box<dyn Signer>],
+) -> Result<Terms<'a>, Failure> {
+    let mut terms = terms(&args.words, signers, args.what.again)?;
+    if let Some(reason) = &args.what.allow_name_reuse {
+        let annotations = &mut terms.words.annotations;
+        annotations.insert(NAME_REUSE.to_owned(), reason.clone());
+    }
+    Ok(terms)
 }
 
 pub(super) fn terms<'a>(
