@@ -12,8 +12,18 @@ use crate::cli::Format;
 
 fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let printed = writeln!(out, "{text}").and_then(|()| out.flush());
-    match printed {
+    printed(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Bytes of the result as they are, and the end of a line.
+pub(crate) fn write_raw(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.write_all(b"\n"));
+    printed(written.and_then(|()| out.flush()));
+}
+
+fn printed(written: io::Result<()>) {
+    match written {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         // What was not said was not done: nobody may go on as if it had been.

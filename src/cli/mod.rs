@@ -317,9 +317,10 @@ pub(crate) struct Diff {
 pub(crate) struct Restore {
     /// The release that has the file.
     pub(crate) reference: Reference,
-    /// The artifact's name.
+    /// The artifact's name; with `--to -` of objects, also what all of them begin with, such as
+    /// `kubernetes`.
     pub(crate) name: ArtifactName,
-    /// The directory to write below.
+    /// The directory to write below; `-` prints recorded objects for the tool to read.
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
 }

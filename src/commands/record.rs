@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cairn_client::{
-    detail::shell_word,
+    detail::{printable, shell_word},
     error::ClientError,
     ledger::{Ledger, Witnessed},
+    read::Reference,
     record::{Outcome, Receipt, Terms, Words},
 };
 use cairn_proto::{
@@ -87,7 +88,24 @@ pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<
         .rollback(&args.environment, &args.reference, &terms)
         .await?;
     tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
+    realise(session, &ledger, outcome.receipt()).await;
     Ok(0)
+}
+
+/// A record changes nothing that runs: says which commands do.
+async fn realise(session: &Session, ledger: &Ledger, receipt: &Receipt) {
+    let release = Reference::Sequence(receipt.environment.clone(), receipt.sequence);
+    match ledger.realised(&release).await {
+        Ok(realised) => {
+            for realised in realised {
+                session.output.fact("Realise", printable(&realised.command));
+            }
+        }
+        // The entry stands: how to bring it about can be asked for again.
+        Err(error) => complain(format!(
+            "  note      what realises it is not known: {error}"
+        )),
+    }
 }
 
 /// `cairn retire`.

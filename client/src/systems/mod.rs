@@ -56,8 +56,22 @@ pub trait System: Sync {
         None
     }
 
+    /// The command that brings about what a release recorded, if there is one.
+    fn realise(&self, _reference: &str, _recorded: &Recorded<'_>) -> Option<String> {
+        None
+    }
+
     /// How objects of a media type of its own are compared.
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
+}
+
+/// How a deployment tool brings about what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realised {
+    /// Which.
+    pub system: &'static str,
+    /// The command.
+    pub command: String,
 }
 
 /// How objects of a media type are compared; `None` if no system knows it.

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::{Desk, Given, System};
 use crate::{
     compare::Rules,
+    detail::shell_word,
     sources::{Recorded, SourceError},
 };
 use identity::Identity;
@@ -100,6 +101,13 @@ impl System for Kubernetes {
             .next()
             .filter(|file| *file != "-" && !file.contains("://"))?;
         files.next().is_none().then(|| Given::File(file.into()))
+    }
+
+    fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {
+        let reference = shell_word(reference.as_bytes());
+        Some(format!(
+            "cairn restore {reference} kubernetes --to - | kubectl apply -f -"
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
