@@ -21,6 +21,8 @@ mod tool;
 
 use std::ffi::OsString;
 
+use cairn_proto::reason::Reason;
+
 use crate::{
     compare::Rules,
     sources::{Capture, Recorded, SourceError, TagContext},
@@ -124,6 +126,14 @@ pub fn observe(
 ) -> Result<(), SourceError> {
     for asked in asked {
         let mut desk = Desk::new(asked.system.name(), tags, false);
+        // Of what was recorded of these nobody here knows more than the digests: an adapter
+        // does not even know what to ask for.
+        for (artifact, fields) in recorded.objects_of(asked.system.name()) {
+            if fields.is_none() {
+                let why = "its recorded fields are not at hand";
+                desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
+            }
+        }
         asked.system.observe(&asked.given, recorded, &mut desk)?;
         desk.finish(onto)?;
     }
