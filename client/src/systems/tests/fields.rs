@@ -76,85 +76,84 @@ fn what_the_api_adds_is_no_difference() {
     assert_eq!(mesh.found.as_deref(), Some("on, by mesh"));
 }
 
+/// Where to change what, and the difference that this is.
+type Change = (String, Value, String);
+
+fn of_pods() -> Vec<Change> {
+    let changes = [
+        ("hostNetwork", json!(true), "changed", "hostNetwork"),
+        ("hostPID", json!(true), "added", "hostPID"),
+        ("dnsPolicy", json!("None"), "added", "dnsPolicy"),
+        (
+            "serviceAccountName",
+            json!("root"),
+            "added",
+            "serviceAccountName",
+        ),
+        (
+            "volumes/0",
+            json!({"name": "tmp", "hostPath": {"path": "/"}}),
+            "missing",
+            "volumes[tmp].emptyDir",
+        ),
+    ];
+    let changes = changes.into_iter().map(|(at, to, kind, path)| {
+        let pointer = format!("/spec/template/spec/{at}");
+        (pointer, to, format!("{kind} spec.template.spec.{path}"))
+    });
+    let replicas = [json!(30), json!("3")].map(|to| {
+        (
+            "/spec/replicas".to_owned(),
+            to,
+            "changed spec.replicas".to_owned(),
+        )
+    });
+    changes.chain(replicas).collect()
+}
+
+fn of_containers() -> Vec<Change> {
+    let other = json!({"name": "other", "image": "x"});
+    let changes = [
+        ("1/image", json!("web@sha256:9"), "changed", "[web].image"),
+        ("1/args/1", json!("c"), "changed", "[web].args[1]"),
+        ("1/command", json!(["sh"]), "added", "[web].command"),
+        (
+            "1/env/0/value",
+            json!("2"),
+            "changed",
+            "[web].env[LEVEL].value",
+        ),
+        (
+            "1/resources/limits/cpu",
+            json!("2"),
+            "changed",
+            "[web].resources.limits.cpu",
+        ),
+        (
+            "1/securityContext",
+            json!({"privileged": true}),
+            "added",
+            "[web].securityContext",
+        ),
+        ("0", other.clone(), "missing", "[side]"),
+        ("0", other, "added", "[other]"),
+    ];
+    let changes = changes.into_iter().map(|(at, to, kind, path)| {
+        let pointer = format!("/spec/template/spec/containers/{at}");
+        (
+            pointer,
+            to,
+            format!("{kind} spec.template.spec.containers{path}"),
+        )
+    });
+    changes.collect()
+}
+
 /// Goal: every change is a difference at its very place. Method: one change at a time to the
 /// live object.
 #[test]
 fn each_change_is_named_at_its_place() {
-    let pod = "/spec/template/spec";
-    let at = |below: &str| format!("{pod}{below}");
-    let item = "spec.template.spec.containers";
-    let cases = [
-        (
-            "/spec/replicas".to_owned(),
-            json!(30),
-            "changed spec.replicas".to_owned(),
-        ),
-        (
-            "/spec/replicas".to_owned(),
-            json!("3"),
-            "changed spec.replicas".to_owned(),
-        ),
-        (
-            at("/hostNetwork"),
-            json!(true),
-            "changed spec.template.spec.hostNetwork".to_owned(),
-        ),
-        (
-            at("/hostPID"),
-            json!(true),
-            "added spec.template.spec.hostPID".to_owned(),
-        ),
-        (
-            at("/dnsPolicy"),
-            json!("None"),
-            "added spec.template.spec.dnsPolicy".to_owned(),
-        ),
-        (
-            at("/serviceAccountName"),
-            json!("root"),
-            "added spec.template.spec.serviceAccountName".to_owned(),
-        ),
-        (
-            at("/containers/1/image"),
-            json!("web@sha256:9"),
-            format!("changed {item}[web].image"),
-        ),
-        (
-            at("/containers/1/args/1"),
-            json!("c"),
-            format!("changed {item}[web].args[1]"),
-        ),
-        (
-            at("/containers/1/command"),
-            json!(["sh"]),
-            format!("added {item}[web].command"),
-        ),
-        (
-            at("/containers/1/env/0/value"),
-            json!("2"),
-            format!("changed {item}[web].env[LEVEL].value"),
-        ),
-        (
-            at("/containers/1/resources/limits/cpu"),
-            json!("2"),
-            format!("changed {item}[web].resources.limits.cpu"),
-        ),
-        (
-            at("/containers/1/securityContext"),
-            json!({"privileged": true}),
-            format!("added {item}[web].securityContext"),
-        ),
-        (
-            at("/containers/0"),
-            json!({"name": "other", "image": "x"}),
-            format!("missing {item}[side]"),
-        ),
-        (
-            at("/volumes/0"),
-            json!({"name": "tmp", "hostPath": {"path": "/"}}),
-            "missing spec.template.spec.volumes[tmp].emptyDir".to_owned(),
-        ),
-    ];
+    let cases = of_pods().into_iter().chain(of_containers());
     for (pointer, to, expected) in cases {
         let told = told(&compared(&changed(&live(), &pointer, to), &[]));
         assert!(
