@@ -12,6 +12,7 @@ mod inputs;
 mod large;
 mod layout;
 mod offline;
+mod pipelines;
 mod policies;
 mod production;
 mod proofs;
