@@ -24,7 +24,10 @@ trap 'exit 130' INT TERM
 export CAIRN_HOME="${CAIRN_HOME:-$private/home}"
 
 # Secrets go from the environment to private files, and to nobody that is started here.
-key=${CAIRN_KEY:-} token=${CAIRN_TOKEN:-} secret=${CAIRN_SECRET_KEY:-}
+# Line ends that a variable has at its end are not part of them.
+key=$(printf '%s' "${CAIRN_KEY:-}")
+token=$(printf '%s' "${CAIRN_TOKEN:-}")
+secret=$(printf '%s' "${CAIRN_SECRET_KEY:-}")
 unset CAIRN_KEY CAIRN_TOKEN CAIRN_SECRET_KEY
 trust="--genesis $CAIRN_GENESIS"
 if [ -n "$key" ]; then

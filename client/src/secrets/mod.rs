@@ -163,7 +163,7 @@ fn encode(key: &TagKey) -> Zeroizing<String> {
 }
 
 fn decode(text: &[u8]) -> Result<TagKey, SecretError> {
-    let line = text.trim_ascii_end();
+    let line = text.strip_suffix(b"\n").unwrap_or(text);
     let digits = line
         .strip_prefix(MARKER.as_bytes())
         .filter(|digits| !digits.iter().any(u8::is_ascii_uppercase))
