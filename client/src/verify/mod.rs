@@ -226,6 +226,13 @@ fn measure<'a>(recorded: Recorded<'a>, subject: &Subject<'_>) -> Result<Measured
     let mut capture = capture(subject.inputs, &options, subject.tags, subject.progress)?;
     systems::observe(subject.systems, &recorded, subject.tags, &mut capture)?;
     let comparison = compare(&recorded, &capture);
+    let asked = |name: &str| subject.systems.iter().any(|it| it.system.name() == name);
+    for name in systems::recorded_systems(&recorded) {
+        if !asked(name) {
+            let note = format!("what {name} deployed was recorded and not asked for: --{name}");
+            capture.notes.push(note);
+        }
+    }
     Ok(Measured {
         recorded,
         capture,
