@@ -30,6 +30,7 @@ use crate::{
 pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     let outcome = take(session, &ledger, args, &signers).await?;
     let paths = args.paths.iter();
     let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
@@ -83,6 +84,7 @@ pub(super) async fn take(
 pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     let terms = terms(&args.words, &signers, false)?;
     let outcome = ledger
         .rollback(&args.environment, &args.reference, &terms)
@@ -112,10 +114,20 @@ async fn realise(session: &Session, ledger: &Ledger, receipt: &Receipt) {
 pub(crate) async fn retire(session: &Session, args: &cli::Retire) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     let terms = terms(&args.words, &signers, false)?;
     let outcome = ledger.retire(&args.environment, &terms).await?;
     tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
     Ok(0)
+}
+
+/// Who asks for witnesses and pins none is told before anything is recorded.
+pub(super) fn can_wait(ledger: &Ledger, words: &cli::Words) -> Result<(), Failure> {
+    if words.witnessed.is_none() || ledger.trust().witnesses().quorum() > 0 {
+        return Ok(());
+    }
+    let why = "no witnesses are pinned, so none can be waited for; nothing was recorded";
+    Err(Failure::usage(why).mended_by("Pin some: `cairn trust add URL --witness VKEY`."))
 }
 
 /// What came of a release that others signed with.

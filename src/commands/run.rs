@@ -25,7 +25,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::record::{take, tell, terms};
+use super::record::{can_wait, take, tell, terms};
 use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// What is added to a signal's number, as shells do.
@@ -37,6 +37,7 @@ pub(crate) async fn run(session: &Session, args: &cli::Run) -> Result<u8, Failur
     let record = record_of(args)?;
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     // Who cannot be reached now would not be reached then.
     let before = ledger.lookup(&args.environment).await?.sequence();
     if args.before {
