@@ -8,6 +8,7 @@ mod auditors;
 mod background;
 mod commands;
 mod firm;
+mod golden;
 mod inputs;
 mod large;
 mod layout;
