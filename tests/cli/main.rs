@@ -6,9 +6,11 @@ mod support;
 
 mod auditors;
 mod background;
+mod cluster;
 mod commands;
 mod firm;
 mod inputs;
+mod kubernetes;
 mod large;
 mod layout;
 mod offline;

@@ -71,9 +71,11 @@ pub fn capture(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, true);
-        asked.system.capture(&asked.given, &mut desk)?;
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, true);
+        for given in all {
+            system.capture(given, &mut desk)?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
@@ -86,10 +88,21 @@ pub fn observe(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, false);
-        asked.system.observe(&asked.given, recorded, &mut desk)?;
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, false);
+        for given in all {
+            system.observe(given, recorded, &mut desk)?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
+}
+
+/// All that was given for each system: one desk speaks for a system.
+fn by_system(asked: &[Asked]) -> Vec<(&'static dyn System, Vec<&Given>)> {
+    let systems = ALL.iter().map(|system| {
+        let own = asked.iter().filter(|it| it.system.name() == system.name());
+        (*system, own.map(|it| &it.given).collect::<Vec<_>>())
+    });
+    systems.filter(|(_, all)| !all.is_empty()).collect()
 }
