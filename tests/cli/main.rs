@@ -9,6 +9,7 @@ mod background;
 mod cluster;
 mod commands;
 mod firm;
+mod helm;
 mod inputs;
 mod kubernetes;
 mod large;

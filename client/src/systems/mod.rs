@@ -13,6 +13,7 @@
 
 mod desk;
 mod given;
+mod helm;
 mod kubernetes;
 pub(crate) mod strict;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 1] = [&kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &helm::Helm];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {

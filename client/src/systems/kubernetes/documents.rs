@@ -14,7 +14,7 @@ const EVENTS_MAX: usize = 20_000_000;
 const DEPTH_MAX: usize = 4;
 
 /// All objects of a stream, those of lists included.
-pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Vec<Value>, SourceError> {
+pub(in crate::systems) fn read(from: &str, bytes: &[u8]) -> Result<Vec<Value>, SourceError> {
     let wrong = |why: String| SourceError::Input {
         what: from.to_owned(),
         why: printable(&why),

@@ -14,7 +14,7 @@ pub(in crate::systems) struct Identity {
     pub(super) version: String,
     pub(super) kind: String,
     /// None where the object does not say: it has none, or it is the caller's.
-    pub(super) namespace: Option<String>,
+    pub(in crate::systems) namespace: Option<String>,
     pub(super) name: String,
 }
 

@@ -5,7 +5,7 @@
 //! reading the cluster got. Invariants: values of Secrets leave as tags alone; an object that
 //! could not be asked for is unmeasured; one that the API does not have is missing.
 
-mod documents;
+pub(super) mod documents;
 mod identity;
 mod live;
 mod quantity;
