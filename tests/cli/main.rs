@@ -6,10 +6,13 @@ mod support;
 
 mod auditors;
 mod background;
+mod cluster;
 mod commands;
 mod firm;
 mod golden;
+mod helm;
 mod inputs;
+mod kubernetes;
 mod large;
 mod layout;
 mod offline;

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod desk;
 pub(crate) mod fill;
 pub(crate) mod http;
+pub(crate) mod kube;
 pub(crate) mod process;
 pub(crate) mod prove;
 pub(crate) mod tools;

@@ -225,6 +225,12 @@ impl<'a> Finder<'a> {
             (None, Some(found)) if self.rules.alarms(&self.place(), found) => {
                 self.differ(DifferenceKind::Added, None, Some(found));
             }
+            // What is below may still be a difference, and each has its own author.
+            (None, Some(Value::Object(members))) if !members.is_empty() => {
+                for (name, value) in members {
+                    self.step(Step::Member(name), None, Some(value));
+                }
+            }
             (None, Some(found)) => self.list(found),
             (None, None) => {}
         }

@@ -13,6 +13,7 @@
 
 mod desk;
 mod given;
+mod helm;
 mod kubernetes;
 pub(crate) mod strict;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 1] = [&kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &helm::Helm];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
@@ -109,9 +110,11 @@ pub fn capture(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, true);
-        asked.system.capture(&asked.given, &mut desk)?;
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, true);
+        for given in all {
+            system.capture(given, &mut desk)?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
@@ -124,18 +127,29 @@ pub fn observe(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, false);
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, false);
         // Of what was recorded of these nobody here knows more than the digests: an adapter
         // does not even know what to ask for.
-        for (artifact, fields) in recorded.objects_of(asked.system.name()) {
+        for (artifact, fields) in recorded.objects_of(system.name()) {
             if fields.is_none() {
                 let why = "its recorded fields are not at hand";
                 desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
             }
         }
-        asked.system.observe(&asked.given, recorded, &mut desk)?;
+        for given in all {
+            system.observe(given, recorded, &mut desk)?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
+}
+
+/// All that was given for each system: one desk speaks for a system.
+fn by_system(asked: &[Asked]) -> Vec<(&'static dyn System, Vec<&Given>)> {
+    let systems = ALL.iter().map(|system| {
+        let own = asked.iter().filter(|it| it.system.name() == system.name());
+        (*system, own.map(|it| &it.given).collect::<Vec<_>>())
+    });
+    systems.filter(|(_, all)| !all.is_empty()).collect()
 }
