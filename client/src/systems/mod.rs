@@ -15,6 +15,7 @@ mod desk;
 mod given;
 mod kubernetes;
 pub(crate) mod strict;
+mod terraform;
 #[cfg(test)]
 mod tests;
 mod tool;
@@ -32,7 +33,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 1] = [&kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &terraform::Terraform];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
