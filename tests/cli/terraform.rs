@@ -352,11 +352,11 @@ fn a_plan_that_fails_measures_nothing() {
     for (add, why) in [
         ("variable \"more\" {}", "No value for required variable"),
         (
-            "output \"z\" {\n  value = 1\n  precondition {\n    condition = var.replicas > 9\n    \
-             error_message = \"few\"\n  }\n}",
-            "Module output value precondition failed",
+            "data \"terraform_remote_state\" \"none\" {\n  backend = \"local\"\n  \
+             config = { path = \"none\" }\n}",
+            "Unable to find remote state",
         ),
-        ("resource {", "Invalid"),
+        ("resource {", "Unclosed configuration block"),
     ] {
         works.stage.write("tf/main.tf", format!("{main}\n{add}\n"));
         works

@@ -33,6 +33,8 @@ pub(super) struct Refreshed {
     pub(super) plan: Vec<u8>,
     /// Whether it is of some resources alone.
     pub(super) targeted: bool,
+    /// What went wrong on the way, if the plan says that something did.
+    pub(super) failure: SourceError,
 }
 
 impl Runner {
@@ -120,16 +122,14 @@ impl Runner {
         ];
         let said = self.run(&arguments, REFRESH_PATIENCE)?;
         let failure = explained(said.failure(), &said.complaint);
-        if let SourceError::Unreachable { .. } = failure {
-            return Err(failure);
-        }
-        if !path.exists() {
+        if matches!(failure, SourceError::Unreachable { .. }) || !path.exists() {
             return Err(failure);
         }
         let mut lines = said.output.split(|byte| *byte == b'\n');
         Ok(Refreshed {
             plan: self.show_file(&path)?,
             targeted: lines.any(|line| line.ends_with(TARGETED)),
+            failure,
         })
     }
 }

@@ -139,6 +139,9 @@ fn refreshed(given: &Given, from: String) -> Result<Observed, SourceError> {
             why: "what `show -json` printed of a plan is no plan".to_owned(),
         });
     };
+    if plan.get("errored").and_then(serde_json::Value::as_bool) == Some(true) {
+        return Err(refreshed.failure);
+    }
     let pulled = runner.pull()?;
     // Where nothing was ever applied, there is no state.
     let nothing = pulled.iter().all(u8::is_ascii_whitespace);
