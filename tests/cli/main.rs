@@ -25,6 +25,7 @@ mod repairing;
 mod rogue;
 mod running;
 mod stage;
+mod terraform;
 mod transcript;
 mod trust;
 mod verdicts;

@@ -58,6 +58,11 @@ impl Place<'_> {
         })
     }
 
+    /// The JSON pointer (RFC 6901) to it.
+    pub fn pointer(&self) -> String {
+        pointer_of(self.steps)
+    }
+
     /// Whether the last step is an item of a list.
     pub fn is_item(&self) -> bool {
         !matches!(self.steps.last(), None | Some(Step::Member(_)))

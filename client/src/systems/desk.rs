@@ -74,20 +74,29 @@ impl<'a> Desk<'a> {
 
     /// Lays down bytes that the release was made from. What looks like a secret is withheld.
     pub fn input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
-        self.input_that(words, bytes, false)
+        let name = self.input_name(words)?;
+        let secret = looks_secret(name.as_str(), &bytes);
+        self.add_input(name, bytes, secret)
     }
 
-    /// The same of bytes of which the adapter may know that a secret is in them.
-    pub fn input_that(
-        &mut self,
-        words: &[&str],
-        bytes: Vec<u8>,
-        holds_secret: bool,
-    ) -> Result<(), SourceError> {
+    /// Lays down bytes that hold secrets whatever they look like: their tag alone is recorded.
+    pub fn secret_input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
+        let name = self.input_name(words)?;
+        self.add_input(name, bytes, true)
+    }
+
+    fn input_name(&self, words: &[&str]) -> Result<ArtifactName, SourceError> {
         let mut all = vec!["input"];
         all.extend_from_slice(words);
-        let name = self.name(&all)?;
-        let secret = holds_secret || looks_secret(name.as_str(), &bytes);
+        self.name(&all)
+    }
+
+    fn add_input(
+        &mut self,
+        name: ArtifactName,
+        bytes: Vec<u8>,
+        secret: bool,
+    ) -> Result<(), SourceError> {
         let (bytes, content) = if secret {
             let tags = self.key_for(&name)?;
             let mut tagger = tags

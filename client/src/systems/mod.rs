@@ -16,6 +16,7 @@ mod given;
 mod helm;
 mod kubernetes;
 pub(crate) mod strict;
+mod terraform;
 #[cfg(test)]
 mod tests;
 mod tool;
@@ -33,7 +34,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &helm::Helm];
+pub static ALL: [&dyn System; 3] = [&kubernetes::Kubernetes, &helm::Helm, &terraform::Terraform];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
