@@ -12,6 +12,7 @@
 //! image layouts ([`crate::sources`]).
 
 mod desk;
+mod docker;
 mod given;
 mod kubernetes;
 pub(crate) mod strict;
@@ -28,7 +29,7 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 1] = [&kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 2] = [&docker::Docker, &kubernetes::Kubernetes];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
@@ -71,9 +72,12 @@ pub fn capture(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, true);
-        asked.system.capture(&asked.given, &mut desk)?;
+    for (system, givens) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, true);
+        for given in givens {
+            system.capture(given, &mut desk)?;
+            desk.has_read()?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
@@ -86,10 +90,23 @@ pub fn observe(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, false);
-        asked.system.observe(&asked.given, recorded, &mut desk)?;
+    for (system, givens) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, false);
+        for given in givens {
+            system.observe(given, recorded, &mut desk)?;
+            desk.has_read()?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
+}
+
+/// What was given for each system: what several sources say of one is laid on one desk.
+fn by_system(asked: &[Asked]) -> Vec<(&'static dyn System, Vec<&Given>)> {
+    let of = |system: &'static dyn System| {
+        let own = asked.iter().filter(|it| it.system.name() == system.name());
+        let givens: Vec<_> = own.map(|it| &it.given).collect();
+        (!givens.is_empty()).then_some((system, givens))
+    };
+    ALL.iter().filter_map(|system| of(*system)).collect()
 }
