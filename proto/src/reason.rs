@@ -134,6 +134,7 @@ reasons! {
     SourceInvalid "SOURCE_INVALID" "What a deployment tool gave is not what it should be: cut, of another version, or ambiguous." "See what the message names; nothing was recorded.";
     ToolMissing "TOOL_MISSING" "A tool that is asked what was deployed is not installed." "Install it, or give what it prints as a file.";
     ToolFailed "TOOL_FAILED" "A tool that was asked what was deployed did not say so." "Run it by hand with the same settings, then try again.";
+    SourceDenied "SOURCE_DENIED" "Whoever is asked what was deployed wants credentials, or does not accept those that it got." "Let the tool fetch it with its own credentials, and give what it wrote as a file.";
     SecretKey "SECRET_KEY" "The key of this environment's withheld values is not here." "Import it: `cairn secret-key import ENV FILE`.";
     RaceLost "RACE_LOST" "Another release was recorded first." "Look at what came in between, then record again.";
     Usage "USAGE" "The command line or a configuration file is wrong." "See `cairn help`.";

@@ -33,6 +33,9 @@ pub struct Desk<'a> {
     tags_made: BTreeSet<String>,
     unmeasured: Vec<Unmeasured>,
     notes: Vec<String>,
+    /// Which names what was given speaks for, and how many of them are of what was read before.
+    covered: Vec<Covered>,
+    covered_before: usize,
 }
 
 impl<'a> Desk<'a> {
@@ -47,6 +50,8 @@ impl<'a> Desk<'a> {
             tags_made: BTreeSet::new(),
             unmeasured: Vec::new(),
             notes: Vec::new(),
+            covered: Vec::new(),
+            covered_before: 0,
         }
     }
 
@@ -72,17 +77,48 @@ impl<'a> Desk<'a> {
         self.objects.push((name, media_type, value));
     }
 
+    /// What was laid down under a name.
+    pub(super) fn laid(&mut self, name: &ArtifactName) -> Option<&mut Value> {
+        let mut objects = self.objects.iter_mut();
+        objects.find_map(|(own, _, value)| (own == name).then_some(value))
+    }
+
+    /// Says that what was given speaks for the names below this one. Without a word of it, it
+    /// speaks for all of the system's.
+    pub(super) fn speaks_for(&mut self, words: &[&str]) -> Result<(), SourceError> {
+        self.covered.push(Covered::Under(self.name(words)?));
+        Ok(())
+    }
+
+    /// Says that something that was given is read.
+    pub(super) fn has_read(&mut self) -> Result<(), SourceError> {
+        if self.covered.len() == self.covered_before {
+            self.speaks_for(&[])?;
+        }
+        self.covered_before = self.covered.len();
+        Ok(())
+    }
+
     /// Lays down bytes that the release was made from. What looks like a secret is withheld.
     pub fn input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
         let name = self.input_name(words)?;
-        let secret = looks_secret(name.as_str(), &bytes);
-        self.add_input(name, bytes, secret)
+        if looks_secret(name.as_str(), &bytes) {
+            return self.secret_input(words, &bytes);
+        }
+        let (bytes, content) = stored(bytes);
+        self.lay_input(name, bytes, Some(content));
+        Ok(())
     }
 
-    /// Lays down bytes that hold secrets whatever they look like: their tag alone is recorded.
-    pub fn secret_input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
+    /// Lays down such bytes that may hold a secret, whether they look like it or not.
+    pub fn secret_input(&mut self, words: &[&str], bytes: &[u8]) -> Result<(), SourceError> {
         let name = self.input_name(words)?;
-        self.add_input(name, bytes, true)
+        let tags = self.key_for(&name)?;
+        let mut tagger = tags.key.tagger(&tags.environment, &name, "", length(bytes));
+        tagger.update(bytes);
+        self.withheld.push(name.clone());
+        self.lay_input(name, Bytes::Withheld(tagger.finish()), None);
+        Ok(())
     }
 
     fn input_name(&self, words: &[&str]) -> Result<ArtifactName, SourceError> {
@@ -91,28 +127,10 @@ impl<'a> Desk<'a> {
         self.name(&all)
     }
 
-    fn add_input(
-        &mut self,
-        name: ArtifactName,
-        bytes: Vec<u8>,
-        secret: bool,
-    ) -> Result<(), SourceError> {
-        let (bytes, content) = if secret {
-            let tags = self.key_for(&name)?;
-            let mut tagger = tags
-                .key
-                .tagger(&tags.environment, &name, "", length(&bytes));
-            tagger.update(&bytes);
-            self.withheld.push(name.clone());
-            (Bytes::Withheld(tagger.finish()), None)
-        } else {
-            let content = stored(bytes);
-            (content.0, Some(content.1))
-        };
+    fn lay_input(&mut self, name: ArtifactName, bytes: Bytes, content: Option<Content>) {
         let content = content.filter(|content| content.size > 0);
         let artifact = identified(name, ArtifactKind::Input, bytes);
         self.inputs.push((artifact, content));
-        Ok(())
     }
 
     /// Says that a name, which is never to be given to anything else, stands for these bytes.
@@ -213,9 +231,6 @@ impl<'a> Desk<'a> {
                 });
             }
         }
-        let own: ArtifactName = self.system.parse().map_err(|_| SourceError::Name {
-            path: self.system.to_owned(),
-        })?;
         if let Some(other) = onto.artifacts.iter().find(|other| {
             let name = other.name.as_str();
             let below = name.strip_prefix(self.system);
@@ -249,7 +264,7 @@ impl<'a> Desk<'a> {
         onto.withheld.append(&mut self.withheld);
         onto.unmeasured.append(&mut self.unmeasured);
         onto.notes.append(&mut self.notes);
-        onto.covered.push(Covered::Under(own));
+        onto.covered.append(&mut self.covered);
         onto.sort();
         Ok(())
     }

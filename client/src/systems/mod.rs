@@ -12,6 +12,7 @@
 //! image layouts ([`crate::sources`]).
 
 mod desk;
+mod docker;
 mod given;
 mod helm;
 mod kubernetes;
@@ -34,7 +35,12 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 3] = [&kubernetes::Kubernetes, &helm::Helm, &terraform::Terraform];
+pub static ALL: [&dyn System; 4] = [
+    &docker::Docker,
+    &kubernetes::Kubernetes,
+    &helm::Helm,
+    &terraform::Terraform,
+];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
@@ -115,6 +121,7 @@ pub fn capture(
         let mut desk = Desk::new(system.name(), tags, true);
         for given in all {
             system.capture(given, &mut desk)?;
+            desk.has_read()?;
         }
         desk.finish(onto)?;
     }
@@ -140,6 +147,7 @@ pub fn observe(
         }
         for given in all {
             system.observe(given, recorded, &mut desk)?;
+            desk.has_read()?;
         }
         desk.finish(onto)?;
     }

@@ -42,7 +42,7 @@ impl Chart {
     pub(super) fn lay_down(self, bytes: Vec<u8>, desk: &mut Desk<'_>) -> Result<(), SourceError> {
         let file = format!("{}-{}.tgz", self.named.name, self.named.version);
         if self.secret {
-            return desk.secret_input(&["chart", &file], bytes);
+            return desk.secret_input(&["chart", &file], &bytes);
         }
         desk.input(&["chart", &file], bytes)
     }

@@ -89,7 +89,7 @@ fn put(
     let name = words.last().copied().unwrap_or_default();
     let of_values = SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending));
     if of_values || secrets.in_bytes(&bytes) {
-        desk.secret_input(words, bytes)
+        desk.secret_input(words, &bytes)
     } else {
         desk.input(words, bytes)
     }

@@ -75,7 +75,7 @@ impl System for Terraform {
             return Err(SourceError::Empty { path: source.from });
         }
         if let Document::Plan(plan) = &source.document {
-            desk.secret_input(&["plan"], documents::semantic(plan))?;
+            desk.secret_input(&["plan"], &documents::semantic(plan))?;
             if let number @ 1.. = snapshot.unknown() {
                 desk.note(format!(
                     "values that are known only after the plan is applied, and not recorded: \
@@ -91,7 +91,7 @@ impl System for Terraform {
                 "values withheld because they hold one that is sensitive elsewhere: {elsewhere}"
             ));
         }
-        desk.secret_input(&["source", &source.base], source.bytes)?;
+        desk.secret_input(&["source", &source.base], &source.bytes)?;
         match &source.directory {
             Some(directory) => configuration::lay_down(directory, source.live, &secrets, desk),
             None => Ok(()),
