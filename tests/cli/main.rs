@@ -6,6 +6,8 @@ mod support;
 
 mod auditors;
 mod background;
+mod beanstalk;
+mod cloudformation;
 mod cluster;
 mod commands;
 mod firm;

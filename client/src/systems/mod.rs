@@ -11,6 +11,9 @@
 //! could not be observed is unmeasured and never a match. Out of scope: files, directories and
 //! image layouts ([`crate::sources`]).
 
+mod aws;
+mod beanstalk;
+mod cloudformation;
 mod desk;
 mod docker;
 mod given;
@@ -35,11 +38,13 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 4] = [
+pub static ALL: [&dyn System; 6] = [
     &docker::Docker,
     &kubernetes::Kubernetes,
     &helm::Helm,
     &terraform::Terraform,
+    &cloudformation::CloudFormation,
+    &beanstalk::Beanstalk,
 ];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.

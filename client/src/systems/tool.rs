@@ -134,6 +134,8 @@ impl Said {
             "connection refused",
             "Unable to connect",
             "Could not connect",
+            "Connect timeout on endpoint",
+            "Read timeout on endpoint",
             "no such host",
             "i/o timeout",
             "Cannot connect to the Docker daemon",
