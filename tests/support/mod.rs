@@ -7,6 +7,7 @@ pub(crate) mod aws;
 pub(crate) mod desk;
 pub(crate) mod fill;
 pub(crate) mod http;
+pub(crate) mod kube;
 pub(crate) mod process;
 pub(crate) mod prove;
 pub(crate) mod tools;

@@ -58,6 +58,11 @@ impl Place<'_> {
         })
     }
 
+    /// The JSON pointer (RFC 6901) to it.
+    pub fn pointer(&self) -> String {
+        pointer_of(self.steps)
+    }
+
     /// Whether the last step is an item of a list.
     pub fn is_item(&self) -> bool {
         !matches!(self.steps.last(), None | Some(Step::Member(_)))
@@ -224,6 +229,12 @@ impl<'a> Finder<'a> {
             }
             (None, Some(found)) if self.rules.alarms(&self.place(), found) => {
                 self.differ(DifferenceKind::Added, None, Some(found));
+            }
+            // What is below may still be a difference, and each has its own author.
+            (None, Some(Value::Object(members))) if !members.is_empty() => {
+                for (name, value) in members {
+                    self.step(Step::Member(name), None, Some(value));
+                }
             }
             (None, Some(found)) => self.list(found),
             (None, None) => {}

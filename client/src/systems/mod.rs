@@ -15,12 +15,19 @@ mod aws;
 mod beanstalk;
 mod cloudformation;
 mod desk;
+mod docker;
 mod given;
+mod helm;
 mod kubernetes;
 pub(crate) mod strict;
+mod terraform;
 #[cfg(test)]
 mod tests;
 mod tool;
+
+use std::ffi::OsString;
+
+use cairn_proto::reason::Reason;
 
 use crate::{
     compare::Rules,
@@ -31,8 +38,11 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 3] = [
+pub static ALL: [&dyn System; 6] = [
+    &docker::Docker,
     &kubernetes::Kubernetes,
+    &helm::Helm,
+    &terraform::Terraform,
     &cloudformation::CloudFormation,
     &beanstalk::Beanstalk,
 ];
@@ -56,8 +66,27 @@ pub trait System: Sync {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
 
+    /// What a command of the tool deploys, if that shows: where to read it afterwards.
+    fn deployed_by(&self, _program: &str, _arguments: &[&str]) -> Option<Given> {
+        None
+    }
+
+    /// The command that brings about what a release recorded, if there is one.
+    fn realise(&self, _reference: &str, _recorded: &Recorded<'_>) -> Option<String> {
+        None
+    }
+
     /// How objects of a media type of its own are compared.
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
+}
+
+/// How a deployment tool brings about what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realised {
+    /// Which.
+    pub system: &'static str,
+    /// The command.
+    pub command: String,
 }
 
 /// How objects of a media type are compared; `None` if no system knows it.
@@ -72,15 +101,33 @@ pub fn recorded_systems(recorded: &Recorded<'_>) -> Vec<&'static str> {
     names.filter(|name| has(name)).collect()
 }
 
+/// What a command deploys, where one of the systems knows.
+pub fn deployed_by(command: &[OsString]) -> Option<Asked> {
+    let words: Option<Vec<&str>> = command.iter().map(|word| word.to_str()).collect();
+    let words = words?;
+    let (program, arguments) = words.split_first()?;
+    let program = program.rsplit('/').next().unwrap_or(program);
+    ALL.iter().find_map(|system| {
+        let given = system.deployed_by(program, arguments)?;
+        Some(Asked {
+            system: *system,
+            given,
+        })
+    })
+}
+
 /// Captures what is to be recorded, beside what was captured of files.
 pub fn capture(
     asked: &[Asked],
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, true);
-        asked.system.capture(&asked.given, &mut desk)?;
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, true);
+        for given in all {
+            system.capture(given, &mut desk)?;
+            desk.has_read()?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
@@ -93,10 +140,30 @@ pub fn observe(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for asked in asked {
-        let mut desk = Desk::new(asked.system.name(), tags, false);
-        asked.system.observe(&asked.given, recorded, &mut desk)?;
+    for (system, all) in by_system(asked) {
+        let mut desk = Desk::new(system.name(), tags, false);
+        // Of what was recorded of these nobody here knows more than the digests: an adapter
+        // does not even know what to ask for.
+        for (artifact, fields) in recorded.objects_of(system.name()) {
+            if fields.is_none() {
+                let why = "its recorded fields are not at hand";
+                desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
+            }
+        }
+        for given in all {
+            system.observe(given, recorded, &mut desk)?;
+            desk.has_read()?;
+        }
         desk.finish(onto)?;
     }
     Ok(())
+}
+
+/// All that was given for each system: one desk speaks for a system.
+fn by_system(asked: &[Asked]) -> Vec<(&'static dyn System, Vec<&Given>)> {
+    let systems = ALL.iter().map(|system| {
+        let own = asked.iter().filter(|it| it.system.name() == system.name());
+        (*system, own.map(|it| &it.given).collect::<Vec<_>>())
+    });
+    systems.filter(|(_, all)| !all.is_empty()).collect()
 }
