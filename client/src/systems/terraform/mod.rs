@@ -22,6 +22,8 @@ mod secrets;
 mod snapshot;
 mod source;
 
+use std::path::Path;
+
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
@@ -140,6 +142,19 @@ impl System for Terraform {
         state(&found.snapshot, &observed, recorded, desk)?;
         lay_down(found.snapshot, &secrets, Some(recorded), desk)?;
         Ok(())
+    }
+
+    /// What `apply PLAN` makes is what the plan says; without one, that shows afterwards only.
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
+        let applies = words.next() == Some(&"apply");
+        let plan = words.next()?;
+        if !matches!(program, "terraform" | "tofu") || !applies || words.next().is_some() {
+            return None;
+        }
+        let mut flags = arguments.iter();
+        let directory = flags.find_map(|word| word.strip_prefix("-chdir="));
+        Some(Given::File(Path::new(directory.unwrap_or("")).join(plan)))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
