@@ -192,7 +192,7 @@ fn lay_down(
         let value = known.and_then(|known| known.get("value"));
         let value = redactor.clean(output.value.clone(), &marks, value, "/value")?;
         elsewhere += redactor.elsewhere();
-        desk.object(name, OUTPUT, of_output(output, value));
+        desk.object(name, OUTPUT, of_output(&output, value));
     }
     Ok(elsewhere)
 }
@@ -252,7 +252,7 @@ fn of_resource(resource: Resource, values: Value) -> Value {
     ])
 }
 
-fn of_output(output: Output, value: Value) -> Value {
+fn of_output(output: &Output, value: Value) -> Value {
     let unknown = json!({ "value": output.unknown });
     object([
         ("sensitive", Some(Value::Bool(output.sensitive))),
