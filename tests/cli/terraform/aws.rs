@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{Works, expected, mirror};
+use super::works::{Works, expected, mirror};
 use crate::{
     stage::{Ran, is_long_run},
     support::tools::skipped,

@@ -123,7 +123,7 @@ fn text_that_is_no_plan_and_no_state_is_refused() {
 /// Goal: a plan file that is none is refused with the tool's own words.
 #[test]
 fn a_plan_file_that_is_cut_is_refused() {
-    let Some(works) = super::Works::applied("a plan file that is cut") else {
+    let Some(works) = super::works::Works::applied("a plan file that is cut") else {
         return;
     };
     works.terraform("plan -out=p");

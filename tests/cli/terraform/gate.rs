@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Works, mirror};
+use super::works::{Works, mirror};
 use crate::{stage::Ran, support::tools::skipped};
 
 fn files() -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, process::Stdio};
 
-use super::{Works, expected};
+use super::works::{Works, expected};
 
 /// Runs with something on standard input.
 #[track_caller]
