@@ -1,178 +1,18 @@
 //! Terraform with the real tool: recorded, verified, drifted, rolled back. Its built-in
 //! `terraform_data` needs no provider and no network.
 
+mod aws;
 mod documents;
+mod gate;
 mod sources;
+mod works;
 
-use std::{
-    ffi::OsString,
-    fs,
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, fs};
 
 use serde_json::{Value, json};
 
-use crate::{
-    inputs::holds,
-    stage::{Ledger, Ran, Stage},
-    support::tools::skipped,
-};
-
-/// What must be nowhere.
-const SECRET: &str = "swordfish-4711";
-
-const MAIN: &str = r#"
-variable "replicas" { default = 3 }
-variable "password" {
-  type      = string
-  sensitive = true
-}
-resource "terraform_data" "web" {
-  input = { image = "shop@sha256:1", replicas = var.replicas, labels = {}, note = null }
-}
-resource "terraform_data" "db" {
-  input = { user = "shop", password = var.password }
-}
-resource "terraform_data" "zone" {
-  for_each = toset(["eu/1", "us"])
-  input    = each.key
-}
-module "cache" { source = "./cache" }
-output "image" { value = terraform_data.web.output.image }
-output "url" {
-  value     = "https://shop:${var.password}@db"
-  sensitive = true
-}
-"#;
-
-const CACHE: &str = r#"resource "terraform_data" "size" { input = 64 }"#;
-
-/// A configuration in `tf`, applied, beside a ledger.
-pub(crate) struct Works {
-    stage: Stage,
-    _ledger: Ledger,
-}
-
-impl Works {
-    /// `None` where there is no Terraform, and that was said.
-    pub(crate) fn applied(test: &str) -> Option<Self> {
-        let works = Self::written(test)?;
-        works.terraform("apply -auto-approve");
-        Some(works)
-    }
-
-    /// The same before it is applied.
-    fn written(test: &str) -> Option<Self> {
-        let found = Command::new("terraform").arg("version").output();
-        if !found.is_ok_and(|found| found.status.success()) {
-            let why = "it needs terraform";
-            let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
-            assert!(!required, "{test}: {why}");
-            skipped(test, why);
-            return None;
-        }
-        let (stage, ledger) = Stage::with_ledger();
-        stage.write("terraformrc", "");
-        stage.write("tf/main.tf", MAIN);
-        stage.write("tf/cache/main.tf", CACHE);
-        stage.write("tf/own.auto.tfvars", format!("password = \"{SECRET}\"\n"));
-        let works = Self {
-            stage,
-            _ledger: ledger,
-        };
-        works.terraform("init");
-        Some(works)
-    }
-
-    fn with_environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        let settings = self.stage.path("terraformrc");
-        let own = std::env::vars_os().filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            name.starts_with("TF_") || name.starts_with("AWS_")
-        });
-        for (name, _) in own {
-            command.env_remove(name);
-        }
-        command
-            .env("CHECKPOINT_DISABLE", "1")
-            .env("TF_CLI_CONFIG_FILE", settings)
-    }
-
-    /// Runs Terraform in the directory, and insists on its success.
-    #[track_caller]
-    fn terraform(&self, line: &str) -> String {
-        let mut command = Command::new("terraform");
-        let words: Vec<_> = line.split_whitespace().collect();
-        let (verb, rest) = words.split_first().unwrap();
-        command.current_dir(self.stage.path("tf")).arg(verb);
-        if ["plan", "apply", "init"].contains(verb) {
-            command.args(["-input=false", "-no-color"]);
-        }
-        command.args(rest).stdin(Stdio::null());
-        let output = self.with_environment(&mut command).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let complaint = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            output.status.success(),
-            "terraform {line}: {said}{complaint}"
-        );
-        said
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = self.stage.command();
-        self.with_environment(command.args(line.split_whitespace()));
-        command
-    }
-
-    #[track_caller]
-    pub(crate) fn cairn(&self, line: &str) -> Ran {
-        Ran::of(&mut self.command(line), line)
-    }
-
-    /// The differences that verifying what is live finds, as artifact, path and kind.
-    #[track_caller]
-    fn differences(&self, exit: i32) -> Vec<(String, String, String)> {
-        let ran = self.cairn("verify prod/shop --terraform=live:tf --output json");
-        let report = ran.exits(exit).json("cairn.verify/v1");
-        differences(&report)
-    }
-
-    /// The secret is in none of the ledger's bytes, nor in those of the client.
-    #[track_caller]
-    fn keeps_the_secret(&self) {
-        for place in ["data", "home"] {
-            let found = holds(&self.stage.path(place), SECRET.as_bytes());
-            assert!(!found, "the secret is in {place}");
-        }
-        let works = holds(&self.stage.path("data"), b"shop@sha256:1");
-        assert!(works, "the search finds what is there");
-    }
-}
-
-fn differences(report: &Value) -> Vec<(String, String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let found = report["differences"].as_array().unwrap().iter();
-    found
-        .map(|found| {
-            (
-                text(&found["artifact"]),
-                text(&found["path"]),
-                text(&found["kind"]),
-            )
-        })
-        .collect()
-}
-
-fn expected(found: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
-    let texts = found.iter();
-    texts
-        .map(|(artifact, path, kind)| {
-            let artifact = format!("terraform/{artifact}");
-            (artifact, (*path).to_owned(), (*kind).to_owned())
-        })
-        .collect()
-}
+use crate::stage::Ran;
+use works::{SECRET, Works, expected};
 
 /// Goal: what is live is what was recorded; what was changed since is named, and nothing else;
 /// going back is verified. Method: apply, record, apply another value, roll back.

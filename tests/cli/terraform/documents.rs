@@ -33,88 +33,87 @@ fn refresh(state: &Value) -> Value {
     })
 }
 
-/// Goal: nothing that is cut, ambiguous or of another version is recorded. Method: one of each.
-#[test]
-fn text_that_is_no_plan_and_no_state_is_refused() {
+/// A state with something else at a place.
+fn with(path: &str, value: Value) -> String {
+    let mut state = state();
+    *state.pointer_mut(path).unwrap() = value;
+    state.to_string()
+}
+
+/// Refuses each text, with a code and a reason, and records nothing.
+fn refuses_all(code: &str, table: &[(String, &str)]) {
     let (stage, _ledger) = Stage::with_ledger();
     let before = stage.size();
-    let whole = state().to_string();
-    let with = |path: &str, value: Value| {
-        let mut state = state();
-        *state.pointer_mut(path).unwrap() = value;
-        state.to_string()
-    };
-    let resource = "/values/root_module/resources/0";
-    let marks = format!("{resource}/sensitive_values");
-    let unmarked = with(resource, json!({"address": "a.b", "values": {}}));
-    let nested = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-    let swollen = format!("{{\"format_version\":\"1.0\"}}{}", " ".repeat(64 << 20));
-    let table: Vec<(String, &str)> = vec![
-        (whole[..whole.len() / 2].to_owned(), "EOF"),
-        (String::new(), "it is empty"),
-        ("resource \"a\" \"b\" {}".to_owned(), "expected value"),
-        ("[]".to_owned(), "neither a plan nor a state"),
-        ("{}".to_owned(), "neither a plan nor a state"),
-        (
-            r#"{"format_version":"1.0","valid":true}"#.to_owned(),
-            "it has valid",
-        ),
-        (
-            r#"{"format_version":"1.0","format_version":"1.0"}"#.to_owned(),
-            "stands twice",
-        ),
-        (
-            r#"{"format_version":"1.0","values":{"x":0.12345678901234567890}}"#.to_owned(),
-            "more digits",
-        ),
-        (with("/format_version", json!("2.0")), "version 2.0"),
-        (with("/format_version", json!("0.2")), "version 0.2"),
-        (
-            r#"{"version":3,"serial":1,"lineage":"x","modules":[]}"#.to_owned(),
-            "a state of version 3",
-        ),
-        (
-            r#"{"version":5,"serial":1,"lineage":"x"}"#.to_owned(),
-            "a state of version 5",
-        ),
-        (
-            r#"{"version":4,"resources":[]}"#.to_owned(),
-            "without lineage or serial",
-        ),
-        (
-            r#"{"serial":1,"lineage":"x","encrypted_data":"eA=="}"#.to_owned(),
-            "it is encrypted",
-        ),
-        (
-            "{\"@level\":\"info\"}\n{\"@level\":\"info\"}".to_owned(),
-            "a stream of messages",
-        ),
-        (unmarked, "which values of a.b are sensitive"),
-        (with(&format!("{resource}/type"), json!(7)), "has no type"),
-        (
-            with(
-                &format!("{resource}/values/id"),
-                json!("cairn:withheld:a:b"),
-            ),
-            "stands for a secret",
-        ),
-        (nested, "recursion limit"),
-        (swollen, "longer than 64 MiB"),
-        (with("/values", json!({})), "holds nothing"),
-    ];
     for (text, why) in table {
-        let code = match why {
-            "holds nothing" => "PATH_EMPTY",
-            _ => "SOURCE_INVALID",
-        };
         stage
             .feed("record staging --terraform=-", text.as_bytes())
             .refuses(1, code)
             .says(why);
     }
     assert_eq!(stage.size(), before, "nothing was recorded");
-    // A mark that does not fit its value marks all of it.
-    let odd = with(&marks, json!({ "input": ["x"] }));
+}
+
+/// Goal: what is cut, ambiguous, too long or too deep is refused. Method: one of each.
+#[test]
+fn text_that_is_not_one_json_value_is_refused() {
+    let whole = state().to_string();
+    let nested = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let swollen = format!("{{\"format_version\":\"1.0\"}}{}", " ".repeat(64 << 20));
+    let messages = "{\"@level\":\"info\"}\n{\"@level\":\"info\"}";
+    let twice = r#"{"format_version":"1.0","format_version":"1.0"}"#;
+    let digits = r#"{"format_version":"1.0","values":{"x":0.12345678901234567890}}"#;
+    let table = [
+        (whole[..whole.len() / 2].to_owned(), "EOF"),
+        (String::new(), "it is empty"),
+        ("resource \"a\" \"b\" {}".to_owned(), "expected value"),
+        (messages.to_owned(), "a stream of messages"),
+        (twice.to_owned(), "stands twice"),
+        (digits.to_owned(), "more digits"),
+        (nested, "recursion limit"),
+        (swollen, "longer than 64 MiB"),
+    ];
+    refuses_all("SOURCE_INVALID", &table);
+}
+
+/// Goal: what is of another version, or does not say what it must, is refused. Method: one of
+/// each; then marks that do not fit their value, which mark all of it.
+#[test]
+fn text_that_is_no_plan_and_no_state_is_refused() {
+    let resource = "/values/root_module/resources/0";
+    let unmarked = with(resource, json!({ "address": "a.b", "values": {} }));
+    let forged = with(
+        &format!("{resource}/values/id"),
+        json!("cairn:withheld:a:b"),
+    );
+    let third = r#"{"version":3,"serial":1,"lineage":"x","modules":[]}"#;
+    let fifth = r#"{"version":5,"serial":1,"lineage":"x"}"#;
+    let locked = r#"{"serial":1,"lineage":"x","encrypted_data":"eA=="}"#;
+    let other = r#"{"format_version":"1.0","valid":true}"#;
+    let table = [
+        ("[]".to_owned(), "neither a plan nor a state"),
+        ("{}".to_owned(), "neither a plan nor a state"),
+        (other.to_owned(), "it has valid"),
+        (with("/format_version", json!("2.0")), "version 2.0"),
+        (with("/format_version", json!("0.2")), "version 0.2"),
+        (third.to_owned(), "a state of version 3"),
+        (fifth.to_owned(), "a state of version 5"),
+        (
+            r#"{"version":4,"resources":[]}"#.to_owned(),
+            "without lineage or serial",
+        ),
+        (locked.to_owned(), "it is encrypted"),
+        (unmarked, "which values of a.b are sensitive"),
+        (with(&format!("{resource}/type"), json!(7)), "has no type"),
+        (forged, "stands for a secret"),
+    ];
+    refuses_all("SOURCE_INVALID", &table);
+    let nothing = [(with("/values", json!({})), "holds nothing")];
+    refuses_all("PATH_EMPTY", &nothing);
+    let (stage, _ledger) = Stage::with_ledger();
+    let odd = with(
+        &format!("{resource}/sensitive_values"),
+        json!({ "input": ["x"] }),
+    );
     stage
         .feed("record staging --terraform=-", odd.as_bytes())
         .exits(0)
@@ -124,7 +123,7 @@ fn text_that_is_no_plan_and_no_state_is_refused() {
 /// Goal: a plan file that is none is refused with the tool's own words.
 #[test]
 fn a_plan_file_that_is_cut_is_refused() {
-    let Some(works) = super::Works::applied("a plan file that is cut") else {
+    let Some(works) = super::works::Works::applied("a plan file that is cut") else {
         return;
     };
     works.terraform("plan -out=p");

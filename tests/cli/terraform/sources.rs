@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, process::Stdio};
 
-use super::{Works, expected};
+use super::works::{Works, expected};
 
 /// Runs with something on standard input.
 #[track_caller]
@@ -49,6 +49,27 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
         )])
     );
     works.keeps_the_secret();
+}
+
+/// Goal: to apply a saved plan and to record it is one command. Method: as a pipeline does it.
+#[test]
+fn a_plan_that_is_applied_by_run_is_recorded() {
+    let Some(works) = Works::written("a plan that is applied by run") else {
+        return;
+    };
+    works.terraform("plan -out=release.tfplan");
+    works
+        .cairn("run prod/shop -- terraform -chdir=tf apply -input=false release.tfplan")
+        .exits(0)
+        .says("Recorded  prod/shop#1");
+    works
+        .cairn("verify prod/shop --terraform=live:tf")
+        .exits(0)
+        .says("8 of 8 objects");
+    // Without a plan nothing shows what is to be recorded.
+    works
+        .cairn("run prod/shop -- terraform -chdir=tf apply -auto-approve")
+        .refuses(2, "USAGE");
 }
 
 /// Goal: two plans of one thing have other bytes and one tag. Method: make both, record both.

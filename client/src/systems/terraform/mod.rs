@@ -22,6 +22,8 @@ mod secrets;
 mod snapshot;
 mod source;
 
+use std::path::Path;
+
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
@@ -142,6 +144,19 @@ impl System for Terraform {
         Ok(())
     }
 
+    /// What `apply PLAN` makes is what the plan says; without one, that shows afterwards only.
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
+        let applies = words.next() == Some(&"apply");
+        let plan = words.next()?;
+        if !matches!(program, "terraform" | "tofu") || !applies || words.next().is_some() {
+            return None;
+        }
+        let mut flags = arguments.iter();
+        let directory = flags.find_map(|word| word.strip_prefix("-chdir="));
+        Some(Given::File(Path::new(directory.unwrap_or("")).join(plan)))
+    }
+
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         match media_type {
             STATE => Some(&rules::StateRules),
@@ -177,7 +192,7 @@ fn lay_down(
         let value = known.and_then(|known| known.get("value"));
         let value = redactor.clean(output.value.clone(), &marks, value, "/value")?;
         elsewhere += redactor.elsewhere();
-        desk.object(name, OUTPUT, of_output(output, value));
+        desk.object(name, OUTPUT, of_output(&output, value));
     }
     Ok(elsewhere)
 }
@@ -237,7 +252,7 @@ fn of_resource(resource: Resource, values: Value) -> Value {
     ])
 }
 
-fn of_output(output: Output, value: Value) -> Value {
+fn of_output(output: &Output, value: Value) -> Value {
     let unknown = json!({ "value": output.unknown });
     object([
         ("sensitive", Some(Value::Bool(output.sensitive))),
