@@ -280,7 +280,15 @@ fn compare_image(
         desk.object(name, image::MEDIA_TYPE, stands.image.json());
         return Ok(());
     };
-    if let Some(found) = stands.image.seen_as(&Image::read(was)) {
+    let known = Image::read(was);
+    if known.top().is_some() != stands.image.top().is_some() {
+        desk.note(format!(
+            "{}: compared by the digests of its configurations; the manifest's is known on one \
+             side alone",
+            stands.name
+        ));
+    }
+    if let Some(found) = stands.image.seen_as(&known) {
         lay_image(desk, &name, was, found.json());
     } else {
         let why = "no digest of it is of a kind that was recorded";

@@ -135,8 +135,8 @@ pub(super) fn lay_down(
     }
     if reported > 0 {
         desk.note(format!(
-            "runtime-reported: {reported} containers run what Docker says they run; \
-             that does not prove their bytes"
+            "runtime-reported: what Docker says that containers run does not prove their bytes \
+             (containers: {reported})"
         ));
     }
     Ok(())

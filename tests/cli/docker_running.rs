@@ -1,0 +1,343 @@
+//! What runs: containers and images of a stand-in for Docker's socket, which the real command
+//! line asks. A real daemon is tried in [`crate::docker_daemon`].
+
+use serde_json::{Value, json};
+
+use crate::{
+    docker::{kept_secret, object},
+    stage::{Ledger, Ran, Stage},
+    support::docker::{Socket, build, has_tools, run},
+};
+
+pub(crate) const SECRET: &str = "hunter2-planted";
+
+fn digest(digit: &str) -> String {
+    format!("sha256:{}", digit.repeat(64))
+}
+
+/// A container as Docker's API shows it.
+fn container(name: &str, image: &str) -> Value {
+    json!({
+        "Id": name.repeat(64).get(..64).unwrap(),
+        "Created": "2026-11-28T10:19:57.1Z",
+        "Path": "/srv/run", "Args": ["--password", SECRET],
+        "State": { "Status": "running", "Running": true, "Pid": 4711, "ExitCode": 0 },
+        "Image": image,
+        "ResolvConfPath": "/x", "HostnamePath": "/x", "HostsPath": "/x", "LogPath": "/x",
+        "Name": format!("/{name}"),
+        "RestartCount": 0, "Driver": "vfs", "Platform": "linux", "MountLabel": "",
+        "ProcessLabel": "", "AppArmorProfile": "", "ExecIDs": null,
+        "HostConfig": {
+            "Binds": ["/etc/shop:/etc/shop:ro"], "ContainerIDFile": "",
+            "LogConfig": { "Type": "splunk", "Config": { "splunk-token": SECRET } },
+            "NetworkMode": "bridge", "PortBindings": { "80/tcp": [{ "HostIp": "", "HostPort": "8080" }] },
+            "RestartPolicy": { "Name": "always", "MaximumRetryCount": 0 },
+            "AutoRemove": false, "CapAdd": ["NET_BIND_SERVICE", "CHOWN"], "CapDrop": null,
+            "Privileged": false, "ReadonlyRootfs": true, "SecurityOpt": null,
+        },
+        "GraphDriver": { "Data": null, "Name": "vfs" },
+        "Mounts": [
+            { "Type": "bind", "Source": "/etc/shop", "Destination": "/etc/shop", "Mode": "ro",
+              "RW": false, "Propagation": "rprivate" },
+            { "Type": "volume", "Name": "f".repeat(64), "Source": "/var/lib/docker/volumes/x",
+              "Destination": "/var/cache", "Driver": "local", "Mode": "", "RW": true,
+              "Propagation": "" },
+        ],
+        "Config": {
+            "Hostname": name.repeat(12).get(..12).unwrap(), "Domainname": "", "User": "1000",
+            "AttachStdin": false, "ExposedPorts": { "80/tcp": {} }, "Tty": false,
+            "Env": [format!("DB_PASS={SECRET}"), "PATH=/bin"],
+            "Cmd": ["--password", SECRET, "--port=80"], "Entrypoint": ["/srv/run"],
+            "Image": "shop:1", "Volumes": null, "WorkingDir": "/srv", "OnBuild": null,
+            "Labels": { "traefik.auth": SECRET },
+        },
+        "NetworkSettings": { "Ports": { "80/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "8080" }] },
+            "Networks": { "bridge": { "IPAddress": "172.17.0.2" } } },
+    })
+}
+
+fn image(id: &str, names: &[String]) -> Value {
+    json!({
+        "Id": id, "RepoTags": ["shop:1"], "RepoDigests": names, "Os": "linux",
+        "Architecture": "amd64", "RootFS": { "Type": "layers" },
+    })
+}
+
+/// A ledger, and a stand-in for Docker's socket.
+struct Bench {
+    stage: Stage,
+    socket: Socket,
+    _ledger: Ledger,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (stage, ledger) = Stage::with_ledger();
+        let socket = Socket::start(&stage.path(""));
+        Self {
+            stage,
+            socket,
+            _ledger: ledger,
+        }
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        with_host(&self.stage, &self.socket.host(), line)
+    }
+}
+
+pub(crate) fn with_host(stage: &Stage, host: &str, line: &str) -> Ran {
+    let mut command = stage.command();
+    let command = command.args(line.split_whitespace());
+    Ran::of(command.env("DOCKER_HOST", host), line)
+}
+
+/// The paths of all differences, sorted.
+fn paths(ran: &Ran) -> Vec<(String, String)> {
+    let report = ran.json("cairn.verify/v1");
+    let differences = report["differences"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut paths: Vec<_> = differences
+        .iter()
+        .map(|it| (text(&it["path"]), text(&it["kind"])))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Goal: a container is recorded by its fields, none of its secrets leaves, and each change is
+/// named by its field. Method: the real command line, asking a stand-in, which then changes.
+#[test]
+fn a_container_that_changed_is_told_by_its_fields() {
+    if !has_tools("containers", &["docker"]) {
+        return;
+    }
+    let bench = Bench::new();
+    let web = container("a", &digest("1"));
+    let stopped = |name: &str| {
+        let mut stopped = container(name, &digest("1"));
+        stopped["State"]["Status"] = json!("exited");
+        stopped
+    };
+    bench.run("record prod --docker").refuses(1, "PATH_EMPTY");
+    bench
+        .socket
+        .has(&[web.clone(), stopped("b")], &[image(&digest("1"), &[])]);
+    bench.run("record prod --docker").exits(0).says("1 object");
+    let verified = bench.run("verify prod --docker").exits(0);
+    verified.says("runtime-reported");
+    kept_secret(&bench.stage, SECRET);
+    let recorded = object(&bench.stage, "prod", "docker/container/a");
+    assert_eq!(recorded["config"]["user"], "1000");
+    assert_eq!(recorded["config"]["cmd"][2], "--port=80");
+    assert_eq!(recorded["mounts"][0]["rw"], false);
+    assert!(recorded["mounts"][1].get("source").is_none(), "{recorded}");
+    assert!(recorded["config"].get("hostname").is_none(), "{recorded}");
+    assert!(recorded.get("id").is_none() && recorded.get("Created").is_none());
+
+    // Another process of the same container, and what differs from one run to the next.
+    let mut again = container("c", &digest("1"));
+    again["Name"] = json!("/a");
+    again["State"]["Pid"] = json!(1);
+    again["Mounts"][1]["Name"] = json!("e".repeat(64));
+    again["HostConfig"]["CapAdd"] = json!(["CHOWN", "NET_BIND_SERVICE"]);
+    again["HostConfig"]["CapDrop"] = json!([]);
+    again["Mounts"].as_array_mut().unwrap().reverse();
+    bench.socket.has(&[again], &[image(&digest("1"), &[])]);
+    bench.run("verify prod --docker").exits(0);
+
+    let changes: [(&str, Value, &str); 9] = [
+        ("/Config/User", json!("root"), "config.user"),
+        (
+            "/Config/Env/0",
+            json!("DB_PASS=other"),
+            "config.env.DB_PASS",
+        ),
+        ("/Config/Cmd/1", json!("other"), "config.cmd[1]"),
+        (
+            "/Config/Entrypoint/0",
+            json!("/bin/sh"),
+            "config.entrypoint[0]",
+        ),
+        ("/Image", json!(digest("2")), "image.config"),
+        (
+            "/HostConfig/Privileged",
+            json!(true),
+            "hostConfig.privileged",
+        ),
+        (
+            "/HostConfig/LogConfig/Type",
+            json!("none"),
+            "hostConfig.logConfig",
+        ),
+        ("/Mounts/0/RW", json!(true), "mounts[/etc/shop].rw"),
+        ("/State/Status", json!("exited"), "state"),
+    ];
+    for (pointer, value, path) in changes {
+        let mut changed = web.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        let id = changed["Image"].as_str().unwrap().to_owned();
+        bench.socket.has(&[changed], &[image(&id, &[])]);
+        let ran = bench.run("verify prod --docker --output json").exits(10);
+        let found = paths(&ran);
+        assert_eq!(found.len(), 1, "{pointer}: {found:?}");
+        assert_eq!(found[0].1, "changed", "{pointer}");
+        assert_eq!(
+            found[0].0.replace('/', "."),
+            path.replace('/', "."),
+            "{pointer}"
+        );
+        assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET));
+    }
+    let mut more = web.clone();
+    more["HostConfig"]["Sysctls"] = json!({ "net.ipv4.ip_forward": "1" });
+    more["Config"]["Env"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!("DEBUG=1"));
+    bench.socket.has(&[more], &[image(&digest("1"), &[])]);
+    let ran = bench.run("verify prod --docker --output json").exits(10);
+    let added = |path: &str| (path.to_owned(), "added".to_owned());
+    assert_eq!(
+        paths(&ran),
+        [added("config.env.DEBUG"), added("hostConfig.sysctls")]
+    );
+
+    bench.socket.has(
+        &[web, container("b", &digest("1"))],
+        &[image(&digest("1"), &[])],
+    );
+    bench
+        .run("verify prod --docker")
+        .exits(10)
+        .says("docker/container/b  is not recorded");
+    bench.socket.has(&[], &[]);
+    bench
+        .run("verify prod --docker")
+        .exits(10)
+        .says("is missing");
+    let gone = format!("unix://{}", bench.stage.path("nowhere.sock").display());
+    for line in ["verify prod --docker", "record other --docker"] {
+        with_host(&bench.stage, &gone, line).refuses(3, "UNREACHABLE");
+    }
+}
+
+/// Goal: what `docker inspect` printed is as good as asking, from a file and on standard
+/// input; what is not of that shape is refused. Method: the same document both ways.
+#[test]
+fn what_docker_inspect_printed_is_recorded_and_compared() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let web = container("a", &digest("1"));
+    stage.write("inspect.json", json!([web]).to_string());
+    stage.run("record prod --docker=inspect.json").exits(0);
+    let text = stage.text("inspect.json");
+    stage
+        .feed("verify prod --docker=-", text.as_bytes())
+        .exits(0);
+    let changed = text.replace("\"1000\"", "\"0\"");
+    stage
+        .feed("verify prod --docker=-", changed.as_bytes())
+        .exits(10)
+        .says("config.user  recorded 1000  found 0");
+    // Without the key a value is unknown, and that is never a match.
+    std::fs::remove_dir_all(stage.home().join("secrets")).unwrap();
+    stage.run("verify prod --docker=inspect.json").exits(16);
+    let size = stage.size();
+    for (document, why) in [
+        ("{\"a\":1}", "neither a container nor an image"),
+        ("[{\"Config\":{},\"State\":{}}]", "no Name"),
+        ("[{\"Config\":{},\"State\":{},\"Name\":\"/a\"}]", "no Image"),
+        ("[{\"Config\":{},\"Config\":{}}]", "stands twice"),
+        ("[1", "neither an archive nor JSON"),
+        ("sha256:12", "neither an archive nor JSON"),
+    ] {
+        stage.write("wrong.json", document);
+        stage
+            .run("record bad --docker=wrong.json")
+            .refuses(1, "SOURCE_INVALID")
+            .says(why);
+    }
+    let twice = text.replace("\"PATH=/bin\"", "\"DB_PASS=b\"");
+    stage
+        .feed("record bad --docker=-", twice.as_bytes())
+        .refuses(1, "SOURCE_INVALID")
+        .says("the variable DB_PASS is there twice");
+    assert_eq!(stage.size(), size, "nothing was recorded");
+}
+
+/// Goal: an image that was recorded is found by what runs: by its configuration, else by the
+/// digest it was pulled by; kinds that cannot be compared are no match and no drift. Method:
+/// releases of images alone, and containers of each sort.
+#[test]
+fn a_running_image_is_matched_by_a_digest_of_the_same_kind() {
+    let tools = ["docker", "skopeo", "umoci"];
+    if !has_tools("running images", &tools) {
+        return;
+    }
+    let bench = Bench::new();
+    let folder = bench.stage.path("");
+    build(&folder, "1", "one", "--config.user 1000");
+    run(
+        &folder,
+        "skopeo copy -q oci:oci:1 docker-archive:shop.tar:shop:1",
+    );
+    bench.run("record prod --docker=shop.tar").exits(0);
+    let recorded = object(&bench.stage, "prod", "docker/image/shop:1");
+    let config = recorded["platforms"][0]["config"].as_str().unwrap();
+
+    bench
+        .socket
+        .has(&[container("a", config)], &[image(config, &[])]);
+    let ran = bench.run("verify prod --docker").exits(0);
+    ran.says("runtime-reported");
+    bench
+        .socket
+        .has(&[container("a", &digest("2"))], &[image(&digest("2"), &[])]);
+    let ran = bench.run("verify prod --docker --output json").exits(10);
+    let found = paths(&ran);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.contains(&("platforms[linux/amd64].config".into(), "changed".into())));
+    assert_eq!(found[0], (String::new(), "added".into()), "the container");
+    bench.socket.has(&[], &[]);
+    bench
+        .run("verify prod --docker")
+        .exits(10)
+        .says("is missing");
+
+    // Of this one, only the digest of an index or a manifest was stated.
+    bench.stage.write("line.digest", digest("9"));
+    let metadata =
+        json!({ "containerimage.digest": digest("9"), "image.name": "reg.example/shop:1" });
+    bench.stage.write("build.json", metadata.to_string());
+    bench.run("record stated --docker=build.json").exits(0);
+    let pulled = |name: &str, digit: &str| [format!("{name}@{}", digest(digit))];
+    for (names, exit) in [
+        (pulled("reg.example/shop", "9"), 0),
+        (pulled("mirror.example/copy", "9"), 0),
+        (pulled("mirror.example/copy", "8"), 16),
+    ] {
+        bench
+            .socket
+            .has(&[container("a", config)], &[image(config, &names)]);
+        bench.run("verify stated --docker").exits(exit);
+    }
+    let mut named = container("a", config);
+    named["Config"]["Image"] = json!("reg.example/shop:1");
+    let names = pulled("reg.example/shop", "8");
+    bench.socket.has(&[named], &[image(config, &names)]);
+    bench
+        .run("verify stated --docker")
+        .exits(10)
+        .says("docker/image/reg.example%2Fshop:1  digest");
+    // With containerd's store an id is that of a manifest.
+    let mut other = container("a", &digest("9"));
+    other["ImageManifestDescriptor"] = json!({ "digest": digest("7") });
+    bench
+        .socket
+        .has(&[other.clone()], &[image(&digest("9"), &[])]);
+    bench.run("verify stated --docker").exits(0);
+    bench
+        .run("verify prod --docker")
+        .exits(16)
+        .says("no digest is of a kind");
+}
