@@ -8,6 +8,7 @@ mod auditors;
 mod background;
 mod commands;
 mod docker;
+mod docker_archives;
 mod docker_daemon;
 mod docker_hostile;
 mod docker_running;

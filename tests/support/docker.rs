@@ -2,6 +2,7 @@
 //! speak HTTP, one as Docker's socket does and one as a registry that does not behave.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
@@ -248,9 +249,9 @@ fn answer(mut stream: impl Read + Write, handler: &dyn Fn(&str) -> Reply) {
     thread::sleep(reply.after);
     let mut text = format!("HTTP/1.1 {}\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
-        text += &format!("{name}: {value}\r\n");
+        let _ = write!(text, "{name}: {value}\r\n");
     }
-    text += &format!("Content-Length: {}\r\n\r\n", reply.body.len());
+    let _ = write!(text, "Content-Length: {}\r\n\r\n", reply.body.len());
     // Whoever asked may have hung up.
     let _ = stream.write_all(text.as_bytes());
     if !is_head {
@@ -337,11 +338,9 @@ fn engine(folder: &Path, path: &str) -> Reply {
     }
     let (kind, id) = path.split_once('/').unwrap_or_default();
     let id = id.strip_suffix("/json").unwrap_or_default();
-    match of(kind).into_iter().find(|it| it["Id"] == id) {
-        Some(found) => Reply::json(&found),
-        None => {
-            let message = json!({ "message": format!("No such {kind}: {id}") });
-            Reply::of("404 Not Found", "application/json", message.to_string())
-        }
+    if let Some(found) = of(kind).into_iter().find(|it| it["Id"] == id) {
+        return Reply::json(&found);
     }
+    let message = json!({ "message": format!("No such {}: {id}", kind.trim_end_matches('s')) });
+    Reply::of("404 Not Found", "application/json", message.to_string())
 }
