@@ -76,6 +76,7 @@ reasons! {
     WrongPrevious "WRONG_PREVIOUS" "The entry does not name its predecessor's leaf hash." "Look up the environment again, then sign for its current entry.";
     RollbackTarget "ROLLBACK_TARGET" "The sequence to roll back to does not exist or is a retirement." "Choose one from `cairn log ENV`.";
     RollbackArtifacts "ROLLBACK_ARTIFACTS" "The rollback's artifacts differ from those of the release it names." "Use `cairn rollback`, which repeats them.";
+    NameReused "NAME_REUSED" "A name that stands for the same bytes for ever, such as an image's tag or a chart's version, is given to other bytes." "Give what changed a name of its own; or say why not: --allow-name-reuse REASON.";
     AlreadyRetired "ALREADY_RETIRED" "There is no standing release to retire." "Nothing needs to be done.";
     RetireManifest "RETIRE_MANIFEST" "A retirement names another manifest than its predecessor." "Use `cairn retire`, which repeats it.";
     GenesisTwice "GENESIS_TWICE" "A genesis entry stands anywhere but first." "A ledger begins once; make another with `cairn init`.";

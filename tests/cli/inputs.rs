@@ -158,7 +158,7 @@ fn a_pipe_a_socket_and_a_device_are_refused() {
 }
 
 /// Whether any file below a directory holds these bytes.
-fn holds(directory: &Path, needle: &[u8]) -> bool {
+pub(crate) fn holds(directory: &Path, needle: &[u8]) -> bool {
     fs::read_dir(directory).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -3,10 +3,12 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod audit;
+pub(crate) mod aws;
 pub(crate) mod desk;
 pub(crate) mod docker;
 pub(crate) mod fill;
 pub(crate) mod http;
+pub(crate) mod kube;
 pub(crate) mod process;
 pub(crate) mod prove;
 pub(crate) mod tools;

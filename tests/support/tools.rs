@@ -14,6 +14,19 @@ pub(crate) fn skipped(what: &str, why: &str) {
     println!("SKIPPED: {what}: {why}");
 }
 
+/// Whether a tool is installed; where tools are required, a missing one fails.
+pub(crate) fn is_here(test: &str, program: &str, check: &[&str]) -> bool {
+    let check = Command::new(program).args(check).output();
+    if check.is_ok_and(|check| check.status.success()) {
+        return true;
+    }
+    let why = format!("it needs {program}");
+    let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {why}");
+    skipped(test, &why);
+    false
+}
+
 /// Numbers that look random and can be had again from their seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -106,4 +119,22 @@ impl Python {
         assert_eq!(report["ok"], true, "{report}");
         report
     }
+}
+
+/// Whether kubectl is here; where tools are required, a missing one fails.
+pub(crate) fn kubectl(test: &str) -> bool {
+    installed(test, "kubectl", &["version", "--client"])
+}
+
+/// Whether a program is here and says so; where tools are required, a missing one fails.
+pub(crate) fn installed(test: &str, program: &str, arguments: &[&str]) -> bool {
+    let said = Command::new(program).args(arguments).output();
+    if said.is_ok_and(|said| said.status.success()) {
+        return true;
+    }
+    let why = format!("{program} is not installed");
+    let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {why}");
+    skipped(test, &why);
+    false
 }

@@ -128,18 +128,25 @@ impl<'a> Desk<'a> {
     }
 
     fn lay_input(&mut self, name: ArtifactName, bytes: Bytes, content: Option<Content>) {
-        self.inputs.push((
-            Artifact {
-                name,
-                kind: ArtifactKind::Input,
-                media_type: None,
-                mode: None,
-                parent: None,
-                platform: None,
-                bytes,
-            },
-            content.filter(|content| content.size > 0),
-        ));
+        let content = content.filter(|content| content.size > 0);
+        let artifact = identified(name, ArtifactKind::Input, bytes);
+        self.inputs.push((artifact, content));
+    }
+
+    /// Says that a name, which is never to be given to anything else, stands for these bytes.
+    pub fn named(
+        &mut self,
+        words: &[&str],
+        digests: Digests,
+        size: u64,
+    ) -> Result<(), SourceError> {
+        let mut all = vec!["name"];
+        all.extend_from_slice(words);
+        let bytes = Bytes::External { digests, size };
+        let name = self.name(&all)?;
+        let artifact = identified(name, ArtifactKind::Name, bytes);
+        self.inputs.push((artifact, None));
+        Ok(())
     }
 
     /// What stands in an object for a value that must not be guessable from the ledger.
@@ -260,6 +267,18 @@ impl<'a> Desk<'a> {
         onto.covered.append(&mut self.covered);
         onto.sort();
         Ok(())
+    }
+}
+
+fn identified(name: ArtifactName, kind: ArtifactKind, bytes: Bytes) -> Artifact {
+    Artifact {
+        name,
+        kind,
+        media_type: None,
+        mode: None,
+        parent: None,
+        platform: None,
+        bytes,
     }
 }
 

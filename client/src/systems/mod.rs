@@ -11,14 +11,23 @@
 //! could not be observed is unmeasured and never a match. Out of scope: files, directories and
 //! image layouts ([`crate::sources`]).
 
+mod aws;
+mod beanstalk;
+mod cloudformation;
 mod desk;
 mod docker;
 mod given;
+mod helm;
 mod kubernetes;
 pub(crate) mod strict;
+mod terraform;
 #[cfg(test)]
 mod tests;
 mod tool;
+
+use std::ffi::OsString;
+
+use cairn_proto::reason::Reason;
 
 use crate::{
     compare::Rules,
@@ -29,7 +38,14 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 2] = [&docker::Docker, &kubernetes::Kubernetes];
+pub static ALL: [&dyn System; 6] = [
+    &docker::Docker,
+    &kubernetes::Kubernetes,
+    &helm::Helm,
+    &terraform::Terraform,
+    &cloudformation::CloudFormation,
+    &beanstalk::Beanstalk,
+];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
@@ -50,8 +66,27 @@ pub trait System: Sync {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
 
+    /// What a command of the tool deploys, if that shows: where to read it afterwards.
+    fn deployed_by(&self, _program: &str, _arguments: &[&str]) -> Option<Given> {
+        None
+    }
+
+    /// The command that brings about what a release recorded, if there is one.
+    fn realise(&self, _reference: &str, _recorded: &Recorded<'_>) -> Option<String> {
+        None
+    }
+
     /// How objects of a media type of its own are compared.
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
+}
+
+/// How a deployment tool brings about what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realised {
+    /// Which.
+    pub system: &'static str,
+    /// The command.
+    pub command: String,
 }
 
 /// How objects of a media type are compared; `None` if no system knows it.
@@ -66,15 +101,30 @@ pub fn recorded_systems(recorded: &Recorded<'_>) -> Vec<&'static str> {
     names.filter(|name| has(name)).collect()
 }
 
+/// What a command deploys, where one of the systems knows.
+pub fn deployed_by(command: &[OsString]) -> Option<Asked> {
+    let words: Option<Vec<&str>> = command.iter().map(|word| word.to_str()).collect();
+    let words = words?;
+    let (program, arguments) = words.split_first()?;
+    let program = program.rsplit('/').next().unwrap_or(program);
+    ALL.iter().find_map(|system| {
+        let given = system.deployed_by(program, arguments)?;
+        Some(Asked {
+            system: *system,
+            given,
+        })
+    })
+}
+
 /// Captures what is to be recorded, beside what was captured of files.
 pub fn capture(
     asked: &[Asked],
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for (system, givens) in by_system(asked) {
+    for (system, all) in by_system(asked) {
         let mut desk = Desk::new(system.name(), tags, true);
-        for given in givens {
+        for given in all {
             system.capture(given, &mut desk)?;
             desk.has_read()?;
         }
@@ -90,9 +140,17 @@ pub fn observe(
     tags: Option<&TagContext>,
     onto: &mut Capture,
 ) -> Result<(), SourceError> {
-    for (system, givens) in by_system(asked) {
+    for (system, all) in by_system(asked) {
         let mut desk = Desk::new(system.name(), tags, false);
-        for given in givens {
+        // Of what was recorded of these nobody here knows more than the digests: an adapter
+        // does not even know what to ask for.
+        for (artifact, fields) in recorded.objects_of(system.name()) {
+            if fields.is_none() {
+                let why = "its recorded fields are not at hand";
+                desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
+            }
+        }
+        for given in all {
             system.observe(given, recorded, &mut desk)?;
             desk.has_read()?;
         }
@@ -101,12 +159,11 @@ pub fn observe(
     Ok(())
 }
 
-/// What was given for each system: what several sources say of one is laid on one desk.
+/// All that was given for each system: one desk speaks for a system.
 fn by_system(asked: &[Asked]) -> Vec<(&'static dyn System, Vec<&Given>)> {
-    let of = |system: &'static dyn System| {
+    let systems = ALL.iter().map(|system| {
         let own = asked.iter().filter(|it| it.system.name() == system.name());
-        let givens: Vec<_> = own.map(|it| &it.given).collect();
-        (!givens.is_empty()).then_some((system, givens))
-    };
-    ALL.iter().filter_map(|system| of(*system)).collect()
+        (*system, own.map(|it| &it.given).collect::<Vec<_>>())
+    });
+    systems.filter(|(_, all)| !all.is_empty()).collect()
 }

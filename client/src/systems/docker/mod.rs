@@ -12,6 +12,7 @@
 
 mod container;
 mod daemon;
+mod deployed;
 mod fields;
 mod graph;
 mod image;
@@ -105,6 +106,10 @@ impl System for Docker {
             }
             What::Running(running) => running::lay_down(&running, recorded, desk),
         }
+    }
+
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        deployed::by(program, arguments)
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

@@ -14,7 +14,7 @@ const EVENTS_MAX: usize = 20_000_000;
 const DEPTH_MAX: usize = 4;
 
 /// All objects of a stream, those of lists included.
-pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Vec<Value>, SourceError> {
+pub(in crate::systems) fn read(from: &str, bytes: &[u8]) -> Result<Vec<Value>, SourceError> {
     let wrong = |why: String| SourceError::Input {
         what: from.to_owned(),
         why: printable(&why),
@@ -24,7 +24,7 @@ pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Vec<Value>, SourceError> 
         strict::parse(bytes).map_err(wrong)?
     } else {
         lint(bytes).map_err(wrong)?;
-        let said = from_yaml(bytes)?;
+        let said = from_yaml(from, bytes)?;
         strict::parse(&said).map_err(|why| wrong(format!("as kubectl reads it: {why}")))?
     };
     let mut objects = Vec::new();
@@ -80,11 +80,13 @@ fn lint(bytes: &[u8]) -> Result<(), String> {
         alias_limits: aliases,
     };
     let read = serde_saphyr::from_multiple_with_options::<IgnoredAny>(text, options);
-    read.map(drop).map_err(|error| error.to_string())
+    // The lines after the first show what stands there, which may be a secret.
+    let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    read.map(drop).map_err(|error| first(error.to_string()))
 }
 
 /// What kubectl makes of YAML, without asking any cluster: a patch that changes nothing.
-fn from_yaml(bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
+fn from_yaml(from: &str, bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
     let arguments = [
         "patch",
         "--local",
@@ -96,8 +98,18 @@ fn from_yaml(bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
         "-o",
         "json",
     ];
-    Tool::new("kubectl", &arguments)
+    let said = Tool::new("kubectl", &arguments)
         .reads(bytes.to_vec())
-        .run()?
-        .output()
+        .run()?;
+    if said.complaint.contains("no objects passed to patch") {
+        return Ok(Vec::new());
+    }
+    // It asks nobody, so what it does not take is the input's fault.
+    said.output().map_err(|error| match error {
+        SourceError::Tool { why, .. } => SourceError::Input {
+            what: from.to_owned(),
+            why: format!("kubectl cannot read it: {why}"),
+        },
+        error => error,
+    })
 }

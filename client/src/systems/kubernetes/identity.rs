@@ -8,13 +8,13 @@ use crate::{detail::printable, sources::SourceError};
 
 /// Group, kind, namespace and name; and the version in which it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(in crate::systems) struct Identity {
     /// Empty for the core group.
     pub(super) group: String,
     pub(super) version: String,
     pub(super) kind: String,
     /// None where the object does not say: it has none, or it is the caller's.
-    pub(super) namespace: Option<String>,
+    pub(in crate::systems) namespace: Option<String>,
     pub(super) name: String,
 }
 
@@ -46,24 +46,43 @@ impl Identity {
                 None => format!("an object of kind {} has no name", printable(&kind)),
             })
         })?;
+        let namespace = of_metadata("namespace");
+        let words = [&group, &version, &kind];
+        if words.into_iter().any(|word| !is_word(word))
+            || !is_name(&name)
+            || !namespace.as_deref().is_none_or(is_name)
+        {
+            return Err(wrong(&format!(
+                "{} {} has a name that Kubernetes does not allow",
+                printable(&kind),
+                printable(&name)
+            )));
+        }
         Ok(Self {
             group,
             version,
             kind,
-            namespace: of_metadata("namespace"),
+            namespace,
             name,
         })
     }
 
-    /// `kubernetes/<group>/<kind>/<namespace>/<name>`; `core` and `_` stand for none.
-    pub(super) fn name(&self, desk: &Desk<'_>) -> Result<ArtifactName, SourceError> {
+    /// `<group>/<kind>/<namespace>/<name>` below the system's name and some words; `core` and
+    /// `_` stand for none.
+    pub(super) fn artifact_name(
+        &self,
+        below: &[&str],
+        desk: &Desk<'_>,
+    ) -> Result<ArtifactName, SourceError> {
         let group = if self.group.is_empty() {
             "core"
         } else {
             &self.group
         };
         let namespace = self.namespace.as_deref().unwrap_or("_");
-        desk.name(&[group, &self.kind, namespace, &self.name])
+        let mut words = below.to_vec();
+        words.extend([group, &self.kind, namespace, &self.name]);
+        desk.name(&words)
     }
 
     /// What stays the same whichever namespace it is in.
@@ -75,4 +94,18 @@ impl Identity {
     pub(super) fn resource(&self) -> String {
         format!("{}.{}.{}", self.kind, self.version, self.group)
     }
+}
+
+/// Of groups, versions and kinds. A comma or a slash would name several things to kubectl.
+fn is_word(word: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    word.bytes().all(fits) && !word.starts_with('-')
+}
+
+/// As the API has it: a segment of a path. One that begins with `-` would be an option.
+fn is_name(name: &str) -> bool {
+    let unfit = |letter: char| {
+        letter.is_control() || letter.is_whitespace() || matches!(letter, '/' | '%' | ',')
+    };
+    !name.starts_with('-') && !name.contains(unfit) && !matches!(name, "." | "..")
 }

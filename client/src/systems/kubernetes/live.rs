@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     super::{strict, tool::Tool},
-    Desk, Identity,
+    Desk, Identity, Wanted,
 };
 use crate::{detail::printable, sources::SourceError};
 
@@ -18,9 +18,9 @@ type Asked<'w> = BTreeMap<(String, Option<&'w str>), Vec<(&'w ArtifactName, &'w 
 
 /// What the API has of what was recorded. What it will not tell is laid down as unmeasured.
 pub(super) fn ask(
-    wanted: &BTreeMap<ArtifactName, Identity>,
+    wanted: &Wanted,
     desk: &mut Desk<'_>,
-) -> Result<Vec<Value>, SourceError> {
+) -> Result<Vec<(ArtifactName, Value)>, SourceError> {
     let mut asked = Asked::new();
     for (name, identity) in wanted {
         let of = (identity.resource(), identity.namespace.as_deref());
@@ -29,7 +29,7 @@ pub(super) fn ask(
     let mut found = Vec::new();
     for ((resource, namespace), objects) in asked {
         match get(&resource, namespace, &objects) {
-            Ok(answer) => found.extend(answer),
+            Ok(answer) => pick(answer, &objects, &mut found),
             // Nothing else will be told either.
             Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
                 return Err(error);
@@ -45,6 +45,24 @@ pub(super) fn ask(
     Ok(found)
 }
 
+/// Those of an answer that were asked for. All are of one kind, and of one namespace or none.
+fn pick(
+    answer: Vec<Value>,
+    objects: &[(&ArtifactName, &Identity)],
+    found: &mut Vec<(ArtifactName, Value)>,
+) {
+    let named = answer.into_iter().filter_map(|object| {
+        let name = object.get("metadata")?.get("name")?.as_str()?.to_owned();
+        Some((name, object))
+    });
+    let mut named: BTreeMap<_, _> = named.collect();
+    for (name, identity) in objects {
+        if let Some(object) = named.remove(&identity.name) {
+            found.push(((*name).clone(), object));
+        }
+    }
+}
+
 fn get(
     resource: &str,
     namespace: Option<&str>,
@@ -58,7 +76,13 @@ fn get(
     if let Some(namespace) = namespace {
         arguments.extend(["--namespace", namespace]);
     }
-    arguments.extend(["--output", "json", "--chunk-size=500"]);
+    // Without being asked to, kubectl does not say who manages which field.
+    arguments.extend([
+        "--output",
+        "json",
+        "--show-managed-fields",
+        "--chunk-size=500",
+    ]);
     let said = Tool::new("kubectl", &arguments).run()?.output()?;
     let wrong = |why: String| SourceError::Input {
         what: format!("kubectl get {}", printable(resource)),

@@ -5,7 +5,7 @@
 //! reading the cluster got. Invariants: values of Secrets leave as tags alone; an object that
 //! could not be asked for is unmeasured; one that the API does not have is missing.
 
-mod documents;
+pub(super) mod documents;
 mod identity;
 mod live;
 mod quantity;
@@ -14,12 +14,13 @@ mod secrets;
 
 use std::collections::BTreeMap;
 
-use cairn_proto::name::ArtifactName;
+use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::Value;
 
 use super::{Desk, Given, System};
 use crate::{
     compare::Rules,
+    detail::shell_word,
     sources::{Recorded, SourceError},
 };
 use identity::Identity;
@@ -53,7 +54,7 @@ impl System for Kubernetes {
                 path: given.shown(),
             });
         }
-        lay_down(objects, &given.shown(), desk)?;
+        lay_down(objects, &given.shown(), &[], desk)?;
         desk.input(&[&given.base().to_string_lossy()], bytes)
     }
 
@@ -63,19 +64,45 @@ impl System for Kubernetes {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
-        let wanted = wanted(self.name(), recorded);
-        let found = match given.read()? {
-            Some(bytes) => documents::read(&given.shown(), &bytes)?,
-            None => live::ask(&wanted, desk)?,
-        };
-        let mut found = by_identity(found, &given.shown())?;
-        for (name, identity) in wanted {
-            if let Some(object) = take(&mut found, &identity) {
-                let object = secrets::cleaned(object, &name, desk)?;
-                desk.object(name, MEDIA_TYPE, object);
+        let wanted = wanted(self.name(), recorded, desk);
+        match given.read()? {
+            Some(bytes) => {
+                let from = given.shown();
+                lay_down_found(&wanted, documents::read(&from, &bytes)?, &from, desk)
             }
+            None => lay_down_live(&wanted, desk),
         }
-        Ok(())
+    }
+
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        if program != "kubectl"
+            || !arguments
+                .iter()
+                .any(|word| matches!(*word, "apply" | "create"))
+        {
+            return None;
+        }
+        // One file: of several, or of a directory, the flag says which.
+        let mut files = arguments
+            .iter()
+            .enumerate()
+            .filter_map(|(at, word)| match *word {
+                "-f" | "--filename" => arguments.get(at + 1).copied(),
+                word => word
+                    .strip_prefix("--filename=")
+                    .or_else(|| word.strip_prefix("-f=")),
+            });
+        let file = files
+            .next()
+            .filter(|file| *file != "-" && !file.contains("://"))?;
+        files.next().is_none().then(|| Given::File(file.into()))
+    }
+
+    fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {
+        let reference = shell_word(reference.as_bytes());
+        Some(format!(
+            "cairn restore {reference} kubernetes --to - | kubectl apply -f -"
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
@@ -83,10 +110,11 @@ impl System for Kubernetes {
     }
 }
 
-/// Lays down each object under its own name: what Helm's releases consist of, too.
+/// The objects of a stream of YAML or JSON, by the names that they have below some words.
 pub(super) fn lay_down(
     objects: Vec<Value>,
     from: &str,
+    below: &[&str],
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let mut by_tag = 0_usize;
@@ -95,7 +123,7 @@ pub(super) fn lay_down(
         by_tag += rules::images(&object)
             .filter(|image| !image.contains("@sha256:"))
             .count();
-        let name = identity.name(desk)?;
+        let name = identity.artifact_name(below, desk)?;
         let object = secrets::cleaned(object, &name, desk)?;
         desk.object(name, MEDIA_TYPE, object);
     }
@@ -108,16 +136,58 @@ pub(super) fn lay_down(
 }
 
 /// What was recorded, by name, and how the API knows it.
-fn wanted(system: &str, recorded: &Recorded<'_>) -> BTreeMap<ArtifactName, Identity> {
-    let objects = recorded.objects_of(system);
-    let objects =
-        objects.filter(|(artifact, _)| artifact.media_type.as_deref() == Some(MEDIA_TYPE));
-    objects
-        .filter_map(|(artifact, object)| {
-            let identity = Identity::of(object?, artifact.name.as_str()).ok()?;
-            Some((artifact.name.clone(), identity))
-        })
-        .collect()
+pub(super) type Wanted = BTreeMap<ArtifactName, Identity>;
+
+/// Objects of a system, as they are to be asked for. One of which nothing is at hand that tells
+/// what it is cannot be asked for: it is unmeasured.
+pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>) -> Wanted {
+    let mut wanted = Wanted::new();
+    for (artifact, object) in recorded.objects_of(system) {
+        if artifact.media_type.as_deref() != Some(MEDIA_TYPE) {
+            continue;
+        }
+        let name = &artifact.name;
+        match object.map(|object| Identity::of(object, name.as_str())) {
+            Some(Ok(identity)) => {
+                wanted.insert(name.clone(), identity);
+            }
+            Some(Err(error)) => {
+                desk.unmeasured(name, error.reason(), error.to_string());
+            }
+            None => desk.unmeasured(name, Reason::NotFound, "what was recorded is not at hand"),
+        }
+    }
+    wanted
+}
+
+/// Lays down what the API has of it.
+pub(super) fn lay_down_live(wanted: &Wanted, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    for (name, object) in live::ask(wanted, desk)? {
+        let object = secrets::cleaned(object, &name, desk)?;
+        desk.object(name, MEDIA_TYPE, object);
+    }
+    Ok(())
+}
+
+/// Lays down what there is of it among objects that somebody fetched.
+fn lay_down_found(
+    wanted: &Wanted,
+    found: Vec<Value>,
+    from: &str,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let mut found = by_identity(found, from)?;
+    // Those without a namespace take what is left.
+    let (sure, open): (Vec<_>, Vec<_>) = wanted
+        .iter()
+        .partition(|(_, identity)| identity.namespace.is_some());
+    for (name, identity) in sure.into_iter().chain(open) {
+        if let Some(object) = take(&mut found, identity) {
+            let object = secrets::cleaned(object, name, desk)?;
+            desk.object(name.clone(), MEDIA_TYPE, object);
+        }
+    }
+    Ok(())
 }
 
 type Found = BTreeMap<(String, String, String), BTreeMap<String, Value>>;

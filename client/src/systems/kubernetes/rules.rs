@@ -13,10 +13,8 @@ use crate::compare::{Place, Rules};
 
 pub(super) struct ObjectRules;
 
-/// What the API fills into a pod's specification: the member, and the values it gives. No value
-/// stands for any: what the member says, another one that is recorded says already.
-const DEFAULTS: [(&str, &[&str]); 22] = [
-    ("restartPolicy", &["\"Always\""]),
+/// What the API fills into a pod's specification: the member, and the values it gives.
+const DEFAULTS: [(&str, &[&str]); 20] = [
     ("dnsPolicy", &["\"ClusterFirst\""]),
     ("schedulerName", &["\"default-scheduler\""]),
     ("securityContext", &["{}"]),
@@ -33,30 +31,89 @@ const DEFAULTS: [(&str, &[&str]); 22] = [
     ("failureThreshold", &["3"]),
     ("defaultMode", &["420"]),
     ("emptyDir", &["{}"]),
-    ("type", &["\"\""]),
     ("apiVersion", &["\"v1\""]),
     ("divisor", &["\"0\"", "0"]),
-    ("requests", &[]),
     ("service", &["\"\""]),
+    ("expirationSeconds", &["3600"]),
 ];
 
-/// Members that hold amounts, or whose members do.
-const AMOUNTS: [&str; 14] = [
-    "limits",
-    "requests",
-    "hard",
-    "capacity",
-    "allocatable",
-    "sizeLimit",
-    "divisor",
-    "max",
-    "min",
-    "default",
-    "defaultRequest",
-    "maxLimitRequestRatio",
-    "averageValue",
-    "value",
+/// The same where only the member above tells what is meant.
+const DEFAULTS_BELOW: [(&str, &str, &str); 4] = [
+    // Of a container it would make a sidecar.
+    ("spec", "restartPolicy", "\"Always\""),
+    ("httpGet", "path", "\"/\""),
+    ("hostPath", "type", "\"\""),
+    ("spec", "volumeMode", "\"Filesystem\""),
 ];
+
+/// The API's own groups, whose types it knows: it fills in, leaves out and spells anew. Of other
+/// resources it keeps what it was given.
+const OWN_GROUPS: [&str; 19] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// Where amounts stand: the steps that lead there end so.
+const AMOUNTS: [&[&str]; 17] = [
+    &["resources", "limits", "*"],
+    &["resources", "requests", "*"],
+    &["spec", "limits", "*", "max", "*"],
+    &["spec", "limits", "*", "min", "*"],
+    &["spec", "limits", "*", "default", "*"],
+    &["spec", "limits", "*", "defaultRequest", "*"],
+    &["spec", "limits", "*", "maxLimitRequestRatio", "*"],
+    &["spec", "hard", "*"],
+    &["spec", "capacity", "*"],
+    &["spec", "overhead", "*"],
+    &["overhead", "podFixed", "*"],
+    &["emptyDir", "sizeLimit"],
+    &["resourceFieldRef", "divisor"],
+    &["target", "value"],
+    &["target", "averageValue"],
+    &["capacity", "maximumVolumeSize"],
+    &["metrics", "*", "averageValue"],
+];
+
+/// Members whose own members are names that people chose, with texts that mean what they say.
+const MAPS: [&str; 8] = [
+    "annotations",
+    "binaryData",
+    "data",
+    "labels",
+    "matchLabels",
+    "nodeSelector",
+    "parameters",
+    "selector",
+];
+
+/// Numbers that the API leaves out where they are 0.
+const LEFT_OUT_IF_ZERO: [&str; 5] = [
+    "healthCheckNodePort",
+    "hostPort",
+    "initialDelaySeconds",
+    "minReadySeconds",
+    "nodePort",
+];
+
+/// Lists of containers.
+const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// Flags that the API leaves out where they are false.
 const LEFT_OUT_IF_FALSE: [&str; 11] = [
@@ -89,11 +146,7 @@ impl Rules for ObjectRules {
             "volumeMounts" => &[("mountPath", "")],
             "volumeDevices" => &[("devicePath", "")],
             "hostAliases" => &[("ip", "")],
-            "ports"
-                if place
-                    .steps()
-                    .any(|step| step == "containers" || step == "initContainers") =>
-            {
+            "ports" if place.steps().any(|step| CONTAINERS.contains(&step)) => {
                 &[("containerPort", ""), ("protocol", "TCP")]
             }
             "ports" if place.is(&["spec", "ports"]) => &[("port", ""), ("protocol", "TCP")],
@@ -103,22 +156,30 @@ impl Rules for ObjectRules {
     }
 
     fn same(&self, place: &Place<'_>, recorded: &Value, found: &Value) -> bool {
-        let amounts = place
-            .steps()
-            .rev()
-            .take(2)
-            .any(|step| AMOUNTS.contains(&step));
-        amounts && !is_text_of_its_own(place) && quantity::same(recorded, found)
+        let amount = AMOUNTS.iter().any(|pattern| ends(place, pattern));
+        amount && is_own(place.root) && quantity::same(recorded, found)
     }
 
     fn says_nothing(&self, place: &Place<'_>, recorded: &Value) -> bool {
+        if recorded.is_null() {
+            return true;
+        }
+        let above = place.steps().rev().nth(1).unwrap_or_default();
+        if place.is_item() || !is_own(place.root) {
+            return false;
+        }
+        let name = place.last();
         match recorded {
-            Value::Null => true,
-            Value::String(text) => text.is_empty(),
+            Value::String(text) => text.is_empty() && !MAPS.contains(&above),
             Value::Array(items) => items.is_empty(),
-            // `emptyDir: {}` is what a volume is; without it, it is another.
-            Value::Object(members) => members.is_empty() && place.last() != "emptyDir",
-            Value::Bool(false) => LEFT_OUT_IF_FALSE.contains(&place.last()),
+            // `emptyDir: {}` is what a volume is, and an empty selector selects everything.
+            Value::Object(members) => {
+                members.is_empty()
+                    && name != "emptyDir"
+                    && !name.to_lowercase().ends_with("selector")
+            }
+            Value::Bool(false) => LEFT_OUT_IF_FALSE.contains(&name),
+            Value::Number(number) => number.as_u64() == Some(0) && LEFT_OUT_IF_ZERO.contains(&name),
             _ => false,
         }
     }
@@ -148,10 +209,24 @@ impl Rules for ObjectRules {
     }
 }
 
-/// `env` has values that are text, whatever they look like.
-fn is_text_of_its_own(place: &Place<'_>) -> bool {
-    let text = ["env", "data", "annotations", "labels", "args", "command"];
-    place.steps().any(|step| text.contains(&step))
+/// Whether the API knows the type of an object.
+fn is_own(object: &Value) -> bool {
+    let version = object.get("apiVersion").and_then(Value::as_str);
+    match version.map(|version| version.split_once('/')) {
+        Some(Some((group, _))) => OWN_GROUPS.contains(&group),
+        Some(None) => true,
+        None => false,
+    }
+}
+
+/// Whether the last steps are these.
+fn ends(place: &Place<'_>, pattern: &[&str]) -> bool {
+    let mut steps = place.steps().rev();
+    pattern.iter().rev().all(|name| {
+        steps
+            .next()
+            .is_some_and(|step| *name == "*" || step == *name)
+    })
 }
 
 /// Whether a place lies in the specification of a template's pods.
@@ -173,9 +248,18 @@ fn is_default(place: &Place<'_>, found: &Value) -> bool {
     if name == "serviceAccountName" {
         return found == "default";
     }
-    let found = found.to_string();
-    let known = DEFAULTS.iter().find(|(member, _)| *member == name);
-    known.is_some_and(|(_, values)| values.contains(&found.as_str()))
+    let (above, text) = (place.steps().rev().nth(1), found.to_string());
+    if name == "hostPort" {
+        // A container of the host's network has its ports there.
+        let on_host = pod_of(place.root).and_then(|pod| pod.get("hostNetwork"));
+        let port = above.and_then(|port| port.split(':').next());
+        return on_host == Some(&Value::Bool(true)) && port == Some(text.as_str());
+    }
+    let mut below = DEFAULTS_BELOW.iter();
+    below.any(|(parent, member, value)| *member == name && Some(*parent) == above && *value == text)
+        || DEFAULTS
+            .iter()
+            .any(|(member, values)| *member == name && values.contains(&text.as_str()))
 }
 
 fn pod_of(object: &Value) -> Option<&Value> {
@@ -221,8 +305,7 @@ pub(super) fn images(object: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
         Some("Pod") => object.get("spec"),
         _ => pod_of(object),
     };
-    let lists = ["containers", "initContainers", "ephemeralContainers"];
-    let lists = lists
+    let lists = CONTAINERS
         .into_iter()
         .filter_map(move |list| pod?.get(list)?.as_array());
     Box::new(

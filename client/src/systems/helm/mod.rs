@@ -1,0 +1,225 @@
+//! Helm: what a release is made of, and the objects that it rendered.
+//!
+//! Recorded of a release: its chart's name and versions, revision and status, a keyed tag of
+//! its values, digests of its manifest and hooks, and each object of the manifest. Helm's own
+//! record of a release proves what Helm said and not what runs: the objects are asked for from
+//! the cluster, as [`super::kubernetes`] does it. Invariants: of a release's record nothing
+//! leaves that is not named in [`release`]; only what is deployed is recorded; objects of which
+//! only Helm's word is at hand are unmeasured.
+
+mod chart;
+mod live;
+mod release;
+
+use std::collections::BTreeSet;
+
+use cairn_proto::{name::ArtifactName, reason::Reason};
+
+use super::{
+    Desk, Given, System,
+    kubernetes::{self, documents},
+};
+use crate::{
+    compare::{Place, Rules},
+    detail::printable,
+    sources::{Recorded, SourceError},
+};
+use release::Release;
+
+/// Of what Helm says of a release.
+const MEDIA_TYPE: &str = "application/vnd.cairn.helm.release.v1+json";
+
+/// Below the system's name: releases, and objects of their manifests.
+const RELEASE: &str = "release";
+const OBJECT: &str = "object";
+
+/// The adapter.
+pub(super) struct Helm;
+
+impl System for Helm {
+    fn name(&self) -> &'static str {
+        "helm"
+    }
+
+    fn about(&self) -> &'static str {
+        "A Helm release: its Secret as kubectl prints it (`FILE`, `-`), or `live:NAMESPACE/NAME` \
+         through helm; a chart's package (`CHART.tgz`) beside it. To verify, `live` asks helm and \
+         kubectl for all that was recorded"
+    }
+
+    fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+        let from = given.shown();
+        let release = match (given, given.read()?) {
+            (Given::Live(name), _) => {
+                let id = Id::parse(name.as_deref().unwrap_or_default(), &from)?;
+                let missing = || input(&from, "helm knows no such release");
+                live::release(&id)?.ok_or_else(missing)?
+            }
+            (_, Some(bytes)) => match chart::read(&from, &bytes)? {
+                Some(chart) => return chart.lay_down(bytes, desk),
+                None => Release::read(&from, &bytes)?,
+            },
+            (_, None) => return Ok(()),
+        };
+        if release.status != "deployed" {
+            let why = format!("its status is {}, not deployed", printable(&release.status));
+            return Err(input(&from, &why));
+        }
+        let Id { namespace, name } = &release.id;
+        release.lay_down(desk)?;
+        let objects = documents::read(&from, release.manifest.as_bytes())?;
+        kubernetes::lay_down(objects, &from, &[OBJECT, namespace, name], desk)?;
+        if let Some(hooks) = release.hooks_text() {
+            desk.input(&[namespace, name, "hooks.yaml"], hooks.into_bytes())?;
+        }
+        let manifest = release.manifest.into_bytes();
+        desk.input(&[namespace, name, "manifest.yaml"], manifest)
+    }
+
+    fn observe(
+        &self,
+        given: &Given,
+        recorded: &Recorded<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), SourceError> {
+        let from = given.shown();
+        if let Some(bytes) = given.read()? {
+            if chart::read(&from, &bytes)?.is_some() {
+                return Ok(());
+            }
+            let release = Release::read(&from, &bytes)?;
+            if !releases(recorded).contains(&release.id) {
+                return Err(input(&from, "no such release was recorded here"));
+            }
+            release.lay_down(desk)?;
+            let why = "only Helm's own record was given: `--helm` asks what runs";
+            unasked(recorded, |_| true, OBJECT, why, desk);
+            return unasked_but(recorded, &BTreeSet::from([release.id]), desk);
+        }
+        let asked = match given {
+            Given::Live(Some(name)) => BTreeSet::from([Id::parse(name, &from)?]),
+            _ => releases(recorded),
+        };
+        for id in &asked {
+            let name = id.artifact_name(desk)?;
+            match live::release(id) {
+                Ok(Some(release)) => release.lay_down(desk)?,
+                Ok(None) => {}
+                // Nothing else will be told either.
+                Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
+                    return Err(error);
+                }
+                Err(error) => desk.unmeasured(&name, Reason::ToolFailed, error.to_string()),
+            }
+        }
+        let mut wanted = kubernetes::wanted(self.name(), recorded, desk);
+        wanted.retain(|name, object| {
+            let of = Id::of(name, OBJECT).filter(|of| asked.contains(of));
+            // Helm puts what names no namespace into the release's.
+            of.map(|of| object.namespace.get_or_insert(of.namespace))
+                .is_some()
+        });
+        kubernetes::lay_down_live(&wanted, desk)?;
+        unasked_but(recorded, &asked, desk)
+    }
+
+    fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
+        (media_type == MEDIA_TYPE).then_some(&ReleaseRules as &dyn Rules)
+    }
+}
+
+/// Every field is as recorded, or differs; hooks have no order.
+struct ReleaseRules;
+
+impl Rules for ReleaseRules {
+    fn keys(&self, place: &Place<'_>) -> &'static [(&'static str, &'static str)] {
+        if place.is(&["hooks"]) {
+            return &[("path", ""), ("kind", ""), ("name", "")];
+        }
+        &[]
+    }
+}
+
+/// Which release.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Id {
+    namespace: String,
+    name: String,
+}
+
+impl Id {
+    /// Names as Helm and Kubernetes allow them: none is an option or a path.
+    fn new(namespace: &str, name: &str) -> Option<Self> {
+        let fits = |word: &str| {
+            let known = |byte: u8| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+            };
+            !word.is_empty() && !word.starts_with(['-', '.']) && word.bytes().all(known)
+        };
+        (fits(namespace) && fits(name)).then(|| Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// `NAMESPACE/NAME`.
+    fn parse(text: &str, from: &str) -> Result<Self, SourceError> {
+        let parts = text.split_once('/');
+        parts
+            .and_then(|(namespace, name)| Self::new(namespace, name))
+            .ok_or_else(|| input(from, "say which release: live:NAMESPACE/NAME"))
+    }
+
+    /// The release of an artifact's name: `helm/release/NAMESPACE/NAME`.
+    fn of(name: &ArtifactName, sort: &str) -> Option<Self> {
+        let rest = name.as_str().strip_prefix("helm/")?.strip_prefix(sort)?;
+        let mut words = rest.strip_prefix('/')?.split('/');
+        Self::new(words.next()?, words.next()?)
+    }
+
+    fn artifact_name(&self, desk: &Desk<'_>) -> Result<ArtifactName, SourceError> {
+        desk.name(&[RELEASE, &self.namespace, &self.name])
+    }
+}
+
+/// The releases that were recorded.
+fn releases(recorded: &Recorded<'_>) -> BTreeSet<Id> {
+    let objects = recorded.objects_of("helm");
+    objects
+        .filter_map(|(artifact, _)| Id::of(&artifact.name, RELEASE))
+        .collect()
+}
+
+/// Of what belongs to other releases than these nothing is known.
+fn unasked_but(
+    recorded: &Recorded<'_>,
+    asked: &BTreeSet<Id>,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let why = "this release was not asked about";
+    for sort in [RELEASE, OBJECT] {
+        unasked(recorded, |id| !asked.contains(id), sort, why, desk);
+    }
+    Ok(())
+}
+
+fn unasked(
+    recorded: &Recorded<'_>,
+    which: impl Fn(&Id) -> bool,
+    sort: &str,
+    why: &str,
+    desk: &mut Desk<'_>,
+) {
+    for (artifact, _) in recorded.objects_of("helm") {
+        if Id::of(&artifact.name, sort).is_some_and(|id| which(&id)) {
+            desk.unmeasured(&artifact.name, Reason::ToolFailed, why);
+        }
+    }
+}
+
+fn input(what: &str, why: &str) -> SourceError {
+    SourceError::Input {
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
+}
