@@ -296,7 +296,8 @@ fn compare_image(
     if let Some(found) = stands.image.seen_as(&known) {
         lay_image(desk, &name, was, found.json());
     } else {
-        let why = "no digest of it is of a kind that was recorded";
+        let why = "not all of it can be compared: digests of a kind that was recorded, or \
+                   platforms, are not at hand";
         desk.unmeasured(&name, Reason::SourceInvalid, why);
     }
     Ok(())
