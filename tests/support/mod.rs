@@ -5,6 +5,7 @@
 pub(crate) mod audit;
 pub(crate) mod aws;
 pub(crate) mod desk;
+pub(crate) mod docker;
 pub(crate) mod fill;
 pub(crate) mod http;
 pub(crate) mod kube;

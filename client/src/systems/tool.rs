@@ -139,6 +139,7 @@ impl Said {
             "no such host",
             "i/o timeout",
             "Cannot connect to the Docker daemon",
+            "failed to connect to the docker API",
             "cluster unreachable",
         ];
         let lines = self.complaint.split("\\n").map(str::trim);

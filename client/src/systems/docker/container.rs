@@ -95,8 +95,9 @@ impl Container {
         all.insert("mounts".to_owned(), self.mounts(&mut cleaner)?);
         let networks = self.document.get("NetworkSettings");
         let networks = networks.and_then(|it| it.get("Networks")?.as_object());
-        let networks: Vec<_> = networks.into_iter().flat_map(Map::keys).collect();
-        all.insert("networks".to_owned(), json!(networks));
+        let networks = networks.into_iter().flat_map(Map::keys);
+        let networks: Map<_, _> = networks.map(|name| (name.clone(), true.into())).collect();
+        all.insert("networks".to_owned(), networks.into());
         Ok(all.into())
     }
 
@@ -129,12 +130,13 @@ impl Container {
             let value = cleaner.arguments(&format!("/config/{own}"), value)?;
             shown.insert(own, value);
         }
-        if let Some(check) = config.get("Healthcheck").filter(|it| it.is_object()) {
-            let mut check = check.clone();
-            if let Some(test) = check.get_mut("Test") {
-                *test = cleaner.arguments("/config/healthcheck/Test", test)?;
-            }
-            shown.insert("healthcheck".to_owned(), check);
+        if let Some(check) = config.get("Healthcheck").and_then(Value::as_object) {
+            let pointer = "/config/healthcheck";
+            let mut kept = cleaner.part("Healthcheck", pointer, check)?;
+            let test = check.get("Test").unwrap_or(&Value::Null);
+            let test = cleaner.arguments(&format!("{pointer}/test"), test)?;
+            kept.insert("test".to_owned(), test);
+            shown.insert("healthcheck".to_owned(), kept.into());
         }
         let env = config.get("Env").and_then(Value::as_array);
         let mut variables: Map<String, Value> = Map::new();

@@ -33,12 +33,33 @@ pub(super) fn containers() -> Result<Vec<Value>, SourceError> {
     Err(last.unwrap_or_else(|| wrong("docker", "containers come and go")))
 }
 
-/// The documents of images, of which all were there a moment ago.
+/// The documents of images, as far as Docker still has them.
 pub(super) fn images(ids: &[&str]) -> Result<Vec<Value>, SourceError> {
-    inspect("image", ids)
+    let is_gone = |error: &SourceError| matches!(error, SourceError::Tool { why, .. } if why.contains("o such image"));
+    let all = inspect("image", ids);
+    if !all.as_ref().is_err_and(is_gone) {
+        return all;
+    }
+    // A container outlives its image: what is known of the others is asked for one by one.
+    let mut found = Vec::new();
+    for id in ids {
+        match inspect("image", &[id]) {
+            Ok(documents) => found.extend(documents),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 fn inspect(kind: &str, ids: &[&str]) -> Result<Vec<Value>, SourceError> {
+    let is_id = |id: &str| {
+        let hex = id.strip_prefix("sha256:").unwrap_or(id);
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    if let Some(odd) = ids.iter().find(|id| !is_id(id)) {
+        return Err(wrong("docker ps", format!("{odd} is no id")));
+    }
     let mut documents = Vec::new();
     for some in ids.chunks(ASKED_MAX) {
         let mut arguments = vec!["inspect", "--type", kind];

@@ -3,7 +3,7 @@
 //! the part of the document, empty for its top.
 
 /// What is recorded in clear, for each part of the document.
-pub(super) const SHOWN: [(&str, &[&str]); 4] = [
+pub(super) const SHOWN: [(&str, &[&str]); 5] = [
     ("", &["Platform", "AppArmorProfile"]),
     (
         "Config",
@@ -74,6 +74,16 @@ pub(super) const SHOWN: [(&str, &[&str]); 4] = [
         ],
     ),
     (
+        "Healthcheck",
+        &[
+            "Interval",
+            "Timeout",
+            "StartPeriod",
+            "StartInterval",
+            "Retries",
+        ],
+    ),
+    (
         "Mounts",
         &[
             "Type",
@@ -89,7 +99,7 @@ pub(super) const SHOWN: [(&str, &[&str]); 4] = [
 ];
 
 /// What says nothing of what was deployed, or says it a second time.
-pub(super) const PASSED_OVER: [(&str, &[&str]); 3] = [
+pub(super) const PASSED_OVER: [(&str, &[&str]); 4] = [
     (
         "",
         &[
@@ -136,6 +146,7 @@ pub(super) const PASSED_OVER: [(&str, &[&str]); 3] = [
         ],
     ),
     ("HostConfig", &["Binds", "ContainerIDFile", "ConsoleSize"]),
+    ("Healthcheck", &["Test"]),
 ];
 
 /// Lists whose order says nothing.

@@ -92,7 +92,7 @@ impl Image {
     }
 
     /// This image, found now, with no more and no less than is known of a recorded one;
-    /// `None` if they have no digest of one kind.
+    /// `None` if they have no digest of one kind, or not all of it is here to be compared.
     pub(super) fn seen_as(mut self, recorded: &Self) -> Option<Self> {
         self.reference.clone_from(&recorded.reference);
         let top = self.top();
@@ -123,10 +123,19 @@ impl Image {
             common |= platform.manifest.is_some() && known.manifest.is_some();
             platform.fill(known);
         }
-        // An archive of what was pulled does not have the index that it came by.
-        let same = self.platforms == recorded.platforms;
-        if !whole || (same && top.is_none()) {
+        if !whole {
             self.index = recorded.index;
+        } else if top.is_none() {
+            // An archive of what was pulled has neither the index nor the other platforms.
+            self.index = recorded.index;
+            let here = |it: &&Platform| self.platforms.iter().any(|own| own.name == it.name);
+            let absent = recorded.platforms.iter().filter(|it| !here(it));
+            let absent: Vec<_> = absent.cloned().collect();
+            let same = self.platforms.iter().all(|own| of(&own.name) == Some(own));
+            if same && !absent.is_empty() {
+                return None;
+            }
+            self.platforms.extend(absent);
         }
         (common || self.platforms.is_empty()).then_some(self)
     }

@@ -12,6 +12,7 @@
 
 mod container;
 mod daemon;
+mod deployed;
 mod fields;
 mod graph;
 mod image;
@@ -105,6 +106,10 @@ impl System for Docker {
             }
             What::Running(running) => running::lay_down(&running, recorded, desk),
         }
+    }
+
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        deployed::by(program, arguments)
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
@@ -280,10 +285,19 @@ fn compare_image(
         desk.object(name, image::MEDIA_TYPE, stands.image.json());
         return Ok(());
     };
-    if let Some(found) = stands.image.seen_as(&Image::read(was)) {
+    let known = Image::read(was);
+    if known.top().is_some() != stands.image.top().is_some() {
+        desk.note(format!(
+            "{}: compared by the digests of its configurations; the manifest's is known on one \
+             side alone",
+            stands.name
+        ));
+    }
+    if let Some(found) = stands.image.seen_as(&known) {
         lay_image(desk, &name, was, found.json());
     } else {
-        let why = "no digest of it is of a kind that was recorded";
+        let why = "not all of it can be compared: digests of a kind that was recorded, or \
+                   platforms, are not at hand";
         desk.unmeasured(&name, Reason::SourceInvalid, why);
     }
     Ok(())

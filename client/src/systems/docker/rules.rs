@@ -33,10 +33,10 @@ impl Rules for ContainerRules {
 
     fn says_nothing(&self, place: &Place<'_>, recorded: &Value) -> bool {
         // A mount, a variable and a network are there, whatever is said of them.
-        !place.is_item() && place.depth() == 2 && says_nothing(recorded)
+        !place.is_item() && place.depth() <= 2 && says_nothing(recorded)
     }
 
     fn alarms(&self, place: &Place<'_>, found: &Value) -> bool {
-        place.is_item() || place.depth() != 2 || !says_nothing(found)
+        place.is_item() || place.depth() > 2 || !says_nothing(found)
     }
 }

@@ -135,8 +135,8 @@ pub(super) fn lay_down(
     }
     if reported > 0 {
         desk.note(format!(
-            "runtime-reported: {reported} containers run what Docker says they run; \
-             that does not prove their bytes"
+            "runtime-reported: what Docker says that containers run does not prove their bytes \
+             (containers: {reported})"
         ));
     }
     Ok(())
@@ -275,13 +275,14 @@ fn pulled<'a>(
 fn compared(container: &Container, image: &Image, running: &Running) -> Match {
     let configs = image.configs();
     let manifests: Vec<_> = image.manifests().collect();
-    if let (Some(config), Some(configs)) = (container.config(), &configs) {
-        // All configurations are known: it is one of them, or the image is another one.
-        return if configs.contains(&config) {
-            Match::Same
-        } else {
-            Match::Other
-        };
+    if let Some(config) = container.config() {
+        if image.platforms.iter().any(|it| it.config == Some(config)) {
+            return Match::Same;
+        }
+        // All are known, and it is none of them.
+        if configs.is_some() {
+            return Match::Other;
+        }
     }
     let local = running.images.get(&container.image);
     let repositories = local.into_iter().flat_map(|local| &local.repositories);

@@ -54,26 +54,25 @@ pub(super) fn is_harmless(document: &[u8]) -> bool {
     let step = |step: &Value| {
         let by = step.get("created_by").and_then(Value::as_str);
         // `|1 NAME=value` are arguments of the build.
-        by.is_none_or(|by| !by.contains('|') && !is_secret(by))
+        by.is_none_or(|by| !by.contains('|'))
     };
-    let commands = [
-        "/config/Cmd",
-        "/config/Entrypoint",
-        "/config/Healthcheck/Test",
-    ];
-    let words = commands.iter().flat_map(|pointer| list(pointer));
-    let labels = ["/config/Labels", "/annotations"];
-    let labels = labels
-        .iter()
-        .filter_map(|it| value.pointer(it)?.as_object());
     list("/config/Env").all(plain)
         && list("/container_config/Env").all(plain)
         && list("/history").all(step)
-        && words.filter_map(Value::as_str).all(|word| !is_secret(word))
-        && labels.flatten().all(|(name, label)| {
-            let label = label.as_str().unwrap_or_default();
-            !is_name(name) && !is_secret(label)
-        })
+        && is_quiet(&value)
+}
+
+/// No text anywhere in it looks like a secret, or is named as one.
+fn is_quiet(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !is_secret(text),
+        Value::Array(items) => items.iter().all(is_quiet),
+        Value::Object(members) => members.iter().all(|(name, value)| {
+            let named = is_name(name) && value.as_str().is_some_and(|text| !text.is_empty());
+            !named && is_quiet(value)
+        }),
+        _ => true,
+    }
 }
 
 /// Whether a name is that of a secret.
@@ -120,7 +119,32 @@ fn is_random(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{announces, is_secret};
+    use super::{announces, is_harmless, is_secret};
+
+    /// Goal: only a document without anything that could be a secret is kept in clear. Method:
+    /// ordinary ones, and one secret in each place.
+    #[test]
+    fn a_configuration_with_a_secret_is_not_harmless() {
+        for plain in [
+            r#"{"config":{"Env":["PATH=/usr/sbin:/usr/bin"],"Cmd":["nginx","-g","daemon off;"]}}"#,
+            r#"{"history":[{"created_by":"/bin/sh -c apt-get install -y nginx=1.2"}]}"#,
+            r#"{"config":{"digest":"sha256:0123456789abcdef0123456789abcdef0123456789abcdef01"},
+                "annotations":{"org.opencontainers.image.source":"https://git.example/shop"}}"#,
+        ] {
+            assert!(is_harmless(plain.as_bytes()), "{plain}");
+        }
+        for secret in [
+            r#"{"config":{"Env":["ANYTHING=x"]}}"#,
+            r#"{"config":{"Env":[1]}}"#,
+            r#"{"config":{"Labels":{"npm.token":"x"}}}"#,
+            r#"{"history":[{"created_by":"|1 NPM=x /bin/sh -c make"}]}"#,
+            r#"{"manifests":[{"annotations":{"note":"password=x"}}]}"#,
+            r#"{"config":{"OnBuild":["ENV DB_PASS=x"]}}"#,
+            "{",
+        ] {
+            assert!(!is_harmless(secret.as_bytes()), "{secret}");
+        }
+    }
 
     /// Goal: what looks like a secret is found, and ordinary arguments stay legible. Method: a
     /// table of both.
