@@ -56,8 +56,21 @@ const SECRET: &str = r"
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: db, namespace: shop}
+metadata:
+  name: db
+  namespace: shop
+  annotations: {tool/copy: 'password: swordfish-4711'}
 stringData: {password: swordfish-4711}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: keys, namespace: shop}
+data:
+  .env: TOKEN=swordfish-4711
+  motd: |
+    -----BEGIN PRIVATE KEY-----
+    swordfish-4711
+    -----END PRIVATE KEY-----
 ";
 
 const WEB: &str = "kubernetes/apps/Deployment/shop/web";
@@ -146,7 +159,7 @@ fn what_was_applied_is_verified_and_what_was_added_is_listed() {
     let by = annotation.unwrap()["found"].as_str().unwrap();
     assert!(by.ends_with("by kube-controller-manager"), "{by}");
     cluster.kubectl("apply --server-side --force-conflicts -f rendered.yaml");
-    cluster.cairn(VERIFY).exits(0).says("6 of 6 objects");
+    cluster.cairn(VERIFY).exits(0).says("7 of 7 objects");
     cluster.keeps_nowhere("swordfish-4711");
     cluster.keeps_nowhere("c3dvcmRmaXNoLTQ3MTE");
 }
@@ -266,6 +279,16 @@ fn what_cannot_be_asked_or_compared_is_unverifiable() {
     patch(&cluster, "secret", "db", other);
     let told = cluster.differences(VERIFY, 10);
     assert_eq!(told, [one(DB, "data.password", "changed")]);
+    let keys = r#"{"data": {".env": "TOKEN=other"}}"#;
+    patch(&cluster, "cm", "keys", keys);
+    let told = cluster.differences(VERIFY, 10);
+    let of_keys = one(
+        "kubernetes/core/ConfigMap/shop/keys",
+        "data[\".env\"]",
+        "changed",
+    );
+    assert_eq!(told, [of_keys, one(DB, "data.password", "changed")]);
+    cluster.kubectl("replace -f rendered.yaml");
     cluster.kube.forbid("secrets");
     let told = cluster.differences(VERIFY, 16);
     assert_eq!(told, [one(DB, "", "unverifiable")]);
@@ -273,7 +296,7 @@ fn what_cannot_be_asked_or_compared_is_unverifiable() {
     cluster.kube.allow_all();
     cluster.kube.forbid("deployments");
     cluster.kubectl("delete configmap conf -n shop");
-    assert_eq!(cluster.differences(VERIFY, 10).len(), 3);
+    assert_eq!(cluster.differences(VERIFY, 10).len(), 2);
     stage.write(
         "kubeconfig",
         stage.text("kubeconfig").replace("127.0.0.1", "127.0.0.2"),

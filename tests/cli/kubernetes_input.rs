@@ -15,21 +15,15 @@ fn bomb() -> String {
     bomb
 }
 
-/// Goal: input that readers could take differently, or that is made to hurt, is refused by name
-/// and records nothing. Method: one of each sort.
-#[test]
-fn bad_input_records_nothing() {
-    if !tools::is_here("kubernetes bad input", "kubectl", &["version", "--client"]) {
-        return;
-    }
-    let (stage, _ledger) = Stage::with_ledger();
+/// One of each sort.
+fn bad() -> Vec<(&'static str, String)> {
     let conf = |data: &str| {
         format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {data}\n")
     };
     let object =
         |members: &str| format!(r#"{{"apiVersion": "v1", "kind": "ConfigMap", {members}}}"#);
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let bad = [
+    vec![
         (
             "a duplicate key in YAML",
             conf("{a: swordfish, a: swordfish}"),
@@ -82,9 +76,19 @@ fn bad_input_records_nothing() {
             format!("{}---\n{}", conf("{a: x}"), conf("{a: y}")),
         ),
         ("depth", nested),
-    ];
+    ]
+}
+
+/// Goal: input that readers could take differently, or that is made to hurt, is refused by name
+/// and records nothing. Method: one of each sort.
+#[test]
+fn bad_input_records_nothing() {
+    if !tools::is_here("kubernetes bad input", "kubectl", &["version", "--client"]) {
+        return;
+    }
+    let (stage, _ledger) = Stage::with_ledger();
     let before = stage.size();
-    for (what, text) in bad {
+    for (what, text) in bad() {
         stage.write("bad.yaml", text);
         let ran = stage.run("record prod/shop --kubernetes=bad.yaml");
         assert_eq!(ran.code, Some(1), "{what}: {} {}", ran.out, ran.err);
