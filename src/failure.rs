@@ -92,7 +92,7 @@ fn exit_of(reason: Reason) -> u8 {
     match reason {
         Reason::Usage | Reason::TrustMissing => EXIT_USAGE,
         Reason::Unreachable => 3,
-        Reason::NotAuthenticated | Reason::NotAllowed => 4,
+        Reason::NotAuthenticated | Reason::NotAllowed | Reason::SourceDenied => 4,
         Reason::TooFewAuditors | Reason::TooFewWitnesses => Verdict::Stale.exit_code(),
         _ => 1,
     }

@@ -35,10 +35,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::usage(format!("no threads: {error}")).report(format),
     };
-    // `dev`, `serve` and `witness` end in good order by themselves; all else ends here and now.
+    // `dev`, `serve` and `witness` end in good order by themselves, and `run` when its command
+    // does; all else ends here and now.
     let serves = matches!(
         cli.command,
-        cli::Command::Dev(_) | cli::Command::Serve(_) | cli::Command::Witness(_)
+        cli::Command::Dev(_)
+            | cli::Command::Serve(_)
+            | cli::Command::Witness(_)
+            | cli::Command::Run(_)
     );
     if !serves {
         runtime.spawn(end_when_interrupted());

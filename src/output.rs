@@ -12,8 +12,18 @@ use crate::cli::Format;
 
 fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let printed = writeln!(out, "{text}").and_then(|()| out.flush());
-    match printed {
+    printed(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Bytes of the result as they are, and the end of a line.
+pub(crate) fn write_raw(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.write_all(b"\n"));
+    printed(written.and_then(|()| out.flush()));
+}
+
+fn printed(written: io::Result<()>) {
+    match written {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         // What was not said was not done: nobody may go on as if it had been.
@@ -33,11 +43,24 @@ pub(crate) fn complain(text: impl AsRef<str>) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
+    /// Whether standard output is another's: lines for people go to standard error.
+    aside: bool,
 }
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self {
+            format,
+            aside: false,
+        }
+    }
+
+    /// The same for a command whose standard output is that of another program.
+    pub(crate) fn aside(self) -> Self {
+        Self {
+            aside: true,
+            ..self
+        }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -46,8 +69,10 @@ impl Output {
 
     /// A line of the result, for people.
     pub(crate) fn line(self, text: impl AsRef<str>) {
-        if !self.is_json() {
-            print(text.as_ref());
+        match (self.is_json(), self.aside) {
+            (true, _) => {}
+            (false, true) => complain(text),
+            (false, false) => print(text.as_ref()),
         }
     }
 

@@ -38,6 +38,16 @@ impl Session {
         })
     }
 
+    /// The same for a command whose standard output is another program's.
+    pub(crate) fn aside(&self) -> Self {
+        Self {
+            home: self.home.clone(),
+            output: self.output.aside(),
+            context: self.context.clone(),
+            no_input: self.no_input,
+        }
+    }
+
     /// The context in use.
     pub(crate) fn context(&self) -> Result<Context, Failure> {
         let contexts = Contexts::load(&self.home)?;

@@ -336,6 +336,7 @@ impl ClientError {
             Some(
                 Reason::NotAuthenticated
                 | Reason::NotAllowed
+                | Reason::SourceDenied
                 | Reason::UnknownSigner
                 | Reason::SignerNotAllowed
                 | Reason::TooFewApprovals

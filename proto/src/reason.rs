@@ -76,6 +76,7 @@ reasons! {
     WrongPrevious "WRONG_PREVIOUS" "The entry does not name its predecessor's leaf hash." "Look up the environment again, then sign for its current entry.";
     RollbackTarget "ROLLBACK_TARGET" "The sequence to roll back to does not exist or is a retirement." "Choose one from `cairn log ENV`.";
     RollbackArtifacts "ROLLBACK_ARTIFACTS" "The rollback's artifacts differ from those of the release it names." "Use `cairn rollback`, which repeats them.";
+    NameReused "NAME_REUSED" "A name that stands for the same bytes for ever, such as an image's tag or a chart's version, is given to other bytes." "Give what changed a name of its own; or say why not: --allow-name-reuse REASON.";
     AlreadyRetired "ALREADY_RETIRED" "There is no standing release to retire." "Nothing needs to be done.";
     RetireManifest "RETIRE_MANIFEST" "A retirement names another manifest than its predecessor." "Use `cairn retire`, which repeats it.";
     GenesisTwice "GENESIS_TWICE" "A genesis entry stands anywhere but first." "A ledger begins once; make another with `cairn init`.";
@@ -133,6 +134,7 @@ reasons! {
     SourceInvalid "SOURCE_INVALID" "What a deployment tool gave is not what it should be: cut, of another version, or ambiguous." "See what the message names; nothing was recorded.";
     ToolMissing "TOOL_MISSING" "A tool that is asked what was deployed is not installed." "Install it, or give what it prints as a file.";
     ToolFailed "TOOL_FAILED" "A tool that was asked what was deployed did not say so." "Run it by hand with the same settings, then try again.";
+    SourceDenied "SOURCE_DENIED" "Whoever is asked what was deployed wants credentials, or does not accept those that it got." "Let the tool fetch it with its own credentials, and give what it wrote as a file.";
     SecretKey "SECRET_KEY" "The key of this environment's withheld values is not here." "Import it: `cairn secret-key import ENV FILE`.";
     RaceLost "RACE_LOST" "Another release was recorded first." "Look at what came in between, then record again.";
     Usage "USAGE" "The command line or a configuration file is wrong." "See `cairn help`.";

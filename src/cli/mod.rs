@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Record what an environment is made of now.
     Record(Record),
+    /// Run a deployment command, and record what it deployed.
+    Run(Run),
     /// Prove that what is here is what is recorded, and current.
     Verify(Verify),
     /// Make an older release the newest one.
@@ -169,10 +171,6 @@ pub(crate) struct Words {
 }
 
 #[derive(Debug, Clone, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag that a person types"
-)]
 pub(crate) struct Record {
     /// The environment, such as `prod/eu-1/shop`.
     pub(crate) environment: Environment,
@@ -180,9 +178,40 @@ pub(crate) struct Record {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
     #[command(flatten)]
-    pub(crate) systems: Systems,
+    pub(crate) what: What,
     #[command(flatten)]
     pub(crate) words: Words,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Run {
+    /// The environment that the command deploys to.
+    pub(crate) environment: Environment,
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// A file, directory or image layout that the command deploys; several if given several times.
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+    /// Record first. If the command then fails, what stood before is recorded again, with the
+    /// exit code as the reason.
+    #[arg(long)]
+    pub(crate) before: bool,
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What is recorded of what is there, and how it will be compared.
+#[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that a person types"
+)]
+pub(crate) struct What {
+    #[command(flatten)]
+    pub(crate) systems: Systems,
     /// Make an entry even if nothing changed.
     #[arg(long)]
     pub(crate) again: bool,
@@ -201,6 +230,9 @@ pub(crate) struct Record {
     /// A withheld artifact that cannot be measured does not spoil VERIFIED.
     #[arg(long)]
     pub(crate) accept_unmeasured: bool,
+    /// Give a name that stays the same bytes, such as an image's tag, to others, and say why.
+    #[arg(long, value_name = "REASON")]
+    pub(crate) allow_name_reuse: Option<String>,
     /// Withhold with a new key though an earlier release used another.
     #[arg(long)]
     pub(crate) new_secret_key: bool,
@@ -285,9 +317,10 @@ pub(crate) struct Diff {
 pub(crate) struct Restore {
     /// The release that has the file.
     pub(crate) reference: Reference,
-    /// The artifact's name.
+    /// The artifact's name; with `--to -` of objects, also what all of them begin with, such as
+    /// `kubernetes`.
     pub(crate) name: ArtifactName,
-    /// The directory to write below.
+    /// The directory to write below; `-` prints recorded objects for the tool to read.
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
 }

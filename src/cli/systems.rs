@@ -2,31 +2,36 @@
 
 use std::ffi::OsString;
 
-use cairn_client::systems::{ALL, Asked};
+use cairn_client::{
+    detail::shell_word,
+    systems::{ALL, Asked},
+};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, builder::OsStringValueParser,
 };
 
 /// What was given for each of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Systems(Vec<(&'static str, OsString)>);
+pub(crate) struct Systems(Vec<Asked>);
 
 impl Systems {
-    /// The systems to read, and from where.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        let given = self.0.iter();
-        given
-            .filter_map(|(system, text)| Asked::parse(system, text))
-            .collect()
+    /// One system.
+    pub(crate) fn of(asked: Asked) -> Self {
+        Self(vec![asked])
     }
 
-    /// The flags as they were typed, to be typed again.
+    /// The systems to read, and from where.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.0.clone()
+    }
+
+    /// The flags as they would be typed.
     pub(crate) fn words(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(system, text)| {
-            let text = cairn_client::detail::shell_word(text.as_encoded_bytes());
-            match text.as_str() {
-                "live" => format!("--{system}"),
-                text => format!("--{system}={text}"),
+        self.0.iter().map(|asked| {
+            let system = asked.system.name();
+            match asked.given.word().as_encoded_bytes() {
+                b"live" => format!("--{system}"),
+                word => format!("--{system}={}", shell_word(word)),
             }
         })
     }
@@ -45,7 +50,7 @@ impl FromArgMatches for Systems {
             .flat_map(|system| {
                 let given = matches.get_many::<OsString>(system.name());
                 let given = given.into_iter().flatten().cloned();
-                given.map(|text| (system.name(), text))
+                given.filter_map(|text| Asked::parse(system.name(), &text))
             })
             .collect();
         Ok(())

@@ -10,6 +10,7 @@ use std::{
 use cairn_client::{
     audit::{Audit, AuditProgress, Cosigner, Report, Round, audit as audit_log},
     clock,
+    detail::printable,
     error::ClientError,
     held::Held,
     ledger::Ledger,
@@ -153,6 +154,7 @@ fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
         format_args!("recomputed at {records} of {}", count(total, "checkpoint")),
     );
     revoked(output, report);
+    reused(output, report);
     if report.ok {
         output.line("  No problems found");
         return;
@@ -205,6 +207,23 @@ fn revoked(output: Output, report: &Report) {
     }
     if report.more_compromised > 0 {
         output.line(format!("    and {} more", report.more_compromised));
+    }
+}
+
+/// Names that were to stay the same bytes and were given to others, as the log itself says.
+fn reused(output: Output, report: &Report) {
+    for reuse in &report.name_reuses {
+        let (name, reason) = (printable(&reuse.name), printable(&reuse.reason));
+        output.fact(
+            "Reused",
+            format_args!(
+                "{name}  at index {}, before at {}: {reason}",
+                reuse.index, reuse.before
+            ),
+        );
+    }
+    if report.more_name_reuses > 0 {
+        output.line(format!("    and {} more", report.more_name_reuses));
     }
 }
 

@@ -8,7 +8,11 @@ use cairn_proto::{
     trust::{Cosigners, CosignersError, Trust},
 };
 
-use crate::{cli, failure::Failure, output::Output};
+use crate::{
+    cli,
+    failure::Failure,
+    output::{Output, complain},
+};
 
 /// A ledger's trust with the auditors and witnesses that were named; none where none were.
 pub(super) fn chosen(trust: &Trust, args: &cli::TrustAdd) -> Result<Trust, Failure> {
@@ -125,6 +129,13 @@ pub(super) fn list(output: Output, trust: &Trust) {
         if cosigners.quorum() > 0 {
             let (quorum, all) = (cosigners.quorum(), cosigners.keys().len());
             output.fact("Quorum", format!("{quorum} of {all} must {verb}"));
+            // Two histories can each have so many, without one key signing both.
+            if kind == "Witness" && quorum.saturating_mul(2) <= all {
+                complain(
+                    "  note      half of the witnesses is enough: two halves could each see a \
+                     history of its own; ask for more than half",
+                );
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One module a command, or a few that belong together: parse, call, print.
 
 mod audit;
+mod capturing;
 mod check;
 mod cosigners;
 mod deliver;
@@ -21,6 +22,7 @@ mod record;
 mod release;
 #[cfg(feature = "server")]
 mod repair;
+mod run;
 #[cfg(feature = "server")]
 mod serve;
 mod show;
@@ -51,6 +53,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
     let session = Session::new(global)?;
     match command {
         Command::Record(record) => record::record(&session, &record).await,
+        Command::Run(run) => run::run(&session, &run).await,
         Command::Rollback(rollback) => record::rollback(&session, &rollback).await,
         Command::Retire(retire) => record::retire(&session, &retire).await,
         Command::Verify(verify) => verify::verify(&session, &verify).await,

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
+    ledger::Ledger,
     policies::Policies,
     read::{Diff, Logged, LoggedKind, Proven, Reference, RestoreProgress},
 };
@@ -18,7 +19,7 @@ use super::show;
 use crate::{
     cli,
     failure::Failure,
-    output::{Output, complain, count},
+    output::{Output, complain, count, write_raw},
     session::Session,
 };
 
@@ -320,6 +321,9 @@ impl RestoreProgress for Told {
 /// `cairn restore REF NAME --to DIR`
 pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
+    if args.to.as_os_str() == "-" {
+        return print_objects(&ledger, args).await;
+    }
     let restored = ledger
         .restore(&args.reference, &args.name, &args.to, &Told)
         .await?;
@@ -336,5 +340,20 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
         "Restored",
         format_args!("{path}, {} bytes, from {}", restored.bytes, args.reference),
     );
+    Ok(0)
+}
+
+/// Recorded objects, for the tool that deployed them: raw, whatever the format of the output.
+async fn print_objects(ledger: &Ledger, args: &cli::Restore) -> Result<u8, Failure> {
+    let objects = ledger.restore_objects(&args.reference, args.name.as_str());
+    for object in objects.await? {
+        match object.bytes {
+            Some(bytes) => write_raw(&bytes),
+            None => complain(format!(
+                "  withheld  {}: restore it from where its values are kept",
+                printable(&object.name)
+            )),
+        }
+    }
     Ok(0)
 }

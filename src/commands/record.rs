@@ -1,26 +1,24 @@
 //! `record`, `rollback`, `retire`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use cairn_client::{
-    detail::shell_word,
+    detail::{printable, shell_word},
     error::ClientError,
     ledger::{Ledger, Witnessed},
+    read::Reference,
     record::{Outcome, Receipt, Terms, Words},
-    secrets::SecretKeys,
-    sources::{Capture, CaptureOptions, Input, Layers, Purpose, SourceError, TagContext, capture},
-    systems,
 };
 use cairn_proto::{
     hash::Sequence,
     key::Signer,
-    manifest::{Bytes, Comparison, Profile, Unmeasured},
-    reason::Reason,
+    rules::NAME_REUSE,
     statement::{Source, is_annotation_name},
     verify::Current,
 };
 use serde::Serialize;
 
+use super::capturing::{captured, comparison, numbers};
 use crate::{
     cli,
     failure::Failure,
@@ -32,8 +30,32 @@ use crate::{
 pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
+    let outcome = take(session, &ledger, args, &signers).await?;
+    let paths = args.paths.iter();
+    let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
+    let paths = paths.chain(args.what.systems.words());
+    let paths = paths.collect::<Vec<_>>().join(" ");
+    let next = format!("cairn verify {} {paths}", args.environment);
+    tell(
+        session,
+        &ledger,
+        &outcome,
+        (args.words.witnessed, Some(&next)),
+    )
+    .await?;
+    Ok(0)
+}
+
+/// Captures and records.
+pub(super) async fn take(
+    session: &Session,
+    ledger: &Ledger,
+    args: &cli::Record,
+    signers: &[Box<dyn Signer>],
+) -> Result<Outcome, Failure> {
     let bars = Bars::new(session.output);
-    let capture = captured(session, &ledger, args, &bars).await?;
+    let capture = captured(session, ledger, args, &bars).await?;
     let output = session.output;
     for note in &capture.notes {
         complain(format!("  note      {note}"));
@@ -48,65 +70,64 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
             count(capture.withheld.len(), noun)
         ));
     }
-    let terms = terms(&args.words, &signers, args.again)?;
+    let terms = terms_of(args, signers)?;
     let outcome = ledger
         .record(&args.environment, &capture, comparison(args), &terms, &bars)
         .await;
     bars.done();
     let outcome = outcome?;
-    output.fact("Read", read(&capture));
-    let paths = args.paths.iter();
-    let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
-    let paths = paths.chain(args.systems.words());
-    let paths = paths.collect::<Vec<_>>().join(" ");
-    let next = format!("cairn verify {} {paths}", args.environment);
-    tell(
-        session,
-        &ledger,
-        &outcome,
-        (args.words.witnessed, Some(&next)),
-    )
-    .await?;
-    Ok(0)
-}
-
-/// What was captured, in numbers.
-fn read(capture: &Capture) -> String {
-    let numbers = [
-        (capture.files, "file"),
-        (capture.images, "image"),
-        (capture.objects_found, "object"),
-        (capture.inputs, "input"),
-    ];
-    let parts = numbers.into_iter().filter(|(number, _)| *number > 0);
-    let parts: Vec<_> = parts.map(|(number, noun)| count(number, noun)).collect();
-    if parts.is_empty() {
-        count(0, "file")
-    } else {
-        parts.join(", ")
-    }
+    output.fact("Read", numbers(&capture));
+    Ok(outcome)
 }
 
 /// `cairn rollback`.
 pub(crate) async fn rollback(session: &Session, args: &cli::Rollback) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     let terms = terms(&args.words, &signers, false)?;
     let outcome = ledger
         .rollback(&args.environment, &args.reference, &terms)
         .await?;
     tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
+    realise(session, &ledger, outcome.receipt()).await;
     Ok(0)
+}
+
+/// A record changes nothing that runs: says which commands do.
+async fn realise(session: &Session, ledger: &Ledger, receipt: &Receipt) {
+    let release = Reference::Sequence(receipt.environment.clone(), receipt.sequence);
+    match ledger.realised(&release).await {
+        Ok(realised) => {
+            for realised in realised {
+                session.output.fact("Realise", printable(&realised.command));
+            }
+        }
+        // The entry stands: how to bring it about can be asked for again.
+        Err(error) => complain(format!(
+            "  note      what realises it is not known: {error}"
+        )),
+    }
 }
 
 /// `cairn retire`.
 pub(crate) async fn retire(session: &Session, args: &cli::Retire) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
     let terms = terms(&args.words, &signers, false)?;
     let outcome = ledger.retire(&args.environment, &terms).await?;
     tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
     Ok(0)
+}
+
+/// Who asks for witnesses and pins none is told before anything is recorded.
+pub(super) fn can_wait(ledger: &Ledger, words: &cli::Words) -> Result<(), Failure> {
+    if words.witnessed.is_none() || ledger.trust().witnesses().quorum() > 0 {
+        return Ok(());
+    }
+    let why = "no witnesses are pinned, so none can be waited for; nothing was recorded";
+    Err(Failure::usage(why).mended_by("Pin some: `cairn trust add URL --witness VKEY`."))
 }
 
 /// What came of a release that others signed with.
@@ -116,6 +137,19 @@ pub(super) async fn tell_receipt(
     receipt: Receipt,
 ) -> Result<(), Failure> {
     tell(session, ledger, &Outcome::Recorded(receipt), (None, None)).await
+}
+
+/// The terms of a release of what was captured.
+pub(super) fn terms_of<'a>(
+    args: &cli::Record,
+    signers: &'a [Box<dyn Signer>],
+) -> Result<Terms<'a>, Failure> {
+    let mut terms = terms(&args.words, signers, args.what.again)?;
+    if let Some(reason) = &args.what.allow_name_reuse {
+        let annotations = &mut terms.words.annotations;
+        annotations.insert(NAME_REUSE.to_owned(), reason.clone());
+    }
+    Ok(terms)
 }
 
 pub(super) fn terms<'a>(
@@ -146,99 +180,6 @@ pub(super) fn terms<'a>(
     })
 }
 
-pub(super) fn comparison(args: &cli::Record) -> Comparison {
-    let ignore: BTreeSet<String> = args
-        .ignore_mode
-        .iter()
-        .map(|name| format!("{name}#/mode"))
-        .chain(args.ignore.iter().cloned())
-        .collect();
-    Comparison {
-        profile: Profile::default(),
-        ignore: ignore.into_iter().collect(),
-        unmeasured: if args.accept_unmeasured {
-            Unmeasured::Accept
-        } else {
-            Unmeasured::Refuse
-        },
-    }
-}
-
-/// Captures; makes the environment's key for withheld values at first need.
-pub(super) async fn captured(
-    session: &Session,
-    ledger: &Ledger,
-    args: &cli::Record,
-    bars: &Bars,
-) -> Result<Capture, Failure> {
-    let inputs: Vec<Input> = args.paths.iter().map(|path| Input::parse(path)).collect();
-    let asked = args.systems.asked();
-    if inputs.is_empty() && asked.is_empty() {
-        let why = "nothing to record was named: a path, or a deployment tool's flag";
-        return Err(Failure::usage(why));
-    }
-    let mut options = CaptureOptions::new(Purpose::Record);
-    options.store_plain = args.store_plain.iter().cloned().collect();
-    if args.store_layers {
-        options.layers = Layers::Stored;
-    }
-    let keys = SecretKeys::new(session.home.secrets_directory(ledger.trust().genesis()));
-    let key = keys.load(&args.environment)?;
-    let tags = |key| TagContext {
-        environment: args.environment.clone(),
-        key,
-    };
-    let known = key.map(tags);
-    let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
-    let take = |tags: Option<&TagContext>| {
-        let mut taken = capture(&inputs, &options, tags, bars)?;
-        systems::capture(&asked, tags, &mut taken)?;
-        Ok(taken)
-    };
-    let first = take(known.as_ref());
-    let (capture, tags) = match first {
-        Err(error) if known.is_none() && needs_key(&error) => {
-            same_key(ledger, args, None).await?;
-            let tags = tags(keys.create(&args.environment)?);
-            let made =
-                "made a key for withheld values; `cairn secret-key export` gives it to hosts";
-            complain(format!("  note      {made}"));
-            (take(Some(&tags))?, Some(tags))
-        }
-        first => (first?, known),
-    };
-    if let (false, Some(tags)) = (capture.withheld.is_empty(), &tags) {
-        same_key(ledger, args, Some(tags.key.id())).await?;
-    }
-    Ok(capture)
-}
-
-/// Withheld values can be compared only under one key: another one must be asked for.
-async fn same_key(
-    ledger: &Ledger,
-    args: &cli::Record,
-    id: Option<[u8; 16]>,
-) -> Result<(), Failure> {
-    if args.new_secret_key {
-        return Ok(());
-    }
-    let looked = ledger.lookup(&args.environment).await?;
-    let Current::Release(release) = &looked.current else {
-        return Ok(());
-    };
-    let artifacts = release.manifest().artifacts().iter();
-    let used = artifacts.filter_map(|artifact| match &artifact.bytes {
-        Bytes::Withheld(withheld) => Some(withheld.key_id),
-        _ => None,
-    });
-    if used.into_iter().all(|used| Some(used) == id) {
-        return Ok(());
-    }
-    let message = format!("{} withheld values with another key", args.environment);
-    let mend = "Import that key (`cairn secret-key import`), or begin a new one: --new-secret-key.";
-    Err(Failure::new(Reason::SecretKey, message).mended_by(mend))
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct WitnessedJson {
@@ -267,7 +208,7 @@ struct RecordJson<'a> {
 }
 
 /// Says what came of it, and who signed what stands now.
-async fn tell(
+pub(super) async fn tell(
     session: &Session,
     ledger: &Ledger,
     outcome: &Outcome,

@@ -10,10 +10,11 @@ use cairn_proto::manifest::Unmeasured;
 use serde_json::json;
 
 use super::{
+    capturing::{captured, comparison},
     export::write_whole,
     proposals,
     read::act,
-    record::{captured, comparison, tell_receipt, terms},
+    record::{tell_receipt, terms_of},
 };
 use crate::{
     cli,
@@ -51,7 +52,7 @@ async fn propose(
     let signers = session.signers(&args.words.keys)?;
     let bars = Bars::new(session.output);
     let capture = captured(session, ledger, args, &bars).await?;
-    let terms = terms(&args.words, &signers, args.again)?;
+    let terms = terms_of(args, &signers)?;
     let proposal = ledger
         .propose(&args.environment, &capture, comparison(args), &terms, &bars)
         .await;

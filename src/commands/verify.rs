@@ -6,8 +6,10 @@ use cairn_client::{
     clock,
     compare::{Difference, DifferenceKind},
     detail::{printable, shell_word},
+    read::Reference,
     secrets::SecretKeys,
     sources::{Input, TagContext},
+    systems::{Given, Realised},
     trust,
     verdict::Verdict,
     verify::{BundleCheck, Report, Subject, WitnessReport, verify_bundle},
@@ -33,13 +35,20 @@ const ADDED_SHOWN_MAX: usize = 5;
 /// `cairn verify`.
 pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, Failure> {
     let bars = Bars::new(session.output);
-    let report = match &args.bundle {
-        Some(bundle) => against_bundle(session, args, bundle, &bars)?,
+    let (report, realised) = match &args.bundle {
+        Some(bundle) => (against_bundle(session, args, bundle, &bars)?, Vec::new()),
         None => against_ledger(session, args, &bars).await?,
     };
     bars.done();
     session.output.json(&report);
-    people(session.output, &report, &words_of(args));
+    people(session.output, &report);
+    if report.verdicts.contains(&Verdict::Drift) {
+        advise(session.output, &report, &args.systems, &words_of(args));
+        for realised in realised {
+            let command = printable(&realised.command);
+            session.output.line(format!("  Put it back  {command}"));
+        }
+    }
     Ok(report.exit_code())
 }
 
@@ -59,7 +68,7 @@ async fn against_ledger(
     session: &Session,
     args: &cli::Verify,
     bars: &Bars,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Vec<Realised>), Failure> {
     let asked = args.systems.asked();
     let (environment, paths) = match args.words.split_first() {
         Some((environment, paths)) if !paths.is_empty() || !asked.is_empty() => {
@@ -81,7 +90,16 @@ async fn against_ledger(
         tags: tags.as_ref(),
         progress: bars,
     };
-    Ok(ledger.verify(&environment, &subject).await?)
+    let report = ledger.verify(&environment, &subject).await?;
+    let of_objects = report.objects.matched < report.objects.total;
+    let realised = if of_objects && report.verdicts.contains(&Verdict::Drift) {
+        // The verdict stands without the advice.
+        let current = Reference::Current(environment);
+        ledger.realised(&current).await.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    Ok((report, realised))
 }
 
 fn against_bundle(
@@ -172,11 +190,8 @@ fn tags(
     }))
 }
 
-fn people(output: Output, report: &Report, paths: &str) {
-    let name = match report.sequence {
-        Some(sequence) => format!("{}#{sequence}", report.environment),
-        None => report.environment.clone(),
-    };
+fn people(output: Output, report: &Report) {
+    let name = name_of(report);
     output.line(format!("  {}  {name}  {}", report.verdict, headline(report)).trim_end());
     let others = report
         .verdicts
@@ -207,8 +222,13 @@ fn people(output: Output, report: &Report, paths: &str) {
         output.line(format!("    [{code}] cairn help {code}"));
     }
     as_of(output, report);
-    if report.verdicts.contains(&Verdict::Drift) {
-        advise(output, report, &name, paths);
+}
+
+/// The release that is current, or where one might be.
+fn name_of(report: &Report) -> String {
+    match report.sequence {
+        Some(sequence) => format!("{}#{sequence}", report.environment),
+        None => report.environment.clone(),
     }
 }
 
@@ -343,18 +363,31 @@ fn line_of(difference: &Difference) -> String {
 }
 
 /// How to mend a drift, in both directions.
-fn advise(output: Output, report: &Report, name: &str, paths: &str) {
+fn advise(output: Output, report: &Report, systems: &cli::Systems, paths: &str) {
+    let asked = systems.asked();
+    let is_object = |difference: &&Difference| {
+        let (system, _) = difference.artifact.split_once('/').unwrap_or_default();
+        asked.iter().any(|asked| asked.system.name() == system)
+    };
     let fixable = report.differences.iter();
     let fixable = fixable
-        .filter(|difference| difference.kind != DifferenceKind::Added)
+        .filter(|difference| difference.kind != DifferenceKind::Added && !is_object(difference))
         .find(|difference| difference.kind != DifferenceKind::Unverifiable);
     if let Some(difference) = fixable {
         let artifact = shell_word(difference.artifact.as_bytes());
+        let name = name_of(report);
         output.line(format!(
             "  Put it back  cairn restore {name} {artifact} --to {paths}"
         ));
     }
     let environment = &report.environment;
+    // What is live is recorded from what was deployed, not from itself.
+    if asked
+        .iter()
+        .any(|asked| matches!(asked.given, Given::Live(_)))
+    {
+        return;
+    }
     output.line(format!(
         "  Accept it    cairn record {environment} {paths} --reason \"...\""
     ));

@@ -279,12 +279,13 @@ fn the_key_of_withheld_values_travels_from_one_home_to_another() {
 }
 
 /// Every command there is.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 29] = [
     "demo",
     "dev",
     "init",
     "serve",
     "record",
+    "run",
     "verify",
     "rollback",
     "retire",

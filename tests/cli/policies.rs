@@ -59,6 +59,7 @@ fn everybody_refuses(firm: &Firm) {
         let report = refused.exits(12).json("cairn.verify/v1");
         assert_eq!(report["verdicts"], json!(["UNTRUSTED"]), "{home}");
         assert_eq!(report["reason"], "SIGNER_COMPROMISED", "{home}");
+        crate::golden::holds(&report, 12);
     }
     firm.run("export prod/shop -o late.bundle")
         .refuses(12, "SIGNER_COMPROMISED");

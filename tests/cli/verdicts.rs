@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::{golden, stage::Stage};
 
 fn verified(stage: &Stage, line: &str, exit: i32) -> Value {
     let report = stage.run(&format!("{line} --output json")).exits(exit);
@@ -45,6 +45,7 @@ fn what_is_recorded_is_verified_with_exit_0() {
         (&json!("asserted"), &json!("linked"))
     );
     assert_eq!(report["signers"][0]["name"], "dev");
+    golden::holds(&report, 0);
     assert_eq!(report["differences"], json!([]));
 }
 
@@ -56,6 +57,7 @@ fn what_differs_is_drift_with_exit_10_and_each_difference_is_listed() {
     fs::remove_file(stage.path("app/conf/site.txt")).unwrap();
     stage.write("app/extra", "?");
     let report = verified(&stage, "verify prod/shop app", 10);
+    golden::holds(&report, 10);
     let differences = report["differences"].as_array().unwrap().iter();
     let differences: Vec<_> = differences
         .map(|it| {
@@ -89,6 +91,7 @@ fn an_environment_that_never_was_is_unrecorded_with_exit_11() {
     let (stage, _ledger) = Stage::with_release();
     let report = verified(&stage, "verify prod/nowhere app", 11);
     assert_eq!(report["verdict"], "UNRECORDED");
+    golden::holds(&report, 11);
     assert_eq!(report["sequence"], Value::Null);
     assert_eq!(report["checkpoint"]["size"], 4);
     stage
@@ -107,6 +110,7 @@ fn an_older_release_on_disk_is_superseded_with_exit_15() {
     let report = verified(&stage, "verify prod/shop old", 15);
     assert_eq!(report["verdicts"], json!(["SUPERSEDED"]));
     assert_eq!(report["stands"], 1);
+    golden::holds(&report, 15);
     assert_eq!(report["changedSince"][0]["artifact"], "web.yaml");
     let text = stage.run("verify prod/shop old").exits(15);
     text.says("SUPERSEDED  prod/shop#2  what is here is prod/shop#1")
@@ -148,6 +152,7 @@ fn a_path_that_was_not_given_is_unverifiable_with_exit_16() {
     let (stage, _ledger) = Stage::with_release();
     let report = verified(&stage, "verify prod/shop web.yaml=app/web.yaml", 16);
     assert_eq!(report["verdicts"], json!(["UNVERIFIABLE"]));
+    golden::holds(&report, 16);
     assert_eq!(report["differences"][0]["artifact"], "conf/site.txt");
     assert_eq!(report["differences"][0]["kind"], "unverifiable");
     let text = stage
@@ -242,6 +247,7 @@ fn a_second_history_is_tampering_with_exit_13_and_evidence() {
     let report = verified(&stage, "verify prod/shop app", 13);
     assert_eq!(report["verdict"], "TAMPERED");
     assert_eq!(report["reason"], "FORKED");
+    golden::holds(&report, 13);
     let evidence = fs::read_to_string(report["evidence"].as_str().unwrap()).unwrap();
     assert!(evidence.contains("cairn."), "{evidence}");
     for line in [

@@ -198,9 +198,27 @@ fn witnesses_are_pinned_and_listed_in_the_forms_of_the_field() {
             &format!("{one} --auditor {vkey} --replace-witnesses"),
         )
         .refuses(2, "USAGE");
-    scene
+    let ran = scene
         .run("other", &format!("{one} --replace-witnesses"))
         .exits(0);
+    assert!(!ran.err.contains("half of the witnesses"), "{}", ran.err);
+    let half = format!("{add} --tlog-policy pins.tlog --replace-witnesses");
+    scene
+        .stage
+        .write("pins.tlog", file.replace("witnesses 2 ", "witnesses 1 "));
+    scene
+        .run("other", &half)
+        .exits(0)
+        .says("half of the witnesses is enough");
+    // Who pins none and would wait for them is told before anything is recorded.
+    scene.stage.write("plain/web.yaml", "replicas: 3\n");
+    scene
+        .run("plain", &format!("{add} --key data/keys/dev.pem"))
+        .exits(0);
+    let size = scene.stage.size();
+    let ran = scene.run("plain", "record prod/plain plain --witnessed=1");
+    ran.refuses(2, "USAGE").says("nothing was recorded");
+    assert_eq!(scene.stage.size(), size);
     let foreign = file.replace(&scene.log_line(), "");
     scene.stage.write("any.tlog", foreign);
     scene

@@ -217,6 +217,7 @@ fn who_asks_for_witnesses_never_silently_gets_less() {
     let report = scene.verify("strict", 14);
     assert_eq!(report["reason"], "TOO_FEW_WITNESSES");
     assert_eq!(report["witnesses"]["needed"], 3);
+    crate::golden::holds(&report, 14);
     scene
         .run("strict", "export prod/shop -o shop.bundle")
         .refuses(14, "TOO_FEW_WITNESSES");

@@ -239,6 +239,7 @@ fn restored(book: &Book) -> State {
                 manifest: now.manifest,
                 artifacts: now.releases.last().unwrap().artifacts,
                 touched: effect.digests,
+                names: effect.names,
             };
             steps.step(index, &now.leaf, name, &step);
         }

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod audit;
+pub(crate) mod aws;
 pub(crate) mod desk;
 pub(crate) mod fill;
 pub(crate) mod http;

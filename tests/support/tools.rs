@@ -120,3 +120,21 @@ impl Python {
         report
     }
 }
+
+/// Whether kubectl is here; where tools are required, a missing one fails.
+pub(crate) fn kubectl(test: &str) -> bool {
+    installed(test, "kubectl", &["version", "--client"])
+}
+
+/// Whether a program is here and says so; where tools are required, a missing one fails.
+pub(crate) fn installed(test: &str, program: &str, arguments: &[&str]) -> bool {
+    let said = Command::new(program).args(arguments).output();
+    if said.is_ok_and(|said| said.status.success()) {
+        return true;
+    }
+    let why = format!("{program} is not installed");
+    let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "{test}: {why}");
+    skipped(test, &why);
+    false
+}

@@ -23,7 +23,9 @@ use cairn_proto::{
     hash::LeafHash,
     merkle::Tree,
     reason::Reason,
-    rules::{PolicyChain, RuleError, SignedSubmission, State, authenticate_genesis},
+    rules::{
+        Effect, NAME_REUSE, PolicyChain, RuleError, SignedSubmission, State, authenticate_genesis,
+    },
     trust::Trust,
     verify::VerifyError,
 };
@@ -32,7 +34,7 @@ use tokio::sync::mpsc;
 use super::{
     compromised::Signers,
     fetch::{Batch, Item},
-    report::Alarm,
+    report::{Alarm, NameReuse},
 };
 use crate::{detail::shortened, error::ClientError};
 
@@ -46,6 +48,9 @@ pub(super) struct Outcome {
     pub(super) tree: Tree,
     pub(super) state: State,
     pub(super) signers: Signers,
+    /// Immutable names that were given to other bytes, the first of them.
+    pub(super) reuses: Vec<NameReuse>,
+    pub(super) more_reuses: u64,
     pub(super) envelopes: u64,
     pub(super) map_records: u64,
     pub(super) alarms: Vec<Alarm>,
@@ -68,6 +73,30 @@ impl Outcome {
             index,
             what: shortened(what.as_ref(), WORDS_MAX),
         });
+    }
+
+    /// Notes the names that an entry gives to other bytes than an earlier one.
+    fn reused(&mut self, index: u64, signed: &SignedSubmission, effect: &Effect) {
+        let Content::Release(release, _) = signed.submission().content() else {
+            return;
+        };
+        for naming in &effect.names {
+            let Some(before) = naming.before else {
+                continue;
+            };
+            if self.reuses.len() >= ALARMS_MAX {
+                self.more_reuses += 1;
+                continue;
+            }
+            let reason = release.annotations.get(NAME_REUSE);
+            self.reuses.push(NameReuse {
+                name: naming.name.to_string(),
+                index,
+                environment: release.environment.to_string(),
+                before: before.0,
+                reason: reason.cloned().unwrap_or_default(),
+            });
+        }
     }
 
     /// Compares with what was signed.
@@ -116,6 +145,8 @@ impl Replay {
                 tree: Tree::default(),
                 state: State::new(),
                 signers: Signers::default(),
+                reuses: Vec::new(),
+                more_reuses: 0,
                 envelopes: 0,
                 map_records: 0,
                 alarms: Vec::new(),
@@ -235,7 +266,8 @@ impl Replay {
 
     fn entry(&mut self, signed: &SignedSubmission) -> Result<(), RuleError> {
         let index = self.outcome.state.size().0;
-        self.outcome.state.apply(signed)?;
+        let effect = self.outcome.state.apply(signed)?;
+        self.outcome.reused(index, signed, &effect);
         self.outcome.signers.add(index, signed);
         self.outcome.envelopes += 1;
         Ok(())

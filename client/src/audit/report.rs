@@ -25,6 +25,21 @@ pub struct Alarm {
     pub what: String,
 }
 
+/// An immutable name that an entry gives to other bytes than an earlier one did, as it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameReuse {
+    /// The name.
+    pub name: String,
+    /// The entry that gives it to other bytes.
+    pub index: u64,
+    /// Where it is released to.
+    pub environment: String,
+    /// The entry that gave it before.
+    pub before: u64,
+    /// Why, in the deployer's words.
+    pub reason: String,
+}
+
 // The signature is serde's.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn code<S: Serializer>(reason: &Reason, out: S) -> Result<S::Ok, S::Error> {
@@ -63,6 +78,10 @@ pub struct Report {
     pub compromised: Vec<Compromised>,
     /// Such releases beyond those listed.
     pub more_compromised: usize,
+    /// Immutable names that were given to other bytes; no rule is broken, for they say so.
+    pub name_reuses: Vec<NameReuse>,
+    /// Such names beyond those listed.
+    pub more_name_reuses: u64,
     /// Whether nothing is wrong: no alarm, and no environment's current release compromised.
     pub ok: bool,
     /// Where the evidence of a fork lies.
@@ -98,6 +117,8 @@ impl Report {
             ok: found.alarms.is_empty() && !relied_on,
             compromised,
             more_compromised,
+            name_reuses: found.reuses,
+            more_name_reuses: found.more_reuses,
             alarms: found.alarms,
             more_alarms: found.more_alarms,
             evidence: found.evidence,

@@ -17,7 +17,7 @@ use crate::{
 
 /// What withheld values begin with. SPEC.md section 5.
 const WITHHELD: &str = Withheld::IN_OBJECT;
-/// In the place of a value for which there is no key.
+/// In the place of a value that is not told, or for which there is no key.
 pub(crate) const UNKNOWN: &str = "cairn:withheld:?";
 
 /// Where a value stands.
@@ -56,6 +56,11 @@ impl Place<'_> {
                 .next()
                 .is_some_and(|step| *name == "*" || step == *name)
         })
+    }
+
+    /// The JSON pointer (RFC 6901) to it.
+    pub fn pointer(&self) -> String {
+        pointer_of(self.steps)
     }
 
     /// Whether the last step is an item of a list.
@@ -253,7 +258,10 @@ impl<'a> Finder<'a> {
                 self.outcome.accepted += 1;
                 return;
             }
-            Some(UNKNOWN) => (DifferenceKind::Unverifiable, "its key is not here"),
+            Some(UNKNOWN) => (
+                DifferenceKind::Unverifiable,
+                "its key is not here, or its value is not told",
+            ),
             Some(text) if key_of(text) != key_of(recorded) => {
                 (DifferenceKind::Unverifiable, "withheld under another key")
             }

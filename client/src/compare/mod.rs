@@ -104,7 +104,8 @@ pub fn compare(recorded: &Recorded<'_>, capture: &Capture) -> Comparison {
     let mut comparer = Comparer::new(recorded, capture);
     let artifacts = recorded.manifest().artifacts();
     let is_tree = |artifact: &&Artifact| artifact.kind == ArtifactKind::Tree;
-    let is_input = |artifact: &&Artifact| artifact.kind == ArtifactKind::Input;
+    let identified = [ArtifactKind::Input, ArtifactKind::Name];
+    let is_input = |artifact: &&Artifact| identified.contains(&artifact.kind);
     comparer.outcome.inputs = artifacts.iter().filter(is_input).count();
     let own = artifacts.iter().filter(|it| !is_tree(it) && !is_input(it));
     let own: Vec<_> = own.collect();

@@ -172,7 +172,7 @@ impl Endpoint {
         Ok(transport.connect_with_connector_lazy(connector))
     }
 
-    pub(super) fn connector(&self) -> Result<HttpsConnector<HttpConnector>, ClientError> {
+    pub(crate) fn connector(&self) -> Result<HttpsConnector<HttpConnector>, ClientError> {
         Ok(HttpsConnectorBuilder::new()
             .with_tls_config(self.tls()?)
             .https_or_http()

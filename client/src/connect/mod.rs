@@ -30,6 +30,7 @@ use tonic::{
 pub use endpoint::{Endpoint, Timeouts, Token};
 pub use poster::Poster;
 pub use read_api::ReadApi;
+pub(crate) use read_api::causes;
 
 use crate::{detail::shortened, error::ClientError};
 use pace::Pace;

@@ -64,7 +64,8 @@ pub(super) fn encode(seed: &[u8; 32], lock: Option<(&str, &Nonces)>) -> Option<Z
 
 /// Reads PEM; `None` if it is not a PKCS#8 with an Ed25519 key in it.
 pub(super) fn decode(pem: &[u8]) -> Option<Pem> {
-    let pem = std::str::from_utf8(pem).ok()?;
+    // What went through a variable or a form has more line ends, or fewer.
+    let pem = std::str::from_utf8(pem).ok()?.trim_ascii();
     let (label, document) = SecretDocument::from_pem(pem).ok()?;
     match label {
         PLAIN => key_of(&document).map(Pem::Plain),

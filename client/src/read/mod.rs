@@ -8,6 +8,7 @@ mod content;
 mod diff;
 mod digests;
 mod history;
+mod objects;
 mod place;
 mod reference;
 mod restore;
@@ -31,6 +32,7 @@ pub(crate) use diff::manifest_differences;
 pub use digests::{Found, sha256_of};
 pub(crate) use history::{Chain, Pages};
 pub use history::{Logged, LoggedKind};
+pub use objects::RecordedObject;
 pub use reference::{Reference, ReferenceError};
 pub use restore::{RestoreProgress, Restored};
 

@@ -108,6 +108,14 @@ pub enum SourceError {
         /// What was said, safe to print.
         why: String,
     },
+    /// What a tool, or a socket, stands for wants credentials.
+    #[error("{what}: {why}")]
+    Denied {
+        /// What.
+        what: String,
+        /// What was said, safe to print.
+        why: String,
+    },
     /// A tree listing longer than it may be.
     #[error("the listing of {name} is too long")]
     TreeTooLarge {
@@ -132,6 +140,7 @@ impl SourceError {
             Self::NoTool { .. } => Reason::ToolMissing,
             Self::Tool { .. } => Reason::ToolFailed,
             Self::Unreachable { .. } => Reason::Unreachable,
+            Self::Denied { .. } => Reason::SourceDenied,
             Self::TooMany { .. } | Self::TreeTooLarge { .. } => Reason::DocumentTooLarge,
         }
     }

@@ -14,23 +14,23 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::error::{ImageFault, SourceError};
 
 /// Bytes of an index or manifest: what registries accept.
-const JSON_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const JSON_BYTES_MAX: u64 = 4 << 20;
 /// Indexes within indexes; real images need two.
-const DEPTH_MAX: usize = 8;
+pub(crate) const DEPTH_MAX: usize = 8;
 /// Links of one layout.
 const LINKS_MAX: usize = 65_536;
 
 /// Media type of a layout's `index.json`.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const INDEXES: [&str; 2] = [
+pub(crate) const INDEXES: [&str; 2] = [
     INDEX,
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
-const MANIFESTS: [&str; 2] = [
+pub(crate) const MANIFESTS: [&str; 2] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
-const CONFIGS: [&str; 2] = [
+pub(crate) const CONFIGS: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];
@@ -63,26 +63,46 @@ struct Marker {
 /// An index or a manifest: which, shows only when it was read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(crate) struct Document {
     schema_version: u64,
     media_type: Option<String>,
-    manifests: Option<Vec<Descriptor>>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
+    pub(crate) manifests: Option<Vec<Descriptor>>,
+    pub(crate) config: Option<Descriptor>,
+    pub(crate) layers: Option<Vec<Descriptor>>,
+}
+
+impl Document {
+    /// The document is what its descriptor says, and nothing else besides.
+    pub(crate) fn check_type(&self, media_type: &str) -> Result<(), ImageFault> {
+        let is_index = self.manifests.is_some();
+        let is_manifest = self.config.is_some() || self.layers.is_some();
+        let stated = self.media_type.as_deref();
+        let as_stated = stated.is_none_or(|stated| stated == media_type);
+        let wanted_index = INDEXES.contains(&media_type);
+        if self.schema_version != 2 {
+            return Err(ImageFault::Syntax);
+        }
+        if as_stated && is_index == wanted_index && is_manifest != wanted_index {
+            Ok(())
+        } else {
+            Err(ImageFault::MediaType)
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: String,
-    size: u64,
-    platform: Option<Platform>,
+pub(crate) struct Descriptor {
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+    pub(crate) platform: Option<Platform>,
+    pub(crate) annotations: Option<BTreeMap<String, String>>,
 }
 
 /// Of a descriptor, or the same members of an image's configuration.
 #[derive(Deserialize)]
-struct Platform {
+pub(crate) struct Platform {
     os: String,
     architecture: String,
     variant: Option<String>,
@@ -90,7 +110,7 @@ struct Platform {
 
 impl Platform {
     /// `os/arch[/variant]`, where that can stand in a manifest.
-    fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let mut text = format!("{}/{}", self.os, self.architecture);
         if let Some(variant) = self.variant.as_deref().filter(|text| !text.is_empty()) {
             text.push('/');
@@ -187,7 +207,9 @@ impl Reader<'_> {
                 return Err(self.fault(&name, ImageFault::TooDeep));
             }
             let document: Document = self.json(&name)?;
-            self.check_type(&name, &media_type, &document)?;
+            document
+                .check_type(&media_type)
+                .map_err(|fault| self.fault(&name, fault))?;
             for (kind, descriptor) in descriptors(document) {
                 let child = self.link(&name, kind, &descriptor)?;
                 if matches!(kind, ArtifactKind::ImageIndex | ArtifactKind::ImageManifest) {
@@ -196,28 +218,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The document is what its descriptor says, and nothing else besides.
-    fn check_type(
-        &self,
-        name: &str,
-        media_type: &str,
-        document: &Document,
-    ) -> Result<(), SourceError> {
-        let is_index = document.manifests.is_some();
-        let is_manifest = document.config.is_some() || document.layers.is_some();
-        let stated = document.media_type.as_deref();
-        let as_stated = stated.is_none_or(|stated| stated == media_type);
-        let wanted_index = INDEXES.contains(&media_type);
-        if document.schema_version != 2 {
-            return Err(self.fault(name, ImageFault::Syntax));
-        }
-        if as_stated && is_index == wanted_index && is_manifest != wanted_index {
-            Ok(())
-        } else {
-            Err(self.fault(name, ImageFault::MediaType))
-        }
     }
 
     /// Checks one link and keeps it.

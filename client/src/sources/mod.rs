@@ -14,7 +14,7 @@ mod assemble;
 mod content;
 mod error;
 mod input;
-mod layout;
+pub(crate) mod layout;
 mod measure;
 mod plan;
 mod recorded;

@@ -33,6 +33,9 @@ pub struct Desk<'a> {
     tags_made: BTreeSet<String>,
     unmeasured: Vec<Unmeasured>,
     notes: Vec<String>,
+    /// Which names what was given speaks for, and how many of them are of what was read before.
+    covered: Vec<Covered>,
+    covered_before: usize,
 }
 
 impl<'a> Desk<'a> {
@@ -47,6 +50,8 @@ impl<'a> Desk<'a> {
             tags_made: BTreeSet::new(),
             unmeasured: Vec::new(),
             notes: Vec::new(),
+            covered: Vec::new(),
+            covered_before: 0,
         }
     }
 
@@ -72,46 +77,75 @@ impl<'a> Desk<'a> {
         self.objects.push((name, media_type, value));
     }
 
-    /// Lays down bytes that the release was made from. What looks like a secret is withheld.
-    pub fn input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
-        self.input_that(words, bytes, false)
+    /// What was laid down under a name.
+    pub(super) fn laid(&mut self, name: &ArtifactName) -> Option<&mut Value> {
+        let mut objects = self.objects.iter_mut();
+        objects.find_map(|(own, _, value)| (own == name).then_some(value))
     }
 
-    /// The same of bytes of which the adapter may know that a secret is in them.
-    pub fn input_that(
-        &mut self,
-        words: &[&str],
-        bytes: Vec<u8>,
-        holds_secret: bool,
-    ) -> Result<(), SourceError> {
+    /// Says that what was given speaks for the names below this one. Without a word of it, it
+    /// speaks for all of the system's.
+    pub(super) fn speaks_for(&mut self, words: &[&str]) -> Result<(), SourceError> {
+        self.covered.push(Covered::Under(self.name(words)?));
+        Ok(())
+    }
+
+    /// Says that something that was given is read.
+    pub(super) fn has_read(&mut self) -> Result<(), SourceError> {
+        if self.covered.len() == self.covered_before {
+            self.speaks_for(&[])?;
+        }
+        self.covered_before = self.covered.len();
+        Ok(())
+    }
+
+    /// Lays down bytes that the release was made from. What looks like a secret is withheld.
+    pub fn input(&mut self, words: &[&str], bytes: Vec<u8>) -> Result<(), SourceError> {
+        let name = self.input_name(words)?;
+        if looks_secret(name.as_str(), &bytes) {
+            return self.secret_input(words, &bytes);
+        }
+        let (bytes, content) = stored(bytes);
+        self.lay_input(name, bytes, Some(content));
+        Ok(())
+    }
+
+    /// Lays down such bytes that may hold a secret, whether they look like it or not.
+    pub fn secret_input(&mut self, words: &[&str], bytes: &[u8]) -> Result<(), SourceError> {
+        let name = self.input_name(words)?;
+        let tags = self.key_for(&name)?;
+        let mut tagger = tags.key.tagger(&tags.environment, &name, "", length(bytes));
+        tagger.update(bytes);
+        self.withheld.push(name.clone());
+        self.lay_input(name, Bytes::Withheld(tagger.finish()), None);
+        Ok(())
+    }
+
+    fn input_name(&self, words: &[&str]) -> Result<ArtifactName, SourceError> {
         let mut all = vec!["input"];
         all.extend_from_slice(words);
+        self.name(&all)
+    }
+
+    fn lay_input(&mut self, name: ArtifactName, bytes: Bytes, content: Option<Content>) {
+        let content = content.filter(|content| content.size > 0);
+        let artifact = identified(name, ArtifactKind::Input, bytes);
+        self.inputs.push((artifact, content));
+    }
+
+    /// Says that a name, which is never to be given to anything else, stands for these bytes.
+    pub fn named(
+        &mut self,
+        words: &[&str],
+        digests: Digests,
+        size: u64,
+    ) -> Result<(), SourceError> {
+        let mut all = vec!["name"];
+        all.extend_from_slice(words);
+        let bytes = Bytes::External { digests, size };
         let name = self.name(&all)?;
-        let secret = holds_secret || looks_secret(name.as_str(), &bytes);
-        let (bytes, content) = if secret {
-            let tags = self.key_for(&name)?;
-            let mut tagger = tags
-                .key
-                .tagger(&tags.environment, &name, "", length(&bytes));
-            tagger.update(&bytes);
-            self.withheld.push(name.clone());
-            (Bytes::Withheld(tagger.finish()), None)
-        } else {
-            let content = stored(bytes);
-            (content.0, Some(content.1))
-        };
-        self.inputs.push((
-            Artifact {
-                name,
-                kind: ArtifactKind::Input,
-                media_type: None,
-                mode: None,
-                parent: None,
-                platform: None,
-                bytes,
-            },
-            content.filter(|content| content.size > 0),
-        ));
+        let artifact = identified(name, ArtifactKind::Name, bytes);
+        self.inputs.push((artifact, None));
         Ok(())
     }
 
@@ -197,9 +231,6 @@ impl<'a> Desk<'a> {
                 });
             }
         }
-        let own: ArtifactName = self.system.parse().map_err(|_| SourceError::Name {
-            path: self.system.to_owned(),
-        })?;
         if let Some(other) = onto.artifacts.iter().find(|other| {
             let name = other.name.as_str();
             let below = name.strip_prefix(self.system);
@@ -233,9 +264,21 @@ impl<'a> Desk<'a> {
         onto.withheld.append(&mut self.withheld);
         onto.unmeasured.append(&mut self.unmeasured);
         onto.notes.append(&mut self.notes);
-        onto.covered.push(Covered::Under(own));
+        onto.covered.append(&mut self.covered);
         onto.sort();
         Ok(())
+    }
+}
+
+fn identified(name: ArtifactName, kind: ArtifactKind, bytes: Bytes) -> Artifact {
+    Artifact {
+        name,
+        kind,
+        media_type: None,
+        mode: None,
+        parent: None,
+        platform: None,
+        bytes,
     }
 }
 

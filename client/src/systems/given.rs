@@ -34,6 +34,12 @@ pub struct Asked {
     pub given: Given,
 }
 
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}={:?}", self.system.name(), self.given)
+    }
+}
+
 impl Asked {
     /// Reads what stands after a system's flag; `None` if there is no such system.
     pub fn parse(system: &str, text: &OsStr) -> Option<Self> {
@@ -56,6 +62,16 @@ impl Given {
                 None => Self::File(text.into()),
             },
             None => Self::File(text.into()),
+        }
+    }
+
+    /// The word that it was, or would be, given as.
+    pub fn word(&self) -> OsString {
+        match self {
+            Self::File(path) => path.into(),
+            Self::Stdin(_) => "-".into(),
+            Self::Live(None) => "live".into(),
+            Self::Live(Some(name)) => format!("live:{name}").into(),
         }
     }
 

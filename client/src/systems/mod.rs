@@ -11,14 +11,23 @@
 //! could not be observed is unmeasured and never a match. Out of scope: files, directories and
 //! image layouts ([`crate::sources`]).
 
+mod aws;
+mod beanstalk;
+mod cloudformation;
 mod desk;
+mod docker;
 mod given;
 mod helm;
 mod kubernetes;
 pub(crate) mod strict;
+mod terraform;
 #[cfg(test)]
 mod tests;
 mod tool;
+
+use std::ffi::OsString;
+
+use cairn_proto::reason::Reason;
 
 use crate::{
     compare::Rules,
@@ -29,7 +38,14 @@ pub use desk::Desk;
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
-pub static ALL: [&dyn System; 2] = [&kubernetes::Kubernetes, &helm::Helm];
+pub static ALL: [&dyn System; 6] = [
+    &docker::Docker,
+    &kubernetes::Kubernetes,
+    &helm::Helm,
+    &terraform::Terraform,
+    &cloudformation::CloudFormation,
+    &beanstalk::Beanstalk,
+];
 
 /// A deployment tool: how what it deployed is recorded, and how it is found again.
 pub trait System: Sync {
@@ -50,8 +66,27 @@ pub trait System: Sync {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
 
+    /// What a command of the tool deploys, if that shows: where to read it afterwards.
+    fn deployed_by(&self, _program: &str, _arguments: &[&str]) -> Option<Given> {
+        None
+    }
+
+    /// The command that brings about what a release recorded, if there is one.
+    fn realise(&self, _reference: &str, _recorded: &Recorded<'_>) -> Option<String> {
+        None
+    }
+
     /// How objects of a media type of its own are compared.
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
+}
+
+/// How a deployment tool brings about what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realised {
+    /// Which.
+    pub system: &'static str,
+    /// The command.
+    pub command: String,
 }
 
 /// How objects of a media type are compared; `None` if no system knows it.
@@ -66,6 +101,21 @@ pub fn recorded_systems(recorded: &Recorded<'_>) -> Vec<&'static str> {
     names.filter(|name| has(name)).collect()
 }
 
+/// What a command deploys, where one of the systems knows.
+pub fn deployed_by(command: &[OsString]) -> Option<Asked> {
+    let words: Option<Vec<&str>> = command.iter().map(|word| word.to_str()).collect();
+    let words = words?;
+    let (program, arguments) = words.split_first()?;
+    let program = program.rsplit('/').next().unwrap_or(program);
+    ALL.iter().find_map(|system| {
+        let given = system.deployed_by(program, arguments)?;
+        Some(Asked {
+            system: *system,
+            given,
+        })
+    })
+}
+
 /// Captures what is to be recorded, beside what was captured of files.
 pub fn capture(
     asked: &[Asked],
@@ -76,6 +126,7 @@ pub fn capture(
         let mut desk = Desk::new(system.name(), tags, true);
         for given in all {
             system.capture(given, &mut desk)?;
+            desk.has_read()?;
         }
         desk.finish(onto)?;
     }
@@ -91,8 +142,17 @@ pub fn observe(
 ) -> Result<(), SourceError> {
     for (system, all) in by_system(asked) {
         let mut desk = Desk::new(system.name(), tags, false);
+        // Of what was recorded of these nobody here knows more than the digests: an adapter
+        // does not even know what to ask for.
+        for (artifact, fields) in recorded.objects_of(system.name()) {
+            if fields.is_none() {
+                let why = "its recorded fields are not at hand";
+                desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
+            }
+        }
         for given in all {
             system.observe(given, recorded, &mut desk)?;
+            desk.has_read()?;
         }
         desk.finish(onto)?;
     }

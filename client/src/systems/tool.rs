@@ -26,6 +26,7 @@ pub(crate) struct Tool<'a> {
     program: &'a str,
     command: Command,
     input: Vec<u8>,
+    patience: Duration,
 }
 
 /// What a tool said.
@@ -47,7 +48,20 @@ impl<'a> Tool<'a> {
             program,
             command,
             input: Vec::new(),
+            patience: PATIENCE,
         }
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Waits longer, or less long, for its end.
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Gives it something to read.
@@ -72,6 +86,7 @@ impl<'a> Tool<'a> {
             _ => failed(self.program, &error.to_string()),
         })?;
         let (input, program) = (std::mem::take(&mut self.input), self.program);
+        let patience = self.patience;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (code, output, complaint) = thread::scope(|scope| {
             let writer = scope.spawn(move || {
@@ -80,14 +95,14 @@ impl<'a> Tool<'a> {
             });
             let output = scope.spawn(move || read(pipes.1, OUTPUT_BYTES_MAX));
             let complaint = scope.spawn(move || read(pipes.2, COMPLAINT_BYTES_MAX));
-            let code = wait(&mut child, || output.is_finished());
+            let code = wait(&mut child, patience, || output.is_finished());
             let _ = writer.join();
             (code, output.join(), complaint.join())
         });
         let (output, too_much) = output.unwrap_or_default();
         let code = code.ok_or_else(|| SourceError::Unreachable {
             what: program.to_owned(),
-            why: format!("it did not end within {} s", PATIENCE.as_secs()),
+            why: format!("it did not end within {} s", patience.as_secs()),
         })?;
         if too_much {
             return Err(failed(program, "it says more than can be read"));
@@ -119,6 +134,8 @@ impl Said {
             "connection refused",
             "Unable to connect",
             "Could not connect",
+            "Connect timeout on endpoint",
+            "Read timeout on endpoint",
             "no such host",
             "i/o timeout",
             "Cannot connect to the Docker daemon",
@@ -164,9 +181,9 @@ fn read(pipe: Option<impl Read>, bytes_max: u64) -> (Vec<u8>, bool) {
 
 /// The exit code, none for a signal; `None` if it had to be stopped.
 #[expect(clippy::option_option, reason = "not ended is not the same as no code")]
-fn wait(child: &mut Child, silent: impl Fn() -> bool) -> Option<Option<i32>> {
+fn wait(child: &mut Child, patience: Duration, silent: impl Fn() -> bool) -> Option<Option<i32>> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < patience {
         if let Ok(Some(status)) = child.try_wait() {
             if !silent() {
                 // What it left running holds the pipe: nobody waits for that.

@@ -22,7 +22,6 @@ use cairn_proto::{
     name::Environment,
     statement::Action,
 };
-use futures_util::StreamExt as _;
 
 pub use offline::{BundleCheck, verify_bundle};
 pub use report::{CheckpointReport, Report, SignerReport, Tally, WitnessReport};
@@ -137,7 +136,7 @@ impl Ledger {
         subject: &Subject<'_>,
     ) -> Result<Measured<'p>, ClientError> {
         let mut recorded = self.recorded(proven).await?;
-        self.objects(proven, subject, &mut recorded).await?;
+        self.add_objects(proven, subject, &mut recorded).await?;
         measure(recorded, subject)
     }
 
@@ -175,53 +174,33 @@ impl Ledger {
     }
 }
 
-/// Fetches at once.
-const FETCHES: usize = 16;
-/// Bytes of an object: what its adapter read at most.
-const OBJECT_BYTES_MAX: usize = 64 << 20;
-
 impl Ledger {
     /// Adds what was recorded of the objects of the systems that are asked.
-    async fn objects(
+    async fn add_objects<'p>(
         &self,
-        proven: &Proven,
+        proven: &'p Proven,
         subject: &Subject<'_>,
-        recorded: &mut Recorded<'_>,
+        recorded: &mut Recorded<'p>,
     ) -> Result<(), ClientError> {
-        let mut wanted: Vec<(&str, Digests, u64)> = Vec::new();
         for asked in subject.systems {
-            let objects = recorded.objects_of(asked.system.name());
-            wanted.extend(objects.filter_map(|(artifact, _)| {
-                let name = artifact.name.as_str();
-                stored(&proven.manifest, name).map(|(size, digests)| (name, digests, size))
-            }));
-        }
-        let fetches = wanted.into_iter().map(|(name, digests, size)| async move {
-            let want = Want {
-                environment: &proven.release.environment,
-                sequence: proven.release.sequence,
-                digests,
-                size,
-                name,
-            };
-            (name, self.fetch(&want, OBJECT_BYTES_MAX).await)
-        });
-        let mut fetches = futures_util::stream::iter(fetches).buffer_unordered(FETCHES);
-        while let Some((name, fetched)) = fetches.next().await {
-            match fetched {
-                Ok(Some(bytes)) => {
-                    let object = name.parse().ok();
-                    if let Some(object) = object
-                        && let Err(error) = recorded.add_object(&object, &bytes)
-                    {
-                        // It hashed to what was signed and is no JSON: nothing can be compared.
-                        tracing::debug!(%error, name, "an object was not used");
+            let wanted: Vec<_> = recorded
+                .objects_of(asked.system.name())
+                .map(|(artifact, _)| artifact)
+                .collect();
+            for (artifact, fetched) in self.objects(proven, wanted.into_iter()).await {
+                match fetched {
+                    Ok(Some(bytes)) => {
+                        let name = &artifact.name;
+                        if let Err(error) = recorded.add_object(name, &bytes) {
+                            // It hashed to what was signed and is no JSON: it is not compared.
+                            tracing::debug!(%error, %name, "an object was not used");
+                        }
                     }
+                    // What is not at hand cannot be compared, and the report says so.
+                    Ok(None) => {}
+                    Err(error) if error.evidence().is_none() => {}
+                    Err(error) => return Err(error),
                 }
-                // What is not at hand cannot be compared, and the report says so.
-                Ok(None) => {}
-                Err(error) if error.evidence().is_none() => {}
-                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -247,6 +226,13 @@ fn measure<'a>(recorded: Recorded<'a>, subject: &Subject<'_>) -> Result<Measured
     let mut capture = capture(subject.inputs, &options, subject.tags, subject.progress)?;
     systems::observe(subject.systems, &recorded, subject.tags, &mut capture)?;
     let comparison = compare(&recorded, &capture);
+    let asked = |name: &str| subject.systems.iter().any(|it| it.system.name() == name);
+    for name in systems::recorded_systems(&recorded) {
+        if !asked(name) {
+            let note = format!("what {name} deployed was recorded and not asked for: --{name}");
+            capture.notes.push(note);
+        }
+    }
     Ok(Measured {
         recorded,
         capture,

@@ -33,6 +33,7 @@ fn grpc_code(reason: Reason) -> Code {
         | Reason::BadSignature => Code::PermissionDenied,
         Reason::WrongSequence | Reason::WrongPrevious | Reason::WrongVersion => Code::Aborted,
         Reason::AlreadyRetired
+        | Reason::NameReused
         | Reason::RevocationLifted
         | Reason::NotOffered
         | Reason::RollbackTarget

@@ -6,7 +6,7 @@ use crate::{
     name::ArtifactName,
 };
 
-/// What an artifact is. The last two are of the profile `objects/v1` alone.
+/// What an artifact is. The last three are of the profile `objects/v1` alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ArtifactKind {
     /// A regular file.
@@ -31,10 +31,12 @@ pub enum ArtifactKind {
     Object,
     /// What a release was made from: its bytes are identified and never compared.
     Input,
+    /// A name that stays the same bytes: an image's tag, a chart's version, a version label.
+    Name,
 }
 
 impl ArtifactKind {
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::File, "file"),
         (Self::Symlink, "symlink"),
         (Self::Directory, "directory"),
@@ -46,6 +48,7 @@ impl ArtifactKind {
         (Self::ImageLayer, "image-layer"),
         (Self::Object, "object"),
         (Self::Input, "input"),
+        (Self::Name, "name"),
     ];
 
     /// The text in a manifest.
@@ -58,15 +61,17 @@ impl ArtifactKind {
 
     /// Whether it may stand only in a manifest of the profile `objects/v1`.
     pub fn is_of_objects(self) -> bool {
-        matches!(self, Self::Object | Self::Input)
+        matches!(self, Self::Object | Self::Input | Self::Name)
     }
 
-    /// An empty directory has no bytes, only what has bytes of its own can be withheld, and an
-    /// object is nothing to whoever has not its bytes.
+    /// An empty directory has no bytes, only what has bytes of its own can be withheld, an object
+    /// is nothing to whoever has not its bytes, and a name has none.
     fn allows(self, bytes: &Bytes) -> bool {
         match (self, bytes) {
             (Self::File | Self::Symlink | Self::Input, _) => true,
-            (_, Bytes::Withheld(_)) | (Self::Object, Bytes::External { .. }) => false,
+            (_, Bytes::Withheld(_))
+            | (Self::Object, Bytes::External { .. })
+            | (Self::Name, Bytes::Stored { .. }) => false,
             (
                 Self::Directory,
                 Bytes::Stored { digests, size } | Bytes::External { digests, size },

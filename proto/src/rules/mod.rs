@@ -13,6 +13,7 @@
 
 mod authority;
 mod chain;
+mod names;
 mod restore;
 mod state;
 
@@ -20,13 +21,14 @@ use thiserror::Error;
 
 pub use authority::{Authority, SignedSubmission, authenticate_genesis};
 pub use chain::{PolicyChain, PolicyStep};
+pub use names::{NAME_REUSE, Naming};
 pub use restore::Restoring;
 pub use state::{Effect, EnvironmentState, ReleaseMark, State, Step};
 
 use crate::{
     entry::{EntryError, MapRecord},
-    hash::{Index, KeyId, LeafHash, Sequence, Version},
-    name::{Environment, Label},
+    hash::{Index, KeyId, LeafHash, Sequence, Sha256, Version},
+    name::{ArtifactName, Environment, Label},
     reason::Reason,
     statement::Action,
 };
@@ -154,6 +156,18 @@ pub enum RuleError {
         /// The sequence named.
         target: Sequence,
     },
+    /// A name that stays the same bytes is given to others.
+    #[error("{name} is sha256:{was} since entry {index}, and not sha256:{found}")]
+    NameReused {
+        /// The name.
+        name: ArtifactName,
+        /// The entry that gave it last.
+        index: Index,
+        /// What it stands for.
+        was: Sha256,
+        /// What it would stand for.
+        found: Sha256,
+    },
     /// Nothing stands.
     #[error("there is no standing release to retire")]
     AlreadyRetired,
@@ -191,6 +205,7 @@ impl RuleError {
             Self::TooFewSignatures { .. } => Reason::TooFewSignatures,
             Self::RollbackTarget { .. } => Reason::RollbackTarget,
             Self::RollbackArtifacts { .. } => Reason::RollbackArtifacts,
+            Self::NameReused { .. } => Reason::NameReused,
             Self::AlreadyRetired => Reason::AlreadyRetired,
             Self::RetireManifest => Reason::RetireManifest,
             Self::MapRecordWrong { .. } => Reason::MapRecordWrong,

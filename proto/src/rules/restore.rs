@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{EnvironmentState, PolicyChain, State, Step};
+use super::{EnvironmentState, PolicyChain, State, Step, names::Names};
 use crate::{
     hash::{Index, LeafHash, Sha256, TreeSize},
     map::Map,
@@ -21,6 +21,7 @@ pub struct Restoring {
     environments: HashMap<Environment, EnvironmentState>,
     /// Which entry touched which sha256, in no order.
     touches: Vec<(Sha256, Index)>,
+    names: Names,
 }
 
 impl Restoring {
@@ -29,6 +30,7 @@ impl Restoring {
         let state = self.environments.entry(environment);
         let state = state.or_insert_with(|| step.begin(leaf));
         state.take(index, leaf, step);
+        self.names.take(index, &step.names);
         let touched = step.touched.iter();
         self.touches.extend(touched.map(|sha256| (*sha256, index)));
     }
@@ -48,6 +50,7 @@ impl Restoring {
             time,
             chain: Some(chain),
             environments: self.environments,
+            names: self.names,
             map,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{PolicyChain, RuleError, SignedSubmission, authenticate_genesis};
+use super::{Naming, PolicyChain, RuleError, SignedSubmission, authenticate_genesis, names::Names};
 use crate::{
     entry::{Content, MapRecord, Submission},
     hash::{ArtifactsDigest, Index, LeafHash, Sequence, Sha256, TreeSize},
@@ -88,6 +88,8 @@ pub struct Step {
     pub artifacts: Option<ArtifactsDigest>,
     /// The sha256 that came or went, ascending.
     pub touched: Vec<Sha256>,
+    /// The immutable names that it gives.
+    pub names: Vec<Naming>,
 }
 
 impl Step {
@@ -113,6 +115,8 @@ pub struct Effect {
     pub environment: Option<Environment>,
     /// These digest rows.
     pub digests: Vec<Sha256>,
+    /// These immutable names.
+    pub names: Vec<Naming>,
 }
 
 /// Everything that the rules read, and the map over it.
@@ -122,6 +126,7 @@ pub struct State {
     pub(super) time: u64,
     pub(super) chain: Option<Arc<PolicyChain>>,
     pub(super) environments: HashMap<Environment, EnvironmentState>,
+    pub(super) names: Names,
     pub(super) map: Map,
 }
 
@@ -189,7 +194,8 @@ impl State {
                 let chain = self.chain.as_ref().ok_or(RuleError::GenesisMissing)?;
                 chain.authority().recheck(signed)?;
                 self.follows(release, manifest, signed.submission().subject())?;
-                self.apply_release(index, signed, release, manifest)
+                let names = self.names.given(release, manifest)?;
+                self.apply_release(index, signed, (release, manifest), names)
             }
         };
         self.size = self.size.saturating_add(1);
@@ -268,8 +274,8 @@ impl State {
         &mut self,
         index: Index,
         signed: &SignedSubmission,
-        release: &Release,
-        manifest: &Manifest,
+        (release, manifest): (&Release, &Manifest),
+        names: Vec<Naming>,
     ) -> Effect {
         let leaf = *signed.submission().leaf();
         let subject = *signed.submission().subject();
@@ -288,10 +294,12 @@ impl State {
                 Some(state) => symmetric_difference(&state.digests, &digests),
                 None => digests,
             },
+            names,
         };
         let state = self.environments.entry(release.environment.clone());
         let state = state.or_insert_with(|| step.begin(&leaf));
         state.take(index, &leaf, &step);
+        self.names.take(index, &step.names);
         let touched = step.touched;
         let name = RowName::Environment(&release.environment);
         self.map.insert(name.key(), Row::Environment(state.row()));
@@ -308,6 +316,7 @@ impl State {
             policy: false,
             environment: Some(release.environment.clone()),
             digests: touched,
+            names: step.names,
         }
     }
 

@@ -12,7 +12,8 @@ TREE_BYTES_MAX = 268_435_456
 KINDS = (
     "file symlink directory tree image image-index image-manifest image-config image-layer"
 ).split()
-PROFILES = {"files/v1": KINDS, "objects/v1": [*KINDS, "object", "input"]}  # the kinds of each
+OBJECT_KINDS = [*KINDS, "object", "input", "name"]
+PROFILES = {"files/v1": KINDS, "objects/v1": OBJECT_KINDS}  # the kinds of each
 POINTER_BYTES_MAX = 2048
 TREE_KINDS = ("file", "symlink", "directory")
 NOTHING = (crypto.blake(b""), crypto.sha256(b""))
@@ -76,6 +77,7 @@ class Policy(NamedTuple):
 class Manifest(NamedTuple):
     artifacts_digest: bytes
     digest_set: frozenset  # sha256 of what is not withheld
+    stands_for: dict  # the name of each artifact of kind `name` -> its sha256
     value: dict
 
 
@@ -195,6 +197,10 @@ def _shown(item):
         require((size, *found) == (0, *NOTHING), "a directory has no bytes")
 
 
+def _sha256(item):
+    return bytes.fromhex(item["digests"]["sha256"])
+
+
 def _artifact(item, kinds):
     required, optional = ("kind", "name", "storage"), ("mediaType", "mode", "parent", "platform")
     storage = item.get("storage") if isinstance(item, dict) else None
@@ -204,6 +210,8 @@ def _artifact(item, kinds):
     require(item["kind"] in kinds, "kind")
     if item["kind"] == "object":
         require(storage == "stored" and "mediaType" in item, "object")
+    if item["kind"] == "name":
+        require(storage == "external", "a name is external")
     root_tree = item["name"] == "." and item["kind"] == "tree"
     require(root_tree or names.is_file_name(item["name"]), "name")
     if storage == "withheld":
@@ -280,7 +288,8 @@ def manifest(data):
     shown = [item for item in artifacts if item["storage"] != "withheld"]
     return Manifest(
         crypto.blake(canon.encode_fast(artifacts)),
-        frozenset(bytes.fromhex(item["digests"]["sha256"]) for item in shown),
+        frozenset(_sha256(item) for item in shown),
+        {item["name"]: _sha256(item) for item in artifacts if item["kind"] == "name"},
         value,
     )
 

@@ -7,6 +7,8 @@ from . import crypto, documents, entries, merkle, notes, trie
 from .canon import Refused
 from .names import matches
 
+NAME_REUSE = "cairn.name-reuse"  # the annotation with which a name may stand for other bytes
+
 
 class Environment:
     """What the rules remember of an environment's release entries."""
@@ -106,7 +108,7 @@ def check_signers(envelope, policy):
 
 
 def check_release(envelope, manifest, environment):
-    """The rest of 7.6: `environment` is its state before this entry."""
+    """7.6 after its signers, but for names: `environment` is its state before this entry."""
     predicate, releases = envelope.predicate, environment.releases
     if predicate["sequence"] != len(releases) + 1:
         raise Refused("WRONG_SEQUENCE")
@@ -126,6 +128,16 @@ def check_release(envelope, manifest, environment):
             raise Refused("RETIRE_MANIFEST")
 
 
+def check_names(envelope, manifest, stands_for):
+    """The last of 7.6: `stands_for` is what each name does before this entry."""
+    predicate = envelope.predicate
+    if predicate["action"] != "release" or NAME_REUSE in predicate.get("annotations", ()):
+        return
+    for name, sha256 in manifest.stands_for.items():
+        if stands_for.get(name, sha256) != sha256:
+            raise Refused("NAME_REUSED", name)
+
+
 class Ledger:
     """`append` takes the leaves in order; `map` is the map after those it accepted."""
 
@@ -137,6 +149,7 @@ class Ledger:
         self.policy_history = merkle.Growing()
         self.environments = {}
         self.digests = {}
+        self.stands_for = {}  # each immutable name -> sha256, whatever the environment
         self.time = 0
         self.map = trie.Trie()
         self.rows = {}  # (kind, name) -> row
@@ -169,6 +182,7 @@ class Ledger:
             check_signers(entry, self.policy)
             name = entry.predicate["environment"]
             check_release(entry, document, self.environments.get(name) or Environment())
+            check_names(entry, document, self.stands_for)
             self._release(entry, document, index, leaf_hash)
         return entry
 
@@ -210,6 +224,8 @@ class Ledger:
         for sha256 in environment.digest_set ^ after:
             self._touch(sha256, index, leaf_hash)
         environment.digest_set = after
+        if action == "release":
+            self.stands_for.update(manifest.stands_for)
 
     def _touch(self, sha256, index, leaf_hash):
         digest = self.digests.setdefault(sha256, Digest(index))

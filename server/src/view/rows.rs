@@ -17,12 +17,12 @@ use std::collections::HashMap;
 use cairn_proto::{
     hash::{ArtifactsDigest, DocumentId, Index, LeafHash, Sha256, TreeSize},
     name::Environment,
-    rules::{Effect, State, Step},
+    rules::{Effect, Naming, State, Step},
     statement::{Action, Subject},
 };
 
 /// Written into the watermark; another version is rebuilt.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 const CHECK_BYTES: usize = 8;
 /// sled keeps some 16 rows in a page, and pages in segments of 512 KiB.
 const PIECE_BYTES: usize = 4_096;
@@ -134,6 +134,7 @@ impl Update {
                     manifest: environment.manifest,
                     artifacts: mark.artifacts,
                     touched: effect.digests.clone(),
+                    names: effect.names.clone(),
                 };
                 push_step(&mut record.releases, mark.index, name, &step);
                 record.counts[3] += 1;
@@ -208,6 +209,19 @@ fn push_step(out: &mut Vec<u8>, index: Index, name: &Environment, step: &Step) {
     for sha256 in &step.touched {
         out.extend_from_slice(sha256.as_bytes());
     }
+    push_names(out, &step.names);
+}
+
+fn push_names(out: &mut Vec<u8>, names: &[Naming]) {
+    let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&count.to_be_bytes());
+    for naming in names {
+        let name = naming.name.as_str().as_bytes();
+        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(name);
+        out.extend_from_slice(naming.sha256.as_bytes());
+    }
 }
 
 /// Reads a value front to back.
@@ -262,8 +276,25 @@ impl<'a> Reader<'a> {
             manifest,
             artifacts,
             touched,
+            names: self.names()?,
         };
         Some((index, name, step))
+    }
+
+    /// Which entry gave a name before is not kept: nothing that follows depends on it.
+    fn names(&mut self) -> Option<Vec<Naming>> {
+        let mut names = Vec::new();
+        for _ in 0..self.count()? {
+            let length = self.count()?;
+            let (name, tail) = self.0.split_at_checked(length)?;
+            self.0 = tail;
+            names.push(Naming {
+                name: str::from_utf8(name).ok()?.parse().ok()?,
+                sha256: Sha256(self.array()?),
+                before: None,
+            });
+        }
+        Some(names)
     }
 
     pub(super) fn end(self) -> Option<()> {

@@ -41,7 +41,10 @@ impl Chart {
     /// Records the package. Where it holds a secret, only that it is this one.
     pub(super) fn lay_down(self, bytes: Vec<u8>, desk: &mut Desk<'_>) -> Result<(), SourceError> {
         let file = format!("{}-{}.tgz", self.named.name, self.named.version);
-        desk.input_that(&["chart", &file], bytes, self.secret)
+        if self.secret {
+            return desk.secret_input(&["chart", &file], &bytes);
+        }
+        desk.input(&["chart", &file], bytes)
     }
 }
 

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::{Desk, Given, System};
 use crate::{
     compare::Rules,
+    detail::shell_word,
     sources::{Recorded, SourceError},
 };
 use identity::Identity;
@@ -71,6 +72,37 @@ impl System for Kubernetes {
             }
             None => lay_down_live(&wanted, desk),
         }
+    }
+
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        if program != "kubectl"
+            || !arguments
+                .iter()
+                .any(|word| matches!(*word, "apply" | "create"))
+        {
+            return None;
+        }
+        // One file: of several, or of a directory, the flag says which.
+        let mut files = arguments
+            .iter()
+            .enumerate()
+            .filter_map(|(at, word)| match *word {
+                "-f" | "--filename" => arguments.get(at + 1).copied(),
+                word => word
+                    .strip_prefix("--filename=")
+                    .or_else(|| word.strip_prefix("-f=")),
+            });
+        let file = files
+            .next()
+            .filter(|file| *file != "-" && !file.contains("://"))?;
+        files.next().is_none().then(|| Given::File(file.into()))
+    }
+
+    fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {
+        let reference = shell_word(reference.as_bytes());
+        Some(format!(
+            "cairn restore {reference} kubernetes --to - | kubectl apply -f -"
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

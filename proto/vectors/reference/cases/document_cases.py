@@ -11,7 +11,7 @@ from .builder import (
     withheld_artifact,
     without_none,
 )
-from .object_cases import objects, withheld_within
+from .object_cases import immutable_names, objects, withheld_within
 from .policy_cases import INVALID, MISSING, NEWER, UNKNOWN, A, case, policies
 from .revocation_cases import largest, lockouts, overlaps, revocations
 
@@ -243,7 +243,8 @@ def sizes():
 def build():
     revoking = (revocations, lockouts, overlaps, largest)
     files = (manifests, trees, sizes)
-    for cases in (policies, *revoking, *files, objects, withheld_within, withheld_values):
+    profile = (objects, immutable_names)
+    for cases in (policies, *revoking, *files, *profile, withheld_within, withheld_values):
         yield from edits.compacted("document", cases())
 
 

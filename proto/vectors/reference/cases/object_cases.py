@@ -2,7 +2,7 @@
 
 from .. import crypto
 from .builder import artifact, comparison, digests_of, manifest_value, withheld_artifact
-from .policy_cases import INVALID, NEWER, UNKNOWN, case
+from .policy_cases import INVALID, MISSING, NEWER, UNKNOWN, case
 
 MEDIA_TYPE = "application/vnd.example.service+json"
 POINTER_BYTES_MAX = 2048
@@ -24,6 +24,11 @@ def thing(name="svc", content=b'{"image":"web"}', **others):
 def made_of(name="src", content=b"1", **others):
     """An artifact of kind `input`."""
     return artifact(name, content, kind="input", **others)
+
+
+def known_as(name="web:1.0", content=b"1", **others):
+    """An artifact of kind `name`."""
+    return artifact(name, content, **{"kind": "name", "storage": "external", **others})
 
 
 def value_of(*artifacts, profile="objects/v1", **others):
@@ -86,6 +91,40 @@ def bad_kinds():
         ("a withheld input", withheld),
     ):
         yield f"files: {name}", value_of(value, profile="files/v1"), INVALID
+
+
+def immutable_names():
+    """Artifacts of kind `name`, and where none may stand."""
+    hidden = {**withheld_artifact("web:1.0", b"secret"), "kind": "name"}
+    typed = {"mediaType": "application/gzip", "mode": "0644", "platform": "linux/amd64"}
+    all_kinds = [artifact("f", b"1"), made_of("src"), thing(), known_as(parent="src", **typed)]
+    longest = known_as("n" * 1024)
+    for name, value, reason in (
+        ("a name", value_of(known_as()), None),
+        ("a name of no bytes", value_of(known_as(content=b"")), None),
+        ("a name that is a path", value_of(known_as("example.com/team/web:1.0")), None),
+        ("a name of 1024 bytes", value_of(longest), None),
+        ("two names for the same bytes", value_of(known_as(), known_as("web:1.1")), None),
+        ("names for two contents", value_of(known_as(), known_as("web:1.1", b"2")), None),
+        ("a name for the bytes of a file", value_of(artifact("f", b"1"), known_as()), None),
+        ("a name for bytes of 2^53-1", value_of(known_as(size=2**53 - 1)), None),
+        ("a name with all members", value_of(*all_kinds), None),
+        ("a name that is a parent", value_of(thing(parent="web:1.0"), known_as()), None),
+        ("a name that is not compared", value_of(known_as(), ignore=["web:1.0#/mode"]), None),
+        ("a name that is stored", value_of(known_as(storage="stored")), INVALID),
+        ("a name that is withheld", value_of(hidden), INVALID),
+        ("a name without digests", value_of(known_as(digests=None)), MISSING),
+        ("a name without a size", value_of(known_as(size=None)), MISSING),
+        ("a name with a withheld member", value_of(known_as(withheld=hidden["withheld"])), UNKNOWN),
+        ("a name that is the root", value_of(known_as(".")), INVALID),
+        ("a name and a file of it", value_of(known_as(), artifact("web:1.0", b"1")), INVALID),
+        ("kind name in capitals", value_of(known_as(kind="Name")), INVALID),
+    ):
+        yield case("manifest", f"objects: {name}", value, reason)
+    for name, value in (("a name", known_as()), ("a stored name", known_as(storage="stored"))):
+        yield case("manifest", f"files: {name}", value_of(value, profile="files/v1"), INVALID)
+    entry = {"kind": "name", "mode": "0644", "name": "a", "digests": digests_of(b""), "size": 0}
+    yield case("tree", "a name inside", {"entries": [entry], "schema": "cairn.tree/v1"}, INVALID)
 
 
 def profiles():

@@ -1,4 +1,5 @@
-"""The ledger of rules.json in which releases are refused, for every reason of section 7.6."""
+"""The ledger of rules.json in which releases are refused, for every reason of section 7.6
+but `NAME_REUSED`."""
 
 from .. import canon, crypto
 from ..ed25519 import L

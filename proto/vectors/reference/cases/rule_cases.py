@@ -3,6 +3,7 @@
 from .. import rules
 from ..canon import Refused
 from . import edits
+from .named_ledger import immutable_names
 from .refused_releases import refused_releases
 from .revoked_ledger import genesis_that_revokes, revocations
 from .rule_ledgers import NAMES, genesis_ledgers, life, map_records, policies
@@ -29,6 +30,7 @@ def build():
     yield told_case("policies and thresholds", policies(), NAMES)
     yield told_case("map records", map_records(), NAMES, valid_sizes=None)
     yield told_case("revocations", revocations(), NAMES)
+    yield told_case("immutable names", immutable_names(), NAMES)
     for name, book in (*genesis_ledgers(), *genesis_that_revokes()):
         yield told_case(name, book, NAMES)
 

@@ -1,5 +1,5 @@
-"""The ledgers of rules.json, but for those of refused releases and of revocations: what is
-allowed, policies, map records, and ledgers of a leaf or two about the genesis."""
+"""The ledgers of rules.json, but for those of refused releases, revocations and immutable names:
+what is allowed, policies, map records, and ledgers of a leaf or two about the genesis."""
 
 from .. import canon, crypto, notes
 from ..crypto import Signer

@@ -1,0 +1,191 @@
+//! What AWS says of one stack: asked through its command line, or as that printed it.
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        Given,
+        aws::{self, ask, items, text},
+    },
+    drift::{self, Drift},
+    template::{Template, is_json},
+};
+use crate::sources::SourceError;
+
+/// Resources that `describe-stack-resources` tells at most, without saying that there are more.
+const DESCRIBED_MAX: usize = 100;
+
+/// What was said of a stack. What was not asked is none.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) stack: Option<Value>,
+    pub(super) original: Option<Template>,
+    /// What AWS made of it, where that was told apart.
+    pub(super) processed: Option<Template>,
+    pub(super) resources: Option<Vec<Value>>,
+    pub(super) change_sets: Vec<Value>,
+    pub(super) drift: Option<Drift>,
+    /// Whether AWS was asked and has no such stack.
+    pub(super) gone: bool,
+}
+
+impl Told {
+    /// From a file: a template, or answers of the command line one after the other.
+    pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Self, SourceError> {
+        let mut told = Self::default();
+        if !is_json(bytes) {
+            told.original = Some(Template::read(from, bytes)?);
+            return Ok(told);
+        }
+        let values = aws::documents(from, bytes)?;
+        if let [value] = values.as_slice()
+            && value.get("Resources").is_some()
+        {
+            told.original = Some(Template::read(from, bytes)?);
+            return Ok(told);
+        }
+        for value in values {
+            told.take(from, &value)?;
+        }
+        Ok(told)
+    }
+
+    fn take(&mut self, from: &str, value: &Value) -> Result<(), SourceError> {
+        let wrong = |why: &str| SourceError::Input {
+            what: from.to_owned(),
+            why: why.to_owned(),
+        };
+        let list = |member: &str| value.get(member).and_then(Value::as_array).cloned();
+        let again = if let Some(body) = value.get("TemplateBody") {
+            let template = Template::told(from, body)?;
+            // The original is what is asked for first, and printed first.
+            if self.original.is_none() {
+                self.original = Some(template);
+                false
+            } else {
+                self.processed.replace(template).is_some()
+            }
+        } else if let Some(stacks) = list("Stacks") {
+            let [stack] = stacks.as_slice() else {
+                return Err(wrong("it tells of more than one stack, or of none"));
+            };
+            self.stack.replace(stack.clone()).is_some()
+        } else if let Some(resources) = list("StackResources") {
+            if resources.len() >= DESCRIBED_MAX {
+                return Err(wrong(
+                    "describe-stack-resources leaves out what is beyond 100 resources: give \
+                     what list-stack-resources prints",
+                ));
+            }
+            self.resources.replace(resources).is_some()
+        } else if let Some(resources) = list("StackResourceSummaries") {
+            self.resources.replace(resources).is_some()
+        } else if let Some(rows) = list("StackResourceDrifts") {
+            self.drift.replace(Drift::told(rows)).is_some()
+        } else if let Some(change_sets) = list("Summaries") {
+            self.change_sets.extend(change_sets);
+            false
+        } else {
+            return Err(wrong(
+                "it is neither a template nor what `aws cloudformation` prints of a stack",
+            ));
+        };
+        if again {
+            return Err(wrong("it tells the same thing twice"));
+        }
+        Ok(())
+    }
+
+    /// All but drift, which is for whoever compares.
+    pub(super) fn live(name: &str) -> Result<Self, SourceError> {
+        let of = |verb: &str| ask(&["cloudformation", verb, "--stack-name", name]);
+        let stack = match of("describe-stacks") {
+            Ok(said) => items(&said, "Stacks").first().cloned(),
+            Err(error) if aws::says_gone(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let Some(stack) = stack else {
+            return Ok(Self {
+                gone: true,
+                ..Self::default()
+            });
+        };
+        let original = live_template(name, "Original")?;
+        let processed = original.is_transformed();
+        let processed = processed.then(|| live_template(name, "Processed"));
+        let resources = of("list-stack-resources")?;
+        Ok(Self {
+            stack: Some(stack),
+            processed: processed.transpose()?,
+            original: Some(original),
+            resources: Some(items(&resources, "StackResourceSummaries").to_vec()),
+            ..Self::default()
+        })
+    }
+
+    /// The change sets, which are for whoever records: one that waits changes nothing.
+    pub(super) fn ask_change_sets(&mut self) -> Result<(), SourceError> {
+        let Some(name) = self.name() else {
+            return Ok(());
+        };
+        let said = ask(&["cloudformation", "list-change-sets", "--stack-name", name])?;
+        self.change_sets = items(&said, "Summaries").to_vec();
+        Ok(())
+    }
+
+    /// What was given for recording, or for comparing with a stack of that name.
+    pub(super) fn of(given: &Given, name: &str) -> Result<Self, SourceError> {
+        match given.read()? {
+            Some(bytes) => Self::read(&given.shown(), &bytes),
+            None => Self::live(name),
+        }
+    }
+
+    /// Has AWS compare each resource with its template. Nothing may change meanwhile: a later
+    /// template would be the one that it compares with.
+    pub(super) fn detect(&mut self) -> Result<(), SourceError> {
+        let Some(stack) = &self.stack else {
+            return Ok(());
+        };
+        let id = text(stack, "StackId").unwrap_or_default();
+        self.drift = Some(drift::detect(id)?);
+        let said = ask(&["cloudformation", "describe-stacks", "--stack-name", id])?;
+        let now = items(&said, "Stacks").first();
+        let moment = |stack: Option<&Value>| {
+            let member = |name: &str| stack.and_then(|stack| stack.get(name)).cloned();
+            (member("StackStatus"), member("LastUpdatedTime"))
+        };
+        if moment(now) != moment(Some(stack)) {
+            return Err(SourceError::Changed {
+                path: format!("the stack {id}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// The stack's name, as AWS tells it.
+    pub(super) fn name(&self) -> Option<&str> {
+        text(self.stack.as_ref()?, "StackName")
+    }
+
+    /// What became of a resource, by its name in the template.
+    pub(super) fn resource(&self, logical: &str) -> Option<&Value> {
+        let resources = self.resources.as_ref()?.iter();
+        let mut own =
+            resources.filter(|resource| text(resource, "LogicalResourceId") == Some(logical));
+        own.find(|resource| text(resource, "ResourceStatus") != Some("DELETE_COMPLETE"))
+    }
+}
+
+fn live_template(name: &str, stage: &str) -> Result<Template, SourceError> {
+    let said = ask(&[
+        "cloudformation",
+        "get-template",
+        "--stack-name",
+        name,
+        "--template-stage",
+        stage,
+    ])?;
+    let body = said.get("TemplateBody").unwrap_or(&Value::Null);
+    Template::told("aws cloudformation get-template", body)
+}

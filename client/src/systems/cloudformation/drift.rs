@@ -1,0 +1,165 @@
+//! What AWS finds when it compares the resources of a stack with its own template. Rows of
+//! resources decide, never the status of the stack: that is `IN_SYNC` as soon as nothing that
+//! could be compared differs.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::super::aws::{ask, items, names_secret, text};
+use crate::sources::SourceError;
+
+/// How long AWS may take to compare: minutes for large stacks.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How often it is asked at first, and at last.
+const LOOK: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What it found.
+#[derive(Default)]
+pub(super) struct Drift {
+    rows: Vec<Value>,
+    /// When it began to look; rows of before are another detection's.
+    began: Option<Timestamp>,
+    /// Why there is nothing.
+    failed: Option<String>,
+}
+
+/// What it found of one resource.
+pub(super) enum Row<'d> {
+    /// It is as the template says.
+    InSync,
+    /// It is not: the properties by their paths, each with how they differ.
+    Modified(Map<String, Value>),
+    /// It is no more.
+    Deleted,
+    /// It was not compared, and why.
+    Unknown(&'d str),
+}
+
+impl Drift {
+    /// Rows as they were printed.
+    pub(super) fn told(rows: Vec<Value>) -> Self {
+        Self {
+            rows,
+            ..Self::default()
+        }
+    }
+
+    /// What is known of one resource.
+    pub(super) fn row(&self, logical: &str) -> Row<'_> {
+        if let Some(why) = &self.failed {
+            return Row::Unknown(why);
+        }
+        let mut rows = self.rows.iter();
+        let Some(row) = rows.find(|row| text(row, "LogicalResourceId") == Some(logical)) else {
+            return Row::Unknown("AWS tells nothing of its drift");
+        };
+        if self.began.is_some_and(|began| !is_since(row, began)) {
+            return Row::Unknown("what AWS tells of its drift is from before");
+        }
+        match text(row, "StackResourceDriftStatus") {
+            Some("IN_SYNC") => Row::InSync,
+            Some("DELETED") => Row::Deleted,
+            Some("MODIFIED") => Row::Modified(properties(row)),
+            Some("NOT_CHECKED") => Row::Unknown("AWS did not check it: NOT_CHECKED"),
+            Some("UNSUPPORTED") => Row::Unknown("AWS cannot compare such: UNSUPPORTED"),
+            _ => Row::Unknown("AWS tells of no drift status that is known"),
+        }
+    }
+}
+
+fn is_since(row: &Value, began: Timestamp) -> bool {
+    let told = text(row, "Timestamp").and_then(|told| told.parse::<Timestamp>().ok());
+    told.is_some_and(|told| told >= began)
+}
+
+/// What differs, by the paths that AWS names.
+fn properties(row: &Value) -> Map<String, Value> {
+    let mut properties = Map::new();
+    for difference in items(row, "PropertyDifferences") {
+        let path = text(difference, "PropertyPath").unwrap_or("/");
+        let of = |member: &str| text(difference, member).unwrap_or("nothing");
+        let told = if path
+            .split('/')
+            .any(|step| names_secret(step) || step == "Environment")
+        {
+            "another value than the template's".to_owned()
+        } else {
+            let (expected, actual) = (of("ExpectedValue"), of("ActualValue"));
+            match text(difference, "DifferenceType") {
+                Some("ADD") => format!("{actual}, which the template has not"),
+                Some("REMOVE") => format!("nothing, and the template has {expected}"),
+                _ => format!("{actual}, and the template has {expected}"),
+            }
+        };
+        properties.insert(path.to_owned(), Value::from(told));
+    }
+    if properties.is_empty() {
+        let told = "AWS names no property, and says that it was modified";
+        properties.insert("/".to_owned(), Value::from(told));
+    }
+    properties
+}
+
+/// Has AWS compare. A refusal leaves everything unknown.
+pub(super) fn detect(stack: &str) -> Result<Drift, SourceError> {
+    match begin_and_wait(stack) {
+        Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => Err(error),
+        Err(error) => Ok(Drift {
+            failed: Some(format!("AWS did not detect drift: {error}")),
+            ..Drift::default()
+        }),
+        Ok(drift) => Ok(drift),
+    }
+}
+
+fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
+    let began = ask(&[
+        "cloudformation",
+        "detect-stack-drift",
+        "--stack-name",
+        stack,
+    ])?;
+    let wrong = |why: &str| SourceError::Tool {
+        tool: "aws".to_owned(),
+        why: why.to_owned(),
+    };
+    let id = text(&began, "StackDriftDetectionId");
+    let id = id.ok_or_else(|| wrong("the detection has no id"))?;
+    let since = Instant::now();
+    let mut look = LOOK.0;
+    let status = loop {
+        let status = ask(&[
+            "cloudformation",
+            "describe-stack-drift-detection-status",
+            "--stack-drift-detection-id",
+            id,
+        ])?;
+        if text(&status, "DetectionStatus") != Some("DETECTION_IN_PROGRESS") {
+            break status;
+        }
+        if since.elapsed() > PATIENCE {
+            return Err(wrong("the detection takes too long"));
+        }
+        thread::sleep(look);
+        look = (look * 2).min(LOOK.1);
+    };
+    // A detection that failed has the rows of those that could be compared all the same.
+    let began = text(&status, "Timestamp").and_then(|told| told.parse().ok());
+    let began = began.ok_or_else(|| wrong("it does not say when the detection began"))?;
+    let said = ask(&[
+        "cloudformation",
+        "describe-stack-resource-drifts",
+        "--stack-name",
+        stack,
+    ])?;
+    Ok(Drift {
+        rows: items(&said, "StackResourceDrifts").to_vec(),
+        began: Some(began),
+        failed: None,
+    })
+}

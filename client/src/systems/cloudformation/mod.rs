@@ -1,0 +1,377 @@
+//! CloudFormation: a stack, its template and its resources, and what AWS says of them now.
+//!
+//! AWS compares resources with *its current* template, and so an update that nobody recorded
+//! looks in sync: that the live template is the recorded one is compared here, and whether
+//! resources are as the live template says is asked of AWS. Invariants: rows of resources
+//! decide, and one that was not checked is unmeasured; a stack is its id and not its name; no
+//! value of a parameter leaves in clear.
+
+mod documents;
+mod drift;
+mod rules;
+mod stack;
+mod template;
+mod yaml;
+
+use std::{collections::BTreeMap, path::Path};
+
+use cairn_proto::{name::ArtifactName, reason::Reason};
+use serde_json::{Value, json};
+
+use super::{Desk, Given, System, aws::text};
+use crate::{
+    compare::Rules,
+    sources::{Recorded, SourceError},
+};
+use documents::Told;
+use drift::Row;
+use template::Template;
+
+const STACK: &str = "application/vnd.cairn.cloudformation.stack.v1+json";
+const TEMPLATE: &str = "application/vnd.cairn.cloudformation.template.v1+json";
+const RESOURCE: &str = "application/vnd.cairn.cloudformation.resource.v1+json";
+
+/// The adapter.
+pub(super) struct CloudFormation;
+
+impl System for CloudFormation {
+    fn name(&self) -> &'static str {
+        "cloudformation"
+    }
+
+    fn about(&self) -> &'static str {
+        "CloudFormation stacks: a template, or what `aws cloudformation` prints of a stack \
+         (`FILE`, `-`: get-template, describe-stacks, list-stack-resources, \
+         describe-stack-resource-drifts, one after the other); `live:STACK` asks AWS through \
+         its command line, and to verify has it detect drift"
+    }
+
+    fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+        let wrong = |why: String| SourceError::Input {
+            what: given.shown(),
+            why,
+        };
+        let asked = match given {
+            Given::Live(Some(name)) => name.clone(),
+            Given::Live(None) => return Err(wrong("say which stack: `live:STACK`".to_owned())),
+            _ => stem(given),
+        };
+        let mut told = Told::of(given, &asked)?;
+        if told.gone {
+            return Err(wrong("AWS has no such stack".to_owned()));
+        }
+        if matches!(given, Given::Live(_)) {
+            told.ask_change_sets()?;
+        }
+        let name = told.name().map_or(asked, str::to_owned);
+        if let Some(stack) = &told.stack {
+            stack::refuse_unsettled(stack).map_err(wrong)?;
+            let artifact = desk.name(&["stack", &name])?;
+            let object = stack::object(&told, &artifact, desk)?;
+            desk.object(artifact, STACK, object);
+        }
+        let Some(original) = &told.original else {
+            return Err(wrong(
+                "the template is missing: add what get-template prints".to_owned(),
+            ));
+        };
+        record_template(&told, original, &name, given, desk)?;
+        match &told.resources {
+            Some(resources) => record_live(resources, &name, desk),
+            None if told.stack.is_some() => Err(wrong(
+                "the resources are missing: add what list-stack-resources prints".to_owned(),
+            )),
+            None => record_declared(original, &name, desk),
+        }
+    }
+
+    fn observe(
+        &self,
+        given: &Given,
+        recorded: &Recorded<'_>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(), SourceError> {
+        let wanted = Wanted::of(self.name(), recorded, desk);
+        let name = match given {
+            Given::Live(Some(name)) => name.as_str(),
+            _ => wanted.name.as_deref().unwrap_or_default(),
+        };
+        if name.is_empty() {
+            return Ok(());
+        }
+        let mut told = match Told::of(given, name) {
+            Ok(told) => told,
+            // What it will not tell is unknown; nobody and nothing to ask is the caller's to mend.
+            Err(error @ SourceError::Tool { .. }) => {
+                for artifact in wanted.artifacts() {
+                    desk.unmeasured(artifact, Reason::ToolFailed, error.to_string());
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if matches!(given, Given::Live(_)) && !wanted.resources.is_empty() {
+            told.detect()?;
+        }
+        if told.gone {
+            return Ok(());
+        }
+        if let Some((artifact, _)) = &wanted.stack {
+            if told.stack.is_some() {
+                let object = stack::object(&told, artifact, desk)?;
+                desk.object(artifact.clone(), STACK, object);
+            } else {
+                not_given(artifact, "what describe-stacks prints", desk);
+            }
+        }
+        if let Some((artifact, recorded)) = &wanted.template {
+            observe_template(&told, artifact, recorded, desk)?;
+        }
+        observe_resources(&told, &wanted, desk)
+    }
+
+    fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
+        match media_type {
+            STACK => Some(&rules::StackRules),
+            TEMPLATE => Some(&rules::TemplateRules),
+            RESOURCE => Some(&rules::ResourceRules),
+            _ => None,
+        }
+    }
+}
+
+/// What was recorded, and under which names.
+#[derive(Default)]
+struct Wanted<'r> {
+    /// The stack's, or the template's file's.
+    name: Option<String>,
+    stack: Option<(ArtifactName, &'r Value)>,
+    template: Option<(ArtifactName, &'r Value)>,
+    /// By their names in the template.
+    resources: BTreeMap<&'r str, (ArtifactName, &'r Value)>,
+}
+
+impl<'r> Wanted<'r> {
+    fn of(system: &'r str, recorded: &'r Recorded<'_>, desk: &mut Desk<'_>) -> Self {
+        let mut wanted = Self::default();
+        for (artifact, object) in recorded.objects_of(system) {
+            let name = artifact.name.clone();
+            let Some(object) = object else {
+                desk.unmeasured(
+                    &name,
+                    Reason::NotFound,
+                    "its recorded fields are not at hand",
+                );
+                continue;
+            };
+            if let Some(of) = text(object, "StackName") {
+                wanted.name = Some(of.to_owned());
+            }
+            match artifact.media_type.as_deref() {
+                Some(STACK) => wanted.stack = Some((name, object)),
+                Some(TEMPLATE) => wanted.template = Some((name, object)),
+                Some(RESOURCE) => {
+                    let logical = text(object, "LogicalResourceId").unwrap_or_default();
+                    wanted.resources.insert(logical, (name, object));
+                }
+                _ => {}
+            }
+        }
+        wanted
+    }
+
+    fn artifacts(&self) -> impl Iterator<Item = &ArtifactName> {
+        let others = self.stack.iter().chain(&self.template);
+        let all = others.chain(self.resources.values());
+        all.map(|(artifact, _)| artifact)
+    }
+}
+
+/// The name of a file without its endings: what the stack is likely called.
+fn stem(given: &Given) -> String {
+    let base = given.base();
+    let stem = Path::new(&base).file_stem().unwrap_or(&base);
+    let stem = stem.to_string_lossy();
+    stem.strip_suffix(".template").unwrap_or(&stem).to_owned()
+}
+
+fn not_given(artifact: &ArtifactName, what: &str, desk: &mut Desk<'_>) {
+    desk.unmeasured(
+        artifact,
+        Reason::SourceInvalid,
+        format!("{what} was not given"),
+    );
+}
+
+/// The template's object, and whether something in it is withheld.
+fn template_object(
+    told: &Told,
+    original: &Template,
+    name: &ArtifactName,
+    processed: bool,
+    desk: &mut Desk<'_>,
+) -> Result<(Value, bool), SourceError> {
+    let (body, mut secret) = template::cleaned(&original.body, name, "/Original", desk)?;
+    let mut object = json!({"Format": original.format, "Original": body});
+    if let (Some(processed), true) = (&told.processed, processed) {
+        let (body, also) = template::cleaned(&processed.body, name, "/Processed", desk)?;
+        secret |= also;
+        if let Some(object) = object.as_object_mut() {
+            object.insert("Processed".to_owned(), body);
+        }
+    }
+    Ok((object, secret))
+}
+
+fn record_template(
+    told: &Told,
+    original: &Template,
+    name: &str,
+    given: &Given,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let artifact = desk.name(&["template", name])?;
+    let processed = &told.processed;
+    let processed = processed
+        .as_ref()
+        .is_some_and(|it| it.body != original.body);
+    let (mut object, secret) = template_object(told, original, &artifact, processed, desk)?;
+    if told.stack.is_none()
+        && let Some(object) = object.as_object_mut()
+    {
+        object.insert("StackName".to_owned(), Value::from(name));
+    }
+    desk.object(artifact, TEMPLATE, object);
+    let Some(bytes) = &original.bytes else {
+        desk.note("of a template in JSON, AWS's command line does not tell the very bytes");
+        return Ok(());
+    };
+    let base = match given {
+        Given::File(_) if told.stack.is_none() => given.base().to_string_lossy().into_owned(),
+        _ => format!("{name}.{}", original.format),
+    };
+    if secret {
+        desk.secret_input(&[&base], bytes)
+    } else {
+        desk.input(&[&base], bytes.clone())
+    }
+}
+
+fn record_live(resources: &[Value], name: &str, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    for resource in resources {
+        if text(resource, "ResourceStatus") != Some("DELETE_COMPLETE") {
+            let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+            let artifact = desk.name(&["resource", name, logical])?;
+            desk.object(artifact, RESOURCE, stack::resource(resource));
+        }
+    }
+    Ok(())
+}
+
+/// What a template declares, before anything of it has an id.
+fn record_declared(
+    original: &Template,
+    name: &str,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    if original.is_transformed() {
+        desk.note("AWS makes another template of this one: its resources are not recorded");
+        return Ok(());
+    }
+    for (logical, kind, conditional) in original.resources() {
+        let artifact = desk.name(&["resource", name, logical])?;
+        let mut object = json!({"LogicalResourceId": logical, "ResourceType": kind, "Drift": {}});
+        if let (Some(object), true) = (object.as_object_mut(), conditional) {
+            object.insert("Conditional".to_owned(), Value::Bool(true));
+        }
+        desk.object(artifact, RESOURCE, object);
+    }
+    Ok(())
+}
+
+/// The live template under the recorded one's name. Where one is JSON and the other YAML, they
+/// can be told equal, or told apart, or neither.
+fn observe_template(
+    told: &Told,
+    artifact: &ArtifactName,
+    recorded: &Value,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let Some(original) = &told.original else {
+        not_given(artifact, "what get-template prints", desk);
+        return Ok(());
+    };
+    let processed = recorded.get("Processed");
+    if processed.is_some() && told.processed.is_none() {
+        not_given(artifact, "the processed template", desk);
+        return Ok(());
+    }
+    let (mut object, _) = template_object(told, original, artifact, processed.is_some(), desk)?;
+    if let (Some(name), Some(object)) = (recorded.get("StackName"), object.as_object_mut()) {
+        object.insert("StackName".to_owned(), name.clone());
+    }
+    let other = text(recorded, "Format") != Some(original.format);
+    let (left, right) = (recorded.get("Original"), object.get("Original"));
+    let apart = left.map(template::loosely) != right.map(template::loosely);
+    if other && left != right && !apart {
+        let why = "one template is JSON and the other YAML, whose readers disagree on some values";
+        desk.unmeasured(artifact, Reason::SourceInvalid, why);
+        return Ok(());
+    }
+    desk.object(artifact.clone(), TEMPLATE, object);
+    Ok(())
+}
+
+fn observe_resources(
+    told: &Told,
+    wanted: &Wanted<'_>,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let Some(resources) = &told.resources else {
+        for (artifact, _) in wanted.resources.values() {
+            not_given(artifact, "what list-stack-resources prints", desk);
+        }
+        return Ok(());
+    };
+    for (logical, (artifact, recorded)) in &wanted.resources {
+        let Some(resource) = told.resource(logical) else {
+            if recorded.get("Conditional").is_some() {
+                let why = "whether its condition holds is not recorded";
+                desk.unmeasured(artifact, Reason::SourceInvalid, why);
+            }
+            continue;
+        };
+        let mut found = stack::resource(resource);
+        let Some(members) = found.as_object_mut() else {
+            continue;
+        };
+        if let Some(conditional) = recorded.get("Conditional") {
+            members.insert("Conditional".to_owned(), conditional.clone());
+        }
+        let row = told.drift.as_ref().map(|drift| drift.row(logical));
+        match row.unwrap_or(Row::Unknown("no drift of its was given")) {
+            Row::InSync => {}
+            Row::Modified(properties) => {
+                members.insert("Drift".to_owned(), Value::Object(properties));
+            }
+            Row::Deleted => continue,
+            // Another one is a difference, whatever it is like.
+            Row::Unknown(_) if !stack::is_same(recorded, &found) => {}
+            Row::Unknown(why) => {
+                desk.unmeasured(artifact, Reason::ToolFailed, why);
+                continue;
+            }
+        }
+        desk.object(artifact.clone(), RESOURCE, found);
+    }
+    let (false, Some(name)) = (wanted.resources.is_empty(), &wanted.name) else {
+        return Ok(());
+    };
+    let added = |resource: &&Value| {
+        let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+        let gone = text(resource, "ResourceStatus") == Some("DELETE_COMPLETE");
+        !gone && !wanted.resources.contains_key(logical)
+    };
+    let added: Vec<_> = resources.iter().filter(added).cloned().collect();
+    record_live(&added, name, desk)
+}

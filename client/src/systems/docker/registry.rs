@@ -1,0 +1,305 @@
+//! What a registry has under a reference, by its HTTP API: manifests by tag and then by digest,
+//! and configurations. Layers are not fetched: the manifests name them.
+//!
+//! Invariants: bytes count by their own digest, whatever the registry says of them; each answer
+//! is bounded in time and length; no credentials are sent, and an address that the registry
+//! leads to gets none either. Plain HTTP is spoken with this machine alone.
+
+use std::{thread, time::Duration};
+
+use bytes::Bytes;
+use cairn_proto::hash::Sha256;
+use http::{
+    HeaderMap, Request, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT},
+};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{runtime::Runtime, time::timeout};
+
+use super::{
+    graph::{self, Blobs, Link, Traced, wrong},
+    reference::{Reference, text_of},
+};
+use crate::{
+    connect::{Endpoint, causes},
+    detail::printable,
+    sources::{
+        SourceError,
+        layout::{INDEXES, JSON_BYTES_MAX, MANIFESTS},
+    },
+};
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all of them may.
+const PATIENCE_FOR_ALL: Duration = Duration::from_mins(2);
+/// How often a registry may say that a blob is elsewhere.
+const REDIRECTS_MAX: usize = 4;
+/// Where the images of `docker.io` are.
+const HUB: &str = "registry-1.docker.io";
+
+/// Asks a registry for an image.
+pub(super) fn image(reference: &Reference) -> Result<Traced, SourceError> {
+    // A runtime of its own: whoever calls may stand in one, and this waits.
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(reference));
+        asked
+            .join()
+            .unwrap_or_else(|_| Err(wrong(&reference.to_string(), "asking for it broke off")))
+    })
+}
+
+fn ask(reference: &Reference) -> Result<Traced, SourceError> {
+    let from = reference.to_string();
+    let failed = |why: String| SourceError::Tool {
+        tool: from.clone(),
+        why: printable(&why),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(error.to_string()))?;
+    let connector = Endpoint::new("").connector();
+    let connector = connector.map_err(|error| failed(error.to_string()))?;
+    let mut registry = Registry {
+        base: base(&reference.registry),
+        repository: reference.repository.clone(),
+        from: from.clone(),
+        client: Client::builder(TokioExecutor::new()).build(connector),
+        runtime,
+        until: std::time::Instant::now() + PATIENCE_FOR_ALL,
+    };
+    let (link, bytes) = registry.top(reference)?;
+    let mut blobs = Known {
+        top: Some((link.digest, bytes)),
+        registry: &mut registry,
+    };
+    let mut traced = graph::trace(&mut blobs, Some(from), link)?;
+    if reference.digest.is_some() && traced.image.top() != reference.digest {
+        // Of a manifest that names no image, nothing was laid down.
+        traced.image.digest = reference.digest;
+    }
+    Ok(traced)
+}
+
+/// Docker's own rule: what is on this machine may go without TLS.
+fn base(registry: &str) -> String {
+    let host = if registry == "docker.io" {
+        HUB
+    } else {
+        registry
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let local = name == "localhost" || name == "[::1]" || name.starts_with("127.");
+    format!("{}://{host}", if local { "http" } else { "https" })
+}
+
+struct Registry {
+    base: String,
+    repository: String,
+    from: String,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    runtime: Runtime,
+    until: std::time::Instant,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    bytes: Bytes,
+}
+
+impl Answer {
+    fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl Registry {
+    /// What the reference leads to now.
+    fn top(&self, reference: &Reference) -> Result<(Link, Vec<u8>), SourceError> {
+        let asked = reference.asked();
+        let answer = self.get(&format!("manifests/{asked}"))?;
+        let digest = Sha256::of(&answer.bytes);
+        let stated = answer.header("docker-content-digest");
+        let stated = reference
+            .digest
+            .as_ref()
+            .map(text_of)
+            .or(stated.map(str::to_owned));
+        if let Some(stated) = stated.filter(|stated| *stated != text_of(&digest)) {
+            return Err(self.mismatch("manifests", &digest, &stated));
+        }
+        let media_type = answer.header(CONTENT_TYPE).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if !INDEXES.iter().chain(&MANIFESTS).any(|it| *it == media_type) {
+            let why = format!("what it has is {media_type}, and no image of the kinds known here");
+            return Err(wrong(&self.from, why));
+        }
+        let link = Link {
+            digest,
+            size: u64::try_from(answer.bytes.len()).unwrap_or(u64::MAX),
+            media_type: media_type.to_owned(),
+        };
+        Ok((link, answer.bytes.to_vec()))
+    }
+
+    fn mismatch(&self, kind: &str, found: &Sha256, stated: &str) -> SourceError {
+        let found = text_of(found);
+        let why = format!("the registry gives {found} where {stated} was named ({kind})");
+        wrong(&self.from, why)
+    }
+
+    /// What has a digest; its size is checked as well.
+    fn by_digest(&self, kind: &str, link: &Link) -> Result<Vec<u8>, SourceError> {
+        let stated = text_of(&link.digest);
+        if link.size > JSON_BYTES_MAX {
+            let why = format!("{stated} is longer than {} MiB", JSON_BYTES_MAX >> 20);
+            return Err(wrong(&self.from, why));
+        }
+        let answer = self.get(&format!("{kind}/{stated}"))?;
+        let found = Sha256::of(&answer.bytes);
+        if found != link.digest {
+            return Err(self.mismatch(kind, &found, &stated));
+        }
+        if u64::try_from(answer.bytes.len()).ok() != Some(link.size) {
+            let (length, size) = (answer.bytes.len(), link.size);
+            let why = format!("{stated} is {length} bytes long, and not {size} as was stated");
+            return Err(wrong(&self.from, why));
+        }
+        Ok(answer.bytes.to_vec())
+    }
+
+    /// A successful answer.
+    fn get(&self, path: &str) -> Result<Answer, SourceError> {
+        let mut uri = format!("{}/v2/{}/{path}", self.base, self.repository);
+        for _ in 0..REDIRECTS_MAX {
+            let answer = self.send(&uri)?;
+            match answer.status {
+                StatusCode::OK => return Ok(answer),
+                status if status.is_redirection() => {
+                    uri = self.elsewhere(&uri, answer.header(LOCATION))?;
+                }
+                status => return Err(self.refusal(status, &answer)),
+            }
+        }
+        Err(wrong(
+            &self.from,
+            "the registry sends from one address to another",
+        ))
+    }
+
+    /// From TLS nobody is led out of it.
+    fn elsewhere(&self, from: &str, to: Option<&str>) -> Result<String, SourceError> {
+        let to = to.unwrap_or_default();
+        let to = if to.starts_with('/') {
+            format!("{}{to}", self.base)
+        } else {
+            to.to_owned()
+        };
+        let secure = to.starts_with("https://");
+        let kept = to.starts_with(&format!("{}/", self.base));
+        if secure || (kept && !from.starts_with("https://")) {
+            return Ok(to);
+        }
+        Err(wrong(&self.from, format!("the registry leads to {to}")))
+    }
+
+    fn refusal(&self, status: StatusCode, answer: &Answer) -> SourceError {
+        let what = self.from.clone();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Denied {
+                what,
+                why: format!(
+                    "the registry answers {status}: it wants credentials, and none are sent; \
+                     `skopeo copy` to an archive has its own"
+                ),
+            },
+            StatusCode::NOT_FOUND => wrong(&what, "the registry has no such image"),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                SourceError::Unreachable {
+                    what,
+                    why: format!("the registry answers {status}"),
+                }
+            }
+            status => {
+                let said = String::from_utf8_lossy(answer.bytes.get(..200).unwrap_or_default());
+                wrong(&what, format!("the registry answers {status} {said}"))
+            }
+        }
+    }
+
+    fn send(&self, uri: &str) -> Result<Answer, SourceError> {
+        let unreachable = |why: String| SourceError::Unreachable {
+            what: self.from.clone(),
+            why: printable(&why),
+        };
+        let uri: Uri = uri
+            .parse()
+            .map_err(|_| wrong(&self.from, "the registry's address is none"))?;
+        let kinds: Vec<_> = INDEXES.iter().chain(&MANIFESTS).copied().collect();
+        let request = Request::get(uri)
+            .header(ACCEPT, kinds.join(", "))
+            .header(USER_AGENT, concat!("cairn/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())
+            .map_err(|error| wrong(&self.from, error.to_string()))?;
+        let left = self
+            .until
+            .saturating_duration_since(std::time::Instant::now());
+        let limit = usize::try_from(JSON_BYTES_MAX).unwrap_or(usize::MAX);
+        let asked = async {
+            let answer = self.client.request(request).await;
+            let (parts, body) = answer
+                .map_err(|error| unreachable(causes(&error)))?
+                .into_parts();
+            let body = Limited::new(body, limit).collect().await.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    let why = format!("the answer is longer than {} MiB", JSON_BYTES_MAX >> 20);
+                    wrong(&self.from, why)
+                } else {
+                    unreachable(error.to_string())
+                }
+            })?;
+            Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                bytes: body.to_bytes(),
+            })
+        };
+        let answered = async { timeout(PATIENCE.min(left), asked).await };
+        let answered = self.runtime.block_on(answered);
+        answered.unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))
+    }
+}
+
+/// A registry, and what it was asked for first.
+struct Known<'r> {
+    top: Option<(Sha256, Vec<u8>)>,
+    registry: &'r mut Registry,
+}
+
+impl Blobs for Known<'_> {
+    fn from(&self) -> &str {
+        &self.registry.from
+    }
+
+    fn manifest(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
+        match self.top.take() {
+            Some((digest, bytes)) if digest == link.digest => Ok(Some(bytes)),
+            _ => self.registry.by_digest("manifests", link).map(Some),
+        }
+    }
+
+    fn config(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
+        self.registry.by_digest("blobs", link).map(Some)
+    }
+
+    fn layer(&mut self, _: &Link) -> Result<(), SourceError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The configuration that a directory holds: its lock file, and the files of all its modules,
+//! downloaded ones too. They are identified, and never compared.
+//!
+//! Invariant: files of variables' values leave as tags alone, and so does any file in which a
+//! sensitive value stands. What a configuration reads with `file()` is not found here: a
+//! directory can be recorded beside it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{Desk, Secrets};
+use crate::{
+    sources::{SourceError, shown},
+    systems::{
+        given::{DOCUMENT_BYTES_MAX, read_file},
+        strict,
+    },
+};
+
+/// Which providers were chosen, by digest.
+const LOCK_FILE: &str = ".terraform.lock.hcl";
+/// Which modules there are, and where.
+const MODULES_FILE: &str = ".terraform/modules/modules.json";
+/// Endings of files that are configuration.
+const ENDINGS: [&str; 4] = [".tf", ".tf.json", ".tofu", ".tofu.json"];
+/// Endings of files that hold values of variables.
+const SECRET_ENDINGS: [&str; 2] = [".tfvars", ".tfvars.json"];
+/// Files of all modules: more than any real configuration has.
+const FILES_MAX: usize = 10_000;
+
+/// Lays down the lock file; of what was asked live, the modules too.
+pub(super) fn lay_down(
+    directory: &Path,
+    modules: bool,
+    secrets: &Secrets,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let lock = directory.join(LOCK_FILE);
+    if lock.is_file() {
+        put(&[LOCK_FILE], &lock, secrets, desk)?;
+    }
+    if !modules {
+        return Ok(());
+    }
+    let (mut files, mut bytes) = (0, 0);
+    for module in module_directories(directory)? {
+        for path in files_of(&directory.join(&module))? {
+            files += 1;
+            bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if files > FILES_MAX || bytes > DOCUMENT_BYTES_MAX {
+                return Err(SourceError::Input {
+                    what: shown(directory),
+                    why: format!(
+                        "its modules have more than {FILES_MAX} files, or {} MiB",
+                        DOCUMENT_BYTES_MAX >> 20
+                    ),
+                });
+            }
+            let mut words = vec!["configuration".to_owned()];
+            for part in module
+                .components()
+                .chain(path.file_name().map(Component::Normal))
+            {
+                if part != Component::CurDir {
+                    let part = part.as_os_str().to_str();
+                    let part = part.ok_or_else(|| SourceError::Name { path: shown(&path) })?;
+                    words.push(part.to_owned());
+                }
+            }
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            put(&words, &path, secrets, desk)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(
+    words: &[&str],
+    path: &Path,
+    secrets: &Secrets,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let bytes = read_file(path)?;
+    let name = words.last().copied().unwrap_or_default();
+    let of_values = SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    if of_values || secrets.in_bytes(&bytes) {
+        desk.secret_input(words, &bytes)
+    } else {
+        desk.input(words, bytes)
+    }
+}
+
+/// Where the modules are, below the directory or beside it; itself among them.
+fn module_directories(directory: &Path) -> Result<BTreeSet<PathBuf>, SourceError> {
+    let mut found = BTreeSet::from([PathBuf::from(".")]);
+    let path = directory.join(MODULES_FILE);
+    if !path.is_file() {
+        return Ok(found);
+    }
+    let wrong = |why: String| SourceError::Input {
+        what: shown(&path),
+        why,
+    };
+    let listed = strict::parse(&read_file(&path)?).map_err(wrong)?;
+    let listed = listed.first().and_then(|listed| listed.get("Modules"));
+    let modules = listed.and_then(Value::as_array).into_iter().flatten();
+    let places = modules.filter_map(|module| module.get("Dir")?.as_str());
+    found.extend(places.map(PathBuf::from));
+    Ok(found)
+}
+
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let failed = |error| SourceError::unreadable(directory, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let mut endings = ENDINGS.iter().chain(&SECRET_ENDINGS);
+        if endings.any(|ending| name.ends_with(ending)) && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

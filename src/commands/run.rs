@@ -1,0 +1,206 @@
+//! `run`: a deployment command, and the record of what it deployed.
+//!
+//! Invariants: standard input and output are the command's, and so is the exit code where it
+//! fails; nothing is deployed that could not be recorded afterwards, as far as can be told
+//! beforehand; with `--before` a command that fails leaves what stood before as the newest.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+};
+
+use cairn_client::{
+    detail::printable_bytes,
+    ledger::Ledger,
+    read::Reference,
+    record::Outcome,
+    systems::{self, Given},
+};
+use cairn_proto::{hash::Sequence, key::Signer, reason::Reason, statement::Action};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::record::{can_wait, take, tell, terms};
+use crate::{cli, failure::Failure, output::complain, session::Session};
+
+/// What is added to a signal's number, as shells do.
+const SIGNALLED: i32 = 128;
+
+/// `cairn run`
+pub(crate) async fn run(session: &Session, args: &cli::Run) -> Result<u8, Failure> {
+    let session = &session.aside();
+    let record = record_of(args)?;
+    let ledger = session.ledger()?;
+    let signers = session.signers(&args.words.keys)?;
+    can_wait(&ledger, &args.words)?;
+    // Who cannot be reached now would not be reached then.
+    let before = ledger.lookup(&args.environment).await?.sequence();
+    if args.before {
+        return recorded_first(session, &ledger, &record, &signers, (args, before)).await;
+    }
+    let status = carry_out(&args.command).await?;
+    if !status.success() {
+        complain("  Failed    nothing was recorded");
+        return Ok(code_of(status));
+    }
+    let outcome = take(session, &ledger, &record, &signers)
+        .await
+        .map_err(|failure| {
+            let message = format!("the command succeeded, but {}", failure.message);
+            Failure { message, ..failure }
+        })?;
+    tell(session, &ledger, &outcome, (args.words.witnessed, None)).await?;
+    Ok(0)
+}
+
+async fn recorded_first(
+    session: &Session,
+    ledger: &Ledger,
+    record: &cli::Record,
+    signers: &[Box<dyn Signer>],
+    (args, before): (&cli::Run, Sequence),
+) -> Result<u8, Failure> {
+    let outcome = take(session, ledger, record, signers).await?;
+    tell(session, ledger, &outcome, (args.words.witnessed, None)).await?;
+    let status = carry_out(&args.command).await;
+    let why = match &status {
+        Ok(status) if status.success() => return Ok(0),
+        Ok(status) => match status.code() {
+            Some(code) => format!("the command ended with exit code {code}"),
+            None => format!(
+                "the command was ended by signal {}",
+                status.signal().unwrap_or(0)
+            ),
+        },
+        Err(failure) => failure.message.clone(),
+    };
+    if let Outcome::Recorded(receipt) = &outcome {
+        undo(
+            session,
+            ledger,
+            signers,
+            (args, before, receipt.sequence),
+            &why,
+        )
+        .await?;
+    }
+    status.map(code_of)
+}
+
+/// Makes what stood before the newest again, or nothing where nothing stood.
+async fn undo(
+    session: &Session,
+    ledger: &Ledger,
+    signers: &[Box<dyn Signer>],
+    (args, before, made): (&cli::Run, Sequence, Sequence),
+    why: &str,
+) -> Result<(), Failure> {
+    let words = cli::Words {
+        reason: Some(why.to_owned()),
+        // Whoever released meanwhile did not mean to be undone.
+        expect: Some(made.0),
+        ..args.words.clone()
+    };
+    let terms = terms(&words, signers, false)?;
+    let environment = &args.environment;
+    let stood = match before.0 {
+        0 => None,
+        sequence => {
+            let reference: Result<Reference, _> = format!("{environment}#{sequence}").parse();
+            let reference = reference.map_err(|error| Failure::new(Reason::Usage, error))?;
+            let release = ledger.resolve(&reference).await?.release;
+            (release.action != Action::Retire).then_some(reference)
+        }
+    };
+    let undone = match &stood {
+        Some(reference) => ledger.rollback(environment, reference, &terms).await,
+        None => ledger.retire(environment, &terms).await,
+    };
+    let undone = undone.map_err(|error| {
+        let failure = Failure::from(error);
+        let message = format!(
+            "{why}, and {environment}#{made} still stands as the newest: {}",
+            failure.message
+        );
+        Failure { message, ..failure }
+    })?;
+    complain(format!("  Failed    {why}: what stood before stands again"));
+    tell(session, ledger, &undone, (None, None)).await
+}
+
+/// What to record once the command succeeded: as the flags say, or as the command itself shows.
+fn record_of(args: &cli::Run) -> Result<cli::Record, Failure> {
+    let mut what = args.what.clone();
+    let asked = what.systems.asked();
+    if asked
+        .iter()
+        .any(|asked| matches!(asked.given, Given::Stdin(_)))
+    {
+        let why = "standard input is the command's: give what it deploys as a file";
+        return Err(Failure::usage(why));
+    }
+    if asked.is_empty() && args.paths.is_empty() {
+        let deployed = systems::deployed_by(&args.command).ok_or_else(|| {
+            let command = args
+                .command
+                .first()
+                .map(|it| it.to_string_lossy().into_owned());
+            let command = command.unwrap_or_default();
+            Failure::usage(format!(
+                "what `{command}` deploys does not show from its arguments"
+            ))
+            .mended_by("Say what it deploys: --path PATH, or a tool's flag: --kubernetes=FILE.")
+        })?;
+        what.systems = cli::Systems::of(deployed);
+    }
+    Ok(cli::Record {
+        environment: args.environment.clone(),
+        paths: args.paths.clone(),
+        what,
+        words: args.words.clone(),
+    })
+}
+
+/// Runs the command to its end, whatever happens to this process: signals that would end it are
+/// the command's to heed.
+async fn carry_out(command: &[OsString]) -> Result<ExitStatus, Failure> {
+    let failed = |error: io::Error| Failure::new(Reason::ToolFailed, error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| Failure::usage("no command"))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .spawn()
+        .map_err(|error| {
+            let program = printable_bytes(program.as_encoded_bytes());
+            Failure::new(Reason::ToolFailed, format!("cannot run {program}: {error}"))
+                .mended_by("Check the command that stands after `--`.")
+        })?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let id = id.and_then(Pid::from_raw);
+    loop {
+        let passed = tokio::select! {
+            ended = child.wait() => return ended.map_err(failed),
+            // A terminal sends it to both.
+            _ = interrupt.recv() => (!io::stdin().is_terminal()).then_some(Signal::INT),
+            _ = terminate.recv() => Some(Signal::TERM),
+            _ = hang_up.recv() => Some(Signal::HUP),
+        };
+        if let (Some(id), Some(passed)) = (id, passed) {
+            let _ = kill_process(id, passed);
+        }
+    }
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| Some(SIGNALLED + status.signal()?));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}

@@ -1,0 +1,346 @@
+//! CloudFormation, through AWS's own command line: stacks, templates and change sets of a
+//! moto server, and drift from a stand-in before it.
+
+use serde_json::{Value, json};
+
+use crate::{
+    inputs::holds,
+    stage::{Ledger, Ran, Stage},
+    support::aws::Cloud,
+};
+
+const TEMPLATE: &str = "\
+AWSTemplateFormatVersion: 2010-09-09
+Parameters:
+  Size: {Type: String, Default: small}
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 60
+      QueueName: !Sub 'q-${AWS::StackName}'
+  Topic:
+    Type: AWS::SNS::Topic
+    Properties: {DisplayName: !Ref Size}
+Outputs:
+  Name: {Value: !GetAtt Queue.QueueName}
+";
+
+const SECRET: &str = "swordfish-4711";
+const VERIFY: &str = "verify prod/web --cloudformation=live:web";
+const QUEUE: &str = "cloudformation/resource/web/Queue";
+
+/// Runs the program with AWS's settings.
+fn run(stage: &Stage, cloud: &Cloud, line: &str) -> Ran {
+    let mut command = stage.command();
+    let command = command.args(line.split_whitespace());
+    Ran::of(cloud.settle(command), line)
+}
+
+/// Creates or updates the stack `web` from `t.yaml`.
+fn deploy(stage: &Stage, cloud: &Cloud, verb: &str, parameters: &[&str]) {
+    let file = format!("file://{}", stage.path("t.yaml").display());
+    let mut words = vec!["cloudformation", verb, "--stack-name", "web"];
+    words.extend(["--template-body", &file]);
+    words.extend(["--tags", "Key=team,Value=shop", "--parameters"]);
+    words.extend(parameters);
+    cloud.aws(&words);
+}
+
+/// What AWS says of the drift of a resource.
+fn drifts(cloud: &Cloud, resource: &str, status: &'static str, properties: &[[&str; 3]]) {
+    let properties = properties.iter().map(|it| it.map(str::to_owned)).collect();
+    let row = (status, properties);
+    cloud.says(|says| drop(says.drift.insert(resource.to_owned(), row)));
+}
+
+/// A stack that is live and recorded.
+fn recorded(test: &str) -> Option<(Stage, Ledger, Cloud)> {
+    let cloud = Cloud::start(test)?;
+    let (stage, ledger) = Stage::with_ledger();
+    stage.write("t.yaml", TEMPLATE);
+    let size = format!("ParameterKey=Size,ParameterValue={SECRET}");
+    deploy(&stage, &cloud, "create-stack", &[&size]);
+    drifts(&cloud, "Queue", "IN_SYNC", &[]);
+    drifts(&cloud, "Topic", "IN_SYNC", &[]);
+    run(&stage, &cloud, "record prod/web --cloudformation=live:web").exits(0);
+    Some((stage, ledger, cloud))
+}
+
+/// The differences of a report: artifact, path and kind.
+pub(crate) fn differences(ran: &Ran) -> Vec<[String; 3]> {
+    let report = ran.json("cairn.verify/v1");
+    let text = |it: &Value, member: &str| it[member].as_str().unwrap_or_default().to_owned();
+    let all = report["differences"].as_array().unwrap().iter();
+    all.map(|it| ["artifact", "path", "kind"].map(|member| text(it, member)))
+        .collect()
+}
+
+/// Goal: what was recorded of a live stack is verified, and an update is named though AWS
+/// says that all is in sync; no value of a parameter is anywhere. Method: a template that is
+/// updated by nobody who recorded it, with a new value of a parameter, and the way back.
+#[test]
+fn an_update_that_nobody_recorded_is_drift_and_a_rollback_is_verified() {
+    let Some((stage, _ledger, cloud)) = recorded("an update that nobody recorded") else {
+        return;
+    };
+    for directory in ["data", "home"] {
+        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
+    }
+    let ran = run(&stage, &cloud, VERIFY).exits(0).says("VERIFIED");
+    assert!(!ran.out.contains(SECRET));
+    stage.edit("t.yaml", "Timeout: 60", "Timeout: 61 # longer");
+    deploy(
+        &stage,
+        &cloud,
+        "update-stack",
+        &["ParameterKey=Size,ParameterValue=big"],
+    );
+    let ran = run(
+        &stage,
+        &cloud,
+        "verify prod/web --cloudformation --output json",
+    )
+    .exits(10);
+    let path = "Original.Resources.Queue.Properties.VisibilityTimeout";
+    let expected = [
+        ["cloudformation/stack/web", "Parameters.Size", "changed"],
+        ["cloudformation/template/web", path, "changed"],
+    ];
+    assert_eq!(differences(&ran), expected);
+    stage.edit("t.yaml", "Timeout: 61 # longer", "Timeout: 60 # as before");
+    let size = format!("ParameterKey=Size,ParameterValue={SECRET}");
+    deploy(&stage, &cloud, "update-stack", &[&size]);
+    run(&stage, &cloud, VERIFY).exits(0).says("VERIFIED");
+}
+
+/// Goal: rows of resources decide, whatever AWS says of the stack. Method: each status that a
+/// row can have, a row of before, and a caller who may not ask.
+#[test]
+fn rows_of_resources_decide_and_not_the_status_of_the_stack() {
+    let Some((stage, _ledger, cloud)) = recorded("rows of resources decide") else {
+        return;
+    };
+    let verify = format!("{VERIFY} --output json");
+    cloud.says(|says| says.busy = 2);
+    drifts(
+        &cloud,
+        "Queue",
+        "MODIFIED",
+        &[["/VisibilityTimeout", "60", "30"]],
+    );
+    let ran = run(&stage, &cloud, &verify).exits(10);
+    assert_eq!(
+        differences(&ran),
+        [[QUEUE, "Drift[\"/VisibilityTimeout\"]", "added"]]
+    );
+    assert!(
+        ran.out.contains("30, and the template has 60"),
+        "{}",
+        ran.out
+    );
+    drifts(&cloud, "Queue", "DELETED", &[]);
+    let ran = run(&stage, &cloud, &verify).exits(10);
+    assert_eq!(differences(&ran), [[QUEUE, "", "missing"]]);
+    for status in ["NOT_CHECKED", "UNSUPPORTED"] {
+        drifts(&cloud, "Queue", status, &[]);
+        let ran = run(&stage, &cloud, &verify).exits(16);
+        assert_eq!(differences(&ran), [[QUEUE, "", "unverifiable"]]);
+    }
+    drifts(&cloud, "Queue", "IN_SYNC", &[]);
+    cloud.says(|says| says.old_rows = true);
+    run(&stage, &cloud, VERIFY).exits(16).says("from before");
+    cloud.says(|says| says.old_rows = false);
+    cloud.says(|says| says.denied = vec!["DetectStackDrift"]);
+    run(&stage, &cloud, VERIFY).exits(16).says("AccessDenied");
+    cloud.says(|says| says.denied = vec!["DescribeStacks"]);
+    run(&stage, &cloud, VERIFY).exits(16).says("AccessDenied");
+    cloud.says(|says| says.denied = Vec::new());
+    run(&stage, &cloud, VERIFY).exits(0);
+}
+
+/// Goal: a stack is its id: another one of the same name and template is none of it. Method:
+/// delete it, see that it is missing, and create it again.
+#[test]
+fn another_stack_of_the_same_name_is_not_the_recorded_one() {
+    let Some((stage, _ledger, cloud)) = recorded("another stack of the same name") else {
+        return;
+    };
+    cloud.aws(&["cloudformation", "delete-stack", "--stack-name", "web"]);
+    let ran = run(&stage, &cloud, &format!("{VERIFY} --output json")).exits(10);
+    assert_eq!(
+        differences(&ran)[0],
+        ["cloudformation/resource/web/Queue", "", "missing"]
+    );
+    let size = format!("ParameterKey=Size,ParameterValue={SECRET}");
+    deploy(&stage, &cloud, "create-stack", &[&size]);
+    let ran = run(&stage, &cloud, &format!("{VERIFY} --output json")).exits(10);
+    let differences = differences(&ran);
+    let stack = ["cloudformation/stack/web", "StackId", "changed"].map(str::to_owned);
+    assert!(differences.contains(&stack), "{differences:?}");
+}
+
+/// Goal: a pipeline records the template before it is deployed, its secrets withheld, and what
+/// AWS never tells is no match. Method: a parameter that is never told, with a default, and a
+/// password in clear; the template's file, and then the live stack.
+#[test]
+fn a_template_is_recorded_before_it_is_deployed_and_its_secrets_are_withheld() {
+    let Some(cloud) = Cloud::start("a template before it is deployed") else {
+        return;
+    };
+    let (stage, _ledger) = Stage::with_ledger();
+    let password =
+        format!("  Password: {{Type: String, NoEcho: true, Default: {SECRET}}}\nResources:\n");
+    stage.write("t.yaml", TEMPLATE.replacen("Resources:\n", &password, 1));
+    stage.write("web.yaml", stage.text("t.yaml"));
+    stage
+        .run("record prod/web --cloudformation=web.yaml")
+        .exits(0);
+    deploy(
+        &stage,
+        &cloud,
+        "create-stack",
+        &["ParameterKey=Size,ParameterValue=big"],
+    );
+    drifts(&cloud, "Queue", "IN_SYNC", &[]);
+    drifts(&cloud, "Topic", "IN_SYNC", &[]);
+    run(&stage, &cloud, VERIFY).exits(0).says("VERIFIED");
+    stage
+        .run("verify prod/web --cloudformation=web.yaml")
+        .exits(16);
+    let ran = run(&stage, &cloud, "record live/web --cloudformation=live:web").exits(0);
+    ran.says("NoEcho").says("Password");
+    let ran = run(
+        &stage,
+        &cloud,
+        "verify live/web --cloudformation --output json",
+    )
+    .exits(16);
+    let path = "Parameters.Password";
+    assert_eq!(
+        differences(&ran),
+        [["cloudformation/stack/web", path, "unverifiable"]]
+    );
+    for directory in ["data", "home"] {
+        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
+    }
+    assert!(
+        holds(&stage.path("data"), b"AWS::SQS::Queue"),
+        "the search finds what is there"
+    );
+}
+
+/// Goal: what the command line printed does as well as asking, and what was not printed is
+/// unknown. Method: the same answers in a file, with and without the rows of drift.
+#[test]
+fn answers_of_the_command_line_are_taken_from_a_file() {
+    let Some((stage, _ledger, cloud)) = recorded("answers from a file") else {
+        return;
+    };
+    let of = |verb: &str| cloud.aws(&["cloudformation", verb, "--stack-name", "web"]);
+    let mut all = [
+        of("describe-stacks"),
+        of("get-template"),
+        of("list-stack-resources"),
+    ]
+    .concat();
+    stage.write("partly.json", &all);
+    all.push_str(&of("describe-stack-resource-drifts"));
+    let line = "verify prod/web --cloudformation=-";
+    stage.feed(line, all.as_bytes()).exits(0).says("VERIFIED");
+    stage
+        .run("verify prod/web --cloudformation=partly.json")
+        .exits(16)
+        .says("no drift of its was given");
+    stage
+        .run("record file/web --cloudformation=partly.json")
+        .exits(0);
+    let all = all.replacen("VisibilityTimeout: 60", "VisibilityTimeout: 61", 1);
+    stage
+        .feed(line, all.as_bytes())
+        .exits(10)
+        .says("VisibilityTimeout");
+    // The same as JSON: told equal where all readers agree, and else neither.
+    let template = "Resources:\n  T: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: a}}\n";
+    stage.write("j.yaml", template);
+    stage
+        .run("record json/web --cloudformation=j.yaml")
+        .exits(0);
+    let as_json = |name: &str| {
+        let properties = json!({"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": name}});
+        let template = json!({"Resources": {"T": properties}});
+        let resources = json!({"StackResourceSummaries": [
+            {"LogicalResourceId": "T", "PhysicalResourceId": "t", "ResourceType": "AWS::SNS::Topic"},
+        ]});
+        let drift = json!({"StackResourceDrifts": [
+            {"LogicalResourceId": "T", "StackResourceDriftStatus": "IN_SYNC"},
+        ]});
+        format!("{}{resources}{drift}", json!({"TemplateBody": template}))
+    };
+    let line = "verify json/web --cloudformation=-";
+    stage.feed(line, as_json("a").as_bytes()).exits(0);
+    stage
+        .feed(line, as_json("b").as_bytes())
+        .exits(10)
+        .says("DisplayName");
+    stage.write("j.yaml", template.replace(": a}", ": 012}"));
+    stage
+        .run("record json/web --cloudformation=j.yaml")
+        .exits(0);
+    stage
+        .feed(line, as_json("012").as_bytes())
+        .exits(16)
+        .says("readers disagree");
+}
+
+/// Goal: what cannot be read in one way is refused by name, and nothing is recorded. Method:
+/// one of each sort.
+#[test]
+fn bad_templates_are_refused_and_nothing_is_recorded() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let before = stage.size();
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nResources: *b\n";
+    let many: Vec<_> = (0..100)
+        .map(|at| json!({"LogicalResourceId": at.to_string()}))
+        .collect();
+    let many = json!({"StackResources": many}).to_string();
+    for (text, why) in [
+        (
+            "Resources:\n  A: !Exec x\n",
+            "line 2: the tag !Exec is not known",
+        ),
+        (
+            "Resources: {}\nResources: {}\n",
+            "\"Resources\" stands twice",
+        ),
+        (r#"{"Resources": {"A": 1, "A": 2}}"#, "stands twice"),
+        (r#"{"Resources": {"A": "#, "EOF"),
+        ("Resources: {A: [1, 2\n", "line"),
+        (bomb, "an anchor"),
+        ("Outputs: {}\n", "Resources"),
+        (r#"{"Regions": []}"#, "neither a template nor"),
+        (
+            r#"{"TemplateBody": "Resources: {}"} {"Stacks": []}"#,
+            "or of none",
+        ),
+        (many.as_str(), "list-stack-resources"),
+        (
+            "Resources: {}\n---\nResources: {}\n",
+            "more than one document",
+        ),
+        ("Resources: \u{0}\n", ""),
+    ] {
+        stage.write("bad.yaml", text);
+        let ran = stage.run("record staging --cloudformation=bad.yaml");
+        ran.refuses(1, "SOURCE_INVALID").says(why);
+    }
+    stage.write(
+        "long.yaml",
+        format!("Resources: {{}} #{}", " ".repeat(5 << 20)),
+    );
+    let ran = stage.run("record staging --cloudformation=long.yaml");
+    ran.refuses(1, "SOURCE_INVALID").says("4 MiB");
+    let ran = stage.run("record staging --cloudformation=live");
+    ran.refuses(1, "SOURCE_INVALID").says("live:STACK");
+    assert_eq!(stage.size(), before);
+}
