@@ -6,6 +6,7 @@
 //! schemas, quotas, conflicts of managers, and whatever runs.
 
 mod defaults;
+mod http;
 mod managed;
 mod patch;
 mod protobuf;
@@ -13,21 +14,17 @@ mod resources;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
     thread,
 };
 
-use bytes::Bytes;
-use http::{Method, Request, Response, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use ::http::Method;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use http::{Asked, Refusal, serve};
 use resources::Resource;
 
 /// The API, until it is dropped.
@@ -109,126 +106,6 @@ impl Drop for Kube {
     fn drop(&mut self) {
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(thread::JoinHandle::join);
-    }
-}
-
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let state = state.clone();
-        let service = service_fn(move |request| respond(request, state.clone()));
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(connection);
-    }
-}
-
-async fn respond(
-    request: Request<Incoming>,
-    state: Arc<Mutex<State>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let asked = Asked {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: query(parts.uri.query().unwrap_or_default()),
-        content_type: content_type
-            .map(|value| value.to_str().unwrap().to_owned())
-            .unwrap_or_default(),
-        body: body.unwrap_or_default(),
-    };
-    let (status, answer) = match state.lock().unwrap().answer(&asked) {
-        Ok((status, answer)) => (status, answer),
-        Err(refusal) => (refusal.code, refusal.status()),
-    };
-    let response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(answer.to_string())));
-    Ok(response.unwrap())
-}
-
-fn query(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(name, value)| (name.to_owned(), unescaped(value)))
-        .collect()
-}
-
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|two| hex::decode(two).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.extend(byte);
-                rest = &after[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = after;
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-struct Asked {
-    method: Method,
-    path: String,
-    query: BTreeMap<String, String>,
-    content_type: String,
-    body: Bytes,
-}
-
-impl Asked {
-    fn manager(&self) -> &str {
-        let manager = self.query.get("fieldManager");
-        manager.map_or("unknown", String::as_str)
-    }
-
-    /// The body; YAML is JSON here, since that is what kubectl sends by that name.
-    fn json(&self) -> Result<Value, Refusal> {
-        if self.content_type == "application/vnd.kubernetes.protobuf" {
-            let what = "in protobuf, only Secrets are understood";
-            return protobuf::secret(&self.body)
-                .ok_or_else(|| Refusal::new(415, "UnsupportedMediaType", what));
-        }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Refusal::new(400, "BadRequest", &format!("the body: {error}")))
-    }
-}
-
-/// What the API says no with.
-struct Refusal {
-    code: u16,
-    reason: &'static str,
-    message: String,
-}
-
-impl Refusal {
-    fn new(code: u16, reason: &'static str, message: &str) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.to_owned(),
-        }
-    }
-
-    fn status(&self) -> Value {
-        json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
-        })
     }
 }
 
@@ -366,7 +243,7 @@ impl State {
         if expected.is_string() && *expected != before["metadata"]["resourceVersion"] {
             return Err(target.refusal(409, "Conflict", name, "has been modified"));
         }
-        Ok((200, self.store(asked, target, name, Some(before), object)))
+        Ok((200, self.store(asked, target, name, Some(&before), object)))
     }
 
     fn patch(&mut self, asked: &Asked, target: &Target, name: &str) -> Answer {
@@ -379,7 +256,7 @@ impl State {
             let status = if existed { 200 } else { 201 };
             return Ok((
                 status,
-                self.store_applied(asked, target, name, before, object, &patch),
+                self.store_applied(asked, target, name, before.as_ref(), object, &patch),
             ));
         }
         let before = before.ok_or_else(|| target.refusal(404, "NotFound", name, "not found"))?;
@@ -391,11 +268,11 @@ impl State {
                 patch::strategic(&mut object, &patch, "");
             }
             "application/json-patch+json" => {
-                patch::operations(&mut object, &patch).map_err(wrong)?
+                patch::operations(&mut object, &patch).map_err(wrong)?;
             }
             _ => return Err(wrong("the body of the request was in an unknown format")),
         }
-        let stored = self.store(asked, target, name, Some(before), object);
+        let stored = self.store(asked, target, name, Some(&before), object);
         Ok((200, scale_or(&stored, target)))
     }
 
@@ -404,13 +281,13 @@ impl State {
         asked: &Asked,
         target: &Target,
         name: &str,
-        before: Option<Value>,
+        before: Option<&Value>,
         mut object: Value,
         patch: &Value,
     ) -> Value {
         defaults::fill(target.resource, &mut object);
-        managed::apply(before.as_ref(), &mut object, patch, asked.manager());
-        self.keep(asked, target, name, before.as_ref(), object)
+        managed::apply(before, &mut object, patch, asked.manager());
+        self.keep(asked, target, name, before, object)
     }
 
     fn store(
@@ -418,13 +295,13 @@ impl State {
         asked: &Asked,
         target: &Target,
         name: &str,
-        before: Option<Value>,
+        before: Option<&Value>,
         mut object: Value,
     ) -> Value {
         defaults::fill(target.resource, &mut object);
         let manager = asked.manager();
-        managed::update(before.as_ref(), &mut object, manager);
-        self.keep(asked, target, name, before.as_ref(), object)
+        managed::update(before, &mut object, manager);
+        self.keep(asked, target, name, before, object)
     }
 
     /// Numbers it, and lets the controllers see it.

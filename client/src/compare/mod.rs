@@ -29,6 +29,8 @@ use crate::{
 };
 pub(crate) use fields::UNKNOWN;
 pub use fields::{Place, Rules};
+#[cfg(test)]
+pub(crate) use fields::{Signed, compare as compare_fields};
 
 use side::{Entry, Side, beneath, find, full_name};
 

@@ -1,4 +1,4 @@
-//! Tree listings, read once: which contents a `tree` artifact names.
+//! Tree listings and manifests, read once: which contents a `tree` artifact, or a release, names.
 //!
 //! Invariant: one listing at a time is decoded, whoever asks, and what is kept of them is
 //! bounded. A listing may be 256 MiB of somebody else's JSON.
@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cairn_proto::{
     hash::ContentId,
     limits::TREE_BYTES_MAX,
+    manifest::{ArtifactKind, Bytes, Manifest},
+    name::{ArtifactName, Environment},
     tree::{Tree, TreeBytes},
 };
 use quick_cache::{Weighter, sync::Cache};
@@ -49,8 +51,50 @@ impl Listing {
     }
 }
 
+/// What a release's manifest names: a release of thousands of objects is asked for each.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    contents: Arc<[ContentId]>,
+    trees: Arc<[(ContentId, ArtifactName)]>,
+}
+
+impl Named {
+    /// Whether the manifest itself names a stored content.
+    pub(crate) fn names(&self, id: &ContentId) -> bool {
+        self.contents.binary_search(id).is_ok()
+    }
+
+    /// The listings of its trees, and what these are called.
+    pub(crate) fn trees(&self) -> &[(ContentId, ArtifactName)] {
+        &self.trees
+    }
+
+    fn of(manifest: &Manifest) -> Self {
+        let stored = || {
+            let artifacts = manifest.artifacts().iter();
+            artifacts.filter_map(|artifact| match &artifact.bytes {
+                Bytes::Stored { digests, .. } => Some((digests.blake3, artifact)),
+                _ => None,
+            })
+        };
+        let mut contents: Vec<_> = stored().map(|(id, _)| id).collect();
+        contents.sort_unstable();
+        let trees = stored().filter(|(_, artifact)| artifact.kind == ArtifactKind::Tree);
+        Self {
+            contents: contents.into(),
+            trees: trees.map(|(id, tree)| (id, tree.name.clone())).collect(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Weight;
+
+impl Weighter<u64, Named> for Weight {
+    fn weight(&self, _: &u64, named: &Named) -> u64 {
+        (named.contents.len() as u64 + named.trees.len() as u64 * 8) * 32 + 128
+    }
+}
 
 impl Weighter<ContentId, Listing> for Weight {
     fn weight(&self, _: &ContentId, listing: &Listing) -> u64 {
@@ -58,9 +102,11 @@ impl Weighter<ContentId, Listing> for Weight {
     }
 }
 
-/// Listings that were decoded lately.
+/// Listings and manifests that were decoded lately.
 pub(super) struct Listings {
     cache: Cache<ContentId, Listing, Weight>,
+    /// By the index of the release's entry.
+    named: Cache<u64, Named, Weight>,
     decoding: Mutex<()>,
 }
 
@@ -68,6 +114,7 @@ impl Listings {
     pub(super) fn new() -> Self {
         Self {
             cache: Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight),
+            named: Cache::with_weighter(CACHE_ITEMS, CACHE_BYTES, Weight),
             decoding: Mutex::new(()),
         }
     }
@@ -101,6 +148,28 @@ impl Ledger {
         let listing = Listing::of(&tree);
         listings.cache.insert(*id, listing.clone());
         Ok(listing)
+    }
+
+    /// What a release names. Blocks while another one is decoded.
+    pub(crate) fn named(&self, environment: &Environment, sequence: u64) -> Result<Named, Refusal> {
+        let missing = || Refusal::NotFound {
+            what: format!("{environment}#{sequence}"),
+        };
+        let index = self.release(environment, sequence).ok_or_else(missing)?.0;
+        let listings = &self.shared.listings;
+        if let Some(named) = listings.named.get(&index) {
+            return Ok(named);
+        }
+        let _one = listings
+            .decoding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(named) = listings.named.get(&index) {
+            return Ok(named);
+        }
+        let named = Named::of(&self.manifest_of(environment, sequence)?);
+        listings.named.insert(index, named.clone());
+        Ok(named)
     }
 
     /// A content as a whole; only listings are read so, and they are bounded.

@@ -48,6 +48,7 @@ pub use commit::Failure;
 pub(crate) use cosigning::Wanted;
 pub(crate) use head::Head;
 pub use head::ServerKeys;
+pub(crate) use listing::Named;
 pub use open::{Genesis, LedgerError};
 
 use crate::{content::ContentError, segment::StoreError, store::Store};

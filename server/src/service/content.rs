@@ -4,19 +4,14 @@ use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use cairn_grpc::{id32, refusing, v1};
-use cairn_proto::{
-    hash::ContentId,
-    manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
-    name::Environment,
-    reason::Reason,
-};
+use cairn_proto::{hash::ContentId, name::Environment, reason::Reason};
 use tonic::{Status, Streaming};
 
 use super::{Answers, environment, malformed, not_granted, status};
 use crate::{
     access::Caller,
     content::{ContentError, ContentStore as _, Part},
-    ledger::{Ledger, Refusal, stored},
+    ledger::{Ledger, Named, Refusal, stored},
 };
 
 /// Seconds without a part after which an upload is given up; what came is kept.
@@ -178,12 +173,12 @@ pub(super) async fn get(
     let sequence = request.sequence;
     let size = blocking(move || {
         let refuse = |refusal: Refusal| status(&refusal);
-        let manifest = reader.manifest_of(&environment, sequence).map_err(refuse)?;
+        let named = reader.named(&environment, sequence).map_err(refuse)?;
         let absent = || {
             let what = format!("content blake3:{id} in {environment}#{sequence}");
             status(&Refusal::NotFound { what })
         };
-        if !names(&reader, &manifest, &id).map_err(refuse)? {
+        if !names(&reader, &named, &id).map_err(refuse)? {
             return Err(absent());
         }
         reader.store().content().size(&id).ok_or_else(absent)
@@ -203,24 +198,12 @@ pub(super) async fn get(
 }
 
 /// Whether a manifest, or a tree that it lists, names a stored content.
-fn names(ledger: &Ledger, manifest: &Manifest, id: &ContentId) -> Result<bool, Refusal> {
-    let stored = || {
-        manifest
-            .artifacts()
-            .iter()
-            .filter_map(|artifact| match &artifact.bytes {
-                ArtifactBytes::Stored { digests, .. } => Some((artifact, digests.blake3)),
-                _ => None,
-            })
-    };
-    if stored().any(|(_, stored)| stored == *id) {
+fn names(ledger: &Ledger, named: &Named, id: &ContentId) -> Result<bool, Refusal> {
+    if named.names(id) {
         return Ok(true);
     }
-    for (artifact, listing) in stored() {
-        if artifact.kind != ArtifactKind::Tree {
-            continue;
-        }
-        if ledger.listing(&listing, artifact.name.as_str())?.names(id) {
+    for (listing, tree) in named.trees() {
+        if ledger.listing(listing, tree.as_str())?.names(id) {
             return Ok(true);
         }
     }

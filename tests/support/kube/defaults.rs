@@ -245,13 +245,15 @@ fn drop_empty(value: &mut Value) {
     }
 }
 
+/// Where the controller of Deployments counts how often their template changed.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
 /// What the controllers write once they have seen an object.
 pub(super) fn control(resource: &Resource, before: Option<&Value>, object: &mut Value) {
     if resource.kind != "Deployment" {
         return;
     }
     let given = object.clone();
-    const REVISION: &str = "deployment.kubernetes.io/revision";
     let last = before.map(|before| &before["metadata"]["annotations"][REVISION]);
     let last = last
         .and_then(Value::as_str)

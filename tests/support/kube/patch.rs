@@ -90,8 +90,8 @@ fn strategic_list(list: &mut Value, items: &[Value], key: &str) {
 }
 
 /// RFC 6902, of which kubectl sends `add`, `replace` and `remove`.
-pub(super) fn operations(object: &mut Value, patch: &Value) -> Result<(), &'static str> {
-    for operation in patch.as_array().ok_or("no list of operations")? {
+pub(super) fn operations(object: &mut Value, all: &Value) -> Result<(), &'static str> {
+    for operation in all.as_array().ok_or("no list of operations")? {
         let path = operation["path"].as_str().ok_or("no path")?;
         let (above, last) = path.rsplit_once('/').ok_or("no pointer")?;
         let last = last.replace("~1", "/").replace("~0", "~");

@@ -28,10 +28,18 @@ const fn of(
     }
 }
 
-const fn of_cluster(resource: Resource) -> Resource {
+const fn of_cluster(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+) -> Resource {
     Resource {
+        group,
+        version,
+        plural,
+        kind,
         namespaced: false,
-        ..resource
     }
 }
 
@@ -39,7 +47,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORK: &str = "networking.k8s.io";
 
 static ALL: [Resource; 21] = [
-    of_cluster(of("", "v1", "namespaces", "Namespace")),
+    of_cluster("", "v1", "namespaces", "Namespace"),
     of("", "v1", "configmaps", "ConfigMap"),
     of("", "v1", "secrets", "Secret"),
     of("", "v1", "services", "Service"),
@@ -53,8 +61,8 @@ static ALL: [Resource; 21] = [
     of("batch", "v1", "cronjobs", "CronJob"),
     of(RBAC, "v1", "roles", "Role"),
     of(RBAC, "v1", "rolebindings", "RoleBinding"),
-    of_cluster(of(RBAC, "v1", "clusterroles", "ClusterRole")),
-    of_cluster(of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding")),
+    of_cluster(RBAC, "v1", "clusterroles", "ClusterRole"),
+    of_cluster(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding"),
     of(NETWORK, "v1", "ingresses", "Ingress"),
     of(NETWORK, "v1", "networkpolicies", "NetworkPolicy"),
     of(
@@ -102,13 +110,13 @@ pub(super) fn target(path: &str) -> Option<Target> {
     let mut rest: Vec<_> = steps.collect();
     let mut namespace = String::new();
     if let ["namespaces", name, _, ..] = rest.as_slice() {
-        namespace = (*name).to_owned();
+        (*name).clone_into(&mut namespace);
         rest.drain(..2);
     }
     let resource = ALL.iter().find(|it| {
         it.group == group && it.version == version && Some(&it.plural) == rest.first()
     })?;
-    let name = rest.get(1).map(|name| super::unescaped(name));
+    let name = rest.get(1).map(|name| super::http::unescaped(name));
     let part = rest.get(2).map(|part| (*part).to_owned());
     Some(Target {
         resource,

@@ -94,7 +94,8 @@ impl System for Helm {
             release.lay_down(desk)?;
             let why = "only Helm's own record was given: `--helm` asks what runs";
             unasked(recorded, |_| true, OBJECT, why, desk);
-            return unasked_but(recorded, &BTreeSet::from([release.id]), desk);
+            unasked_but(recorded, &BTreeSet::from([release.id]), desk);
+            return Ok(());
         }
         let asked = match given {
             Given::Live(Some(name)) => BTreeSet::from([Id::parse(name, &from)?]),
@@ -120,7 +121,8 @@ impl System for Helm {
                 .is_some()
         });
         kubernetes::lay_down_live(&wanted, desk)?;
-        unasked_but(recorded, &asked, desk)
+        unasked_but(recorded, &asked, desk);
+        Ok(())
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
@@ -191,16 +193,11 @@ fn releases(recorded: &Recorded<'_>) -> BTreeSet<Id> {
 }
 
 /// Of what belongs to other releases than these nothing is known.
-fn unasked_but(
-    recorded: &Recorded<'_>,
-    asked: &BTreeSet<Id>,
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
+fn unasked_but(recorded: &Recorded<'_>, asked: &BTreeSet<Id>, desk: &mut Desk<'_>) {
     let why = "this release was not asked about";
     for sort in [RELEASE, OBJECT] {
         unasked(recorded, |id| !asked.contains(id), sort, why, desk);
     }
-    Ok(())
 }
 
 fn unasked(

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fields;
+mod kubernetes;
 mod terraform;
 
 use std::path::Path;

@@ -1,0 +1,136 @@
+//! Kubernetes' rules: what an API leaves out, fills in and spells anew, and what somebody did.
+
+use serde_json::{Value, json};
+
+use crate::{
+    compare::{Signed, compare_fields},
+    systems::{kubernetes::MEDIA_TYPE, rules},
+};
+
+/// The paths of what differs.
+fn differs(recorded: &Value, found: &Value) -> Vec<String> {
+    let signed = Signed {
+        ignore: &[],
+        accept: false,
+    };
+    let fields = compare_fields(recorded, found, rules(MEDIA_TYPE).unwrap(), signed);
+    fields.differences.into_iter().map(|it| it.path).collect()
+}
+
+fn deployment(pod: &Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"template": {"spec": pod}},
+    })
+}
+
+fn port(port: Value) -> Value {
+    json!({"containers": [{"name": "a", "ports": [port]}]})
+}
+
+fn on_host(host: bool, port_on_host: u16) -> Value {
+    let mut pod = port(json!({"containerPort": 80, "hostPort": port_on_host}));
+    pod["hostNetwork"] = host.into();
+    pod
+}
+
+fn limits(cpu: &str) -> Value {
+    json!({"containers": [{"name": "a", "resources": {"limits": {"cpu": cpu}}}]})
+}
+
+fn volume(source: &Value) -> Value {
+    json!({"volumes": [source]})
+}
+
+/// A specification of pods as it was given, and as the API has it.
+fn the_same() -> Vec<(Value, Value)> {
+    let plain = json!({"containerPort": 80});
+    let mut host = port(plain.clone());
+    host["hostNetwork"] = true.into();
+    let root = json!({"name": "a", "hostPath": {"path": "/"}});
+    let typed = json!({"name": "a", "hostPath": {"path": "/", "type": ""}});
+    let account = json!({"serviceAccountName": "default", "serviceAccount": "default"});
+    let tcp = json!({"containerPort": 80, "protocol": "TCP"});
+    vec![
+        (json!({}), json!({"restartPolicy": "Always"})),
+        (host, on_host(true, 80)),
+        (port(plain), port(tcp)),
+        (volume(&root), volume(&typed)),
+        (limits("1000m"), limits("1")),
+        (json!({"hostAliases": [], "hostPID": false}), json!({})),
+        (json!({}), account),
+    ]
+}
+
+/// And as somebody else has it.
+fn others() -> Vec<(Value, Value)> {
+    let init = |more: Value| json!({"initContainers": [more]});
+    let sidecar = init(json!({"name": "a", "restartPolicy": "Always"}));
+    let plain = json!({"containerPort": 80});
+    let (mut on, mut off) = (port(plain.clone()), port(plain.clone()));
+    (on["hostNetwork"], off["hostNetwork"]) = (true.into(), false.into());
+    let empty = json!({"name": "a", "emptyDir": {}});
+    let select = |max: &str| json!({"nodeSelector": {"max": max}});
+    let role = json!({"nodeSelector": {"role": ""}});
+    let account = json!({"automountServiceAccountToken": false});
+    vec![
+        (init(json!({"name": "a"})), sidecar),
+        (on, on_host(true, 81)),
+        (off, on_host(false, 80)),
+        (port(plain), port(json!({"containerPort": 81}))),
+        (volume(&empty), volume(&json!({"name": "a"}))),
+        (limits("1"), limits("1m")),
+        (select("1000m"), select("1")),
+        (role, json!({"nodeSelector": {}})),
+        (account, json!({})),
+        (json!({}), json!({"serviceAccountName": "admin"})),
+    ]
+}
+
+/// Goal: what the API does to a pod's specification is no difference, and what somebody does is.
+/// Method: pairs.
+#[test]
+fn the_specification_of_pods_is_compared_as_the_api_keeps_it() {
+    let told =
+        |(recorded, found): &(Value, Value)| differs(&deployment(recorded), &deployment(found));
+    for pair in the_same() {
+        assert_eq!(told(&pair), Vec::<String>::new(), "{pair:?}");
+    }
+    for pair in others() {
+        assert!(!told(&pair).is_empty(), "{pair:?}");
+    }
+}
+
+/// Goal: what is empty and means everything is not taken for what means nothing; and what other
+/// resources say is taken as it stands. Method: pairs of specifications.
+#[test]
+fn what_is_empty_may_mean_everything() {
+    let policy = |spec: Value| json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": spec});
+    let own = |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Foo", "spec": spec});
+    let from = |from: Value| json!({"ingress": [{"from": [from]}]});
+    let pairs = [
+        (
+            policy(json!({"ingress": [{}]})),
+            policy(json!({"ingress": []})),
+            false,
+        ),
+        (policy(json!({"egress": []})), policy(json!({})), true),
+        (
+            policy(from(json!({"namespaceSelector": {}}))),
+            policy(from(json!({}))),
+            false,
+        ),
+        (own(json!({"selfSigned": {}})), own(json!({})), false),
+        (own(json!({"on": false})), own(json!({})), false),
+        (
+            own(json!({"limits": {"max": "1000m"}})),
+            own(json!({"limits": {"max": "1"}})),
+            false,
+        ),
+        (own(json!({"off": null})), own(json!({})), true),
+    ];
+    for (recorded, found, same) in pairs {
+        let told = differs(&recorded, &found);
+        assert_eq!(told.is_empty(), same, "{recorded} {found} {told:?}");
+    }
+}
