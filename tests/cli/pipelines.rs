@@ -133,9 +133,11 @@ fn run_block(action: &str) -> String {
     let lines = block
         .lines()
         .take_while(|line| line.is_empty() || line.starts_with("        "));
-    lines
-        .map(|line| format!("{}\n", line.trim_start_matches("        ")))
-        .collect()
+    let lines = lines.map(|line| line.trim_start_matches("        "));
+    lines.collect::<Vec<_>>().join(
+        "
+",
+    )
 }
 
 /// Goal: the GitHub action does what its inputs say, and takes nothing in them for a command.

@@ -8,6 +8,7 @@ use std::{
     path::Path,
 };
 
+use cairn_proto::manifest::Digests;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -29,6 +30,14 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
+    /// Both digests, as a manifest has them.
+    pub(super) fn digests(&self) -> Option<Digests> {
+        Some(Digests {
+            blake3: self.blake3.strip_prefix("blake3:")?.parse().ok()?,
+            sha256: self.sha256.strip_prefix("sha256:")?.parse().ok()?,
+        })
+    }
+
     /// Hashes a file.
     pub(super) fn read(file: File, path: &Path) -> Result<Self, SourceError> {
         let failed = |error: io::Error| SourceError::unreadable(path, error);

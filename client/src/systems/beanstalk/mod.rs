@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::{Desk, Given, System, aws::text};
 use crate::{
     compare::Rules,
-    detail::printable,
+    detail::{printable, shell_word},
     sources::{Recorded, SourceError},
 };
 use documents::{Names, Told};
@@ -78,6 +78,14 @@ impl System for Beanstalk {
         }
         let version = desk.name(&["version", &names.application, &names.label])?;
         desk.object(version, VERSION, version_object(&told));
+        if let Some((bundle, digests)) = told
+            .bundle
+            .as_ref()
+            .and_then(|it| Some((it, it.digests()?)))
+        {
+            let words = ["version", &names.application, &names.label];
+            desk.named(&words, digests, bundle.size)?;
+        }
         let name = desk.name(&["environment", &names.application, &names.environment])?;
         let settings = told.settings();
         if matches!(given, Given::Live(_)) && settings.is_none() {
@@ -124,6 +132,19 @@ impl System for Beanstalk {
             observe_environment(&told, name, desk)?;
         }
         Ok(())
+    }
+
+    fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
+        let mut objects = recorded.objects_of(self.name());
+        let (_, environment) =
+            objects.find(|(artifact, _)| artifact.media_type.as_deref() == Some(ENVIRONMENT))?;
+        let environment = environment?;
+        let word = |name: &str| Some(shell_word(text(environment, name)?.as_bytes()));
+        Some(format!(
+            "aws elasticbeanstalk update-environment --environment-id {} --version-label {}",
+            word("EnvironmentId")?,
+            word("VersionLabel")?
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

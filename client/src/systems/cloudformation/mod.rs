@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::{Desk, Given, System, aws::text};
 use crate::{
     compare::Rules,
+    detail::shell_word,
     sources::{Recorded, SourceError},
 };
 use documents::Told;
@@ -129,6 +130,18 @@ impl System for CloudFormation {
             observe_template(&told, artifact, recorded, desk)?;
         }
         observe_resources(&told, &wanted, desk)
+    }
+
+    fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
+        let mut objects = recorded.objects_of(self.name());
+        let (stack, _) =
+            objects.find(|(artifact, _)| artifact.media_type.as_deref() == Some(STACK))?;
+        let name = stack.name.as_str().rsplit('/').next()?;
+        Some(format!(
+            "aws cloudformation deploy --stack-name {} --template-file FILE, with the template \
+             that {reference} was made from",
+            shell_word(name.as_bytes())
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

@@ -31,7 +31,7 @@ use std::{
     path::Path,
 };
 
-use cairn_proto::{hash::Sha256, name::ArtifactName, reason::Reason};
+use cairn_proto::{hash::Sha256, manifest::Digests, name::ArtifactName, reason::Reason};
 use serde_json::Value;
 
 use super::{Desk, Given, System, strict};
@@ -235,6 +235,7 @@ fn record_image(stands: Stands, desk: &mut Desk<'_>) -> Result<(), SourceError> 
             "{name}: its digests are as stated; no bytes are at hand that have them"
         ));
     }
+    name_image(&name, &image, &raw, desk)?;
     for (digest, bytes) in raw {
         let file = format!("{}.json", reference::text_of(&digest));
         let words = [name.as_str(), file.as_str()];
@@ -247,6 +248,31 @@ fn record_image(stands: Stands, desk: &mut Desk<'_>) -> Result<(), SourceError> 
     let object = desk.name(&["image", &name])?;
     desk.object(object, image::MEDIA_TYPE, image.json());
     Ok(())
+}
+
+/// A tag stands for what its bytes at the top are: those of an index, or of the one manifest.
+fn name_image(
+    name: &str,
+    image: &Image,
+    raw: &[(Sha256, Vec<u8>)],
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    let tagged = name
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains(':'));
+    let top = image.index.or_else(|| match image.platforms.as_slice() {
+        [platform] => platform.manifest,
+        _ => None,
+    });
+    let bytes = raw.iter().find(|(digest, _)| Some(*digest) == top);
+    match bytes {
+        Some((_, bytes)) if tagged && !name.contains('@') => {
+            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            desk.named(&["image", name], Digests::of(bytes), size)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn record_containers(

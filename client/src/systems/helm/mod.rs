@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     compare::{Place, Rules},
-    detail::printable,
+    detail::{printable, shell_word},
     sources::{Recorded, SourceError},
 };
 use release::Release;
@@ -123,6 +123,37 @@ impl System for Helm {
         kubernetes::lay_down_live(&wanted, desk)?;
         unasked_but(recorded, &asked, desk);
         Ok(())
+    }
+
+    fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
+        let words = match (program, arguments) {
+            ("helm", ["install" | "upgrade", words @ ..]) => words,
+            _ => return None,
+        };
+        let mut namespace = None;
+        for (at, word) in words.iter().enumerate() {
+            match *word {
+                "-n" | "--namespace" => namespace = words.get(at + 1).copied(),
+                word => namespace = word.strip_prefix("--namespace=").or(namespace),
+            }
+        }
+        // The name stands first where no flag does: which take a word is helm's to know.
+        let name = words.first().filter(|word| !word.starts_with('-'))?;
+        Some(Given::Live(Some(format!("{}/{name}", namespace?))))
+    }
+
+    fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
+        let releases = recorded.objects_of(self.name());
+        let mut releases =
+            releases.filter(|(artifact, _)| artifact.media_type.as_deref() == Some(MEDIA_TYPE));
+        let release = releases.next()?.1?;
+        let word = |name: &str| Some(shell_word(release.get(name)?.as_str()?.as_bytes()));
+        Some(format!(
+            "helm rollback {} {} --namespace {}",
+            word("name")?,
+            release.get("revision")?,
+            word("namespace")?
+        ))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

@@ -157,6 +157,12 @@ impl System for Terraform {
         Some(Given::File(Path::new(directory.unwrap_or("")).join(plan)))
     }
 
+    fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {
+        Some(format!(
+            "terraform apply, with the configuration that {reference} was made from"
+        ))
+    }
+
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         match media_type {
             STATE => Some(&rules::StateRules),

@@ -44,7 +44,7 @@ impl Folder {
 
     /// What is recorded of what a tool wrote.
     pub(crate) fn record(&self, system: &str, bytes: &[u8]) -> Result<Capture, SourceError> {
-        let mut captured = nothing(&Purpose::Record);
+        let mut captured = nothing(Purpose::Record);
         let asked = [self.asked(system, bytes)];
         capture(&asked, Some(&tags()), &mut captured)?;
         Ok(captured)
@@ -76,7 +76,7 @@ impl Folder {
                 }
             }
         }
-        let mut found = nothing(&Purpose::Verify(&view));
+        let mut found = nothing(Purpose::Verify(&view));
         let asked = [self.asked(system, bytes)];
         observe(&asked, &view, with.tags.as_ref(), &mut found).unwrap();
         compare(&view, &found)
@@ -103,8 +103,8 @@ impl With<'_> {
     }
 }
 
-fn nothing(purpose: &Purpose<'_>) -> Capture {
-    capture_files(&[], &CaptureOptions::new(*purpose), None, &()).unwrap()
+fn nothing(purpose: Purpose<'_>) -> Capture {
+    capture_files(&[], &CaptureOptions::new(purpose), None, &()).unwrap()
 }
 
 /// Each difference as `kind path`.
@@ -162,8 +162,8 @@ fn a_withheld_value_is_a_match_under_its_own_key_alone() {
     let recorded = folder.record("kubernetes", SECRET.as_bytes()).unwrap();
     let compared = |text: &str, tags: Option<TagContext>, unmeasured| {
         let with = With {
-            tags,
             unmeasured,
+            tags,
             ..With::all()
         };
         folder.compare("kubernetes", &recorded, text.as_bytes(), &with)
