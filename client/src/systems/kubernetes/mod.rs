@@ -14,7 +14,7 @@ mod secrets;
 
 use std::collections::BTreeMap;
 
-use cairn_proto::{name::ArtifactName, reason::Reason};
+use cairn_proto::name::ArtifactName;
 use serde_json::Value;
 
 use super::{Desk, Given, System};
@@ -138,8 +138,8 @@ pub(super) fn lay_down(
 /// What was recorded, by name, and how the API knows it.
 pub(super) type Wanted = BTreeMap<ArtifactName, Identity>;
 
-/// Objects of a system, as they are to be asked for. One of which nothing is at hand that tells
-/// what it is cannot be asked for: it is unmeasured.
+/// Objects of a system, as they are to be asked for. One that does not tell what it is cannot be
+/// asked for: it is unmeasured.
 pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>) -> Wanted {
     let mut wanted = Wanted::new();
     for (artifact, object) in recorded.objects_of(system) {
@@ -154,7 +154,8 @@ pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>)
             Some(Err(error)) => {
                 desk.unmeasured(name, error.reason(), error.to_string());
             }
-            None => desk.unmeasured(name, Reason::NotFound, "what was recorded is not at hand"),
+            // It was laid down as unmeasured before any system was asked.
+            None => {}
         }
     }
     wanted

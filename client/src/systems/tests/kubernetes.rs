@@ -24,12 +24,12 @@ fn deployment(pod: &Value) -> Value {
     })
 }
 
-fn port(port: Value) -> Value {
+fn port(port: &Value) -> Value {
     json!({"containers": [{"name": "a", "ports": [port]}]})
 }
 
 fn on_host(host: bool, port_on_host: u16) -> Value {
-    let mut pod = port(json!({"containerPort": 80, "hostPort": port_on_host}));
+    let mut pod = port(&json!({"containerPort": 80, "hostPort": port_on_host}));
     pod["hostNetwork"] = host.into();
     pod
 }
@@ -45,7 +45,7 @@ fn volume(source: &Value) -> Value {
 /// A specification of pods as it was given, and as the API has it.
 fn the_same() -> Vec<(Value, Value)> {
     let plain = json!({"containerPort": 80});
-    let mut host = port(plain.clone());
+    let mut host = port(&plain);
     host["hostNetwork"] = true.into();
     let root = json!({"name": "a", "hostPath": {"path": "/"}});
     let typed = json!({"name": "a", "hostPath": {"path": "/", "type": ""}});
@@ -54,7 +54,7 @@ fn the_same() -> Vec<(Value, Value)> {
     vec![
         (json!({}), json!({"restartPolicy": "Always"})),
         (host, on_host(true, 80)),
-        (port(plain), port(tcp)),
+        (port(&plain), port(&tcp)),
         (volume(&root), volume(&typed)),
         (limits("1000m"), limits("1")),
         (json!({"hostAliases": [], "hostPID": false}), json!({})),
@@ -67,7 +67,7 @@ fn others() -> Vec<(Value, Value)> {
     let init = |more: Value| json!({"initContainers": [more]});
     let sidecar = init(json!({"name": "a", "restartPolicy": "Always"}));
     let plain = json!({"containerPort": 80});
-    let (mut on, mut off) = (port(plain.clone()), port(plain.clone()));
+    let (mut on, mut off) = (port(&plain), port(&plain));
     (on["hostNetwork"], off["hostNetwork"]) = (true.into(), false.into());
     let empty = json!({"name": "a", "emptyDir": {}});
     let select = |max: &str| json!({"nodeSelector": {"max": max}});
@@ -77,7 +77,7 @@ fn others() -> Vec<(Value, Value)> {
         (init(json!({"name": "a"})), sidecar),
         (on, on_host(true, 81)),
         (off, on_host(false, 80)),
-        (port(plain), port(json!({"containerPort": 81}))),
+        (port(&plain), port(&json!({"containerPort": 81}))),
         (volume(&empty), volume(&json!({"name": "a"}))),
         (limits("1"), limits("1m")),
         (select("1000m"), select("1")),
