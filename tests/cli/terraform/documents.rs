@@ -151,11 +151,11 @@ fn empty_values_are_one() {
     };
     record(&state());
     let verify = |values: Value, exit: i32| {
-        let mut state = state();
-        *state
+        let mut found = state();
+        *found
             .pointer_mut("/values/root_module/resources/0/values")
             .unwrap() = values;
-        let text = refresh(&state).to_string();
+        let text = refresh(&found).to_string();
         stage
             .feed("verify staging --terraform=-", text.as_bytes())
             .exits(exit)
@@ -197,18 +197,18 @@ fn empty_values_are_one() {
 #[test]
 fn what_a_refresh_did_not_read_is_unverifiable() {
     let (stage, _ledger) = Stage::with_ledger();
-    let mut state = state();
-    let resources = state.pointer_mut("/values/root_module/resources").unwrap();
+    let mut known = state();
+    let resources = known.pointer_mut("/values/root_module/resources").unwrap();
     let mut data = resources[0].clone();
     data["address"] = "data.http.page".into();
     data["mode"] = "data".into();
     resources.as_array_mut().unwrap().push(data);
-    let text = state.to_string();
+    let text = known.to_string();
     stage
         .feed("record staging --terraform=-", text.as_bytes())
         .exits(0);
     let verify = |change: &dyn Fn(&mut Value), exit: i32| {
-        let mut plan = refresh(&state);
+        let mut plan = refresh(&known);
         change(&mut plan);
         let text = plan.to_string();
         let ran = stage.feed("verify staging --terraform=-", text.as_bytes());

@@ -29,14 +29,14 @@ fn with_path(works: &Works, command: &mut Command) {
         .env_remove("CAIRN_CONTEXT");
 }
 
-fn script(works: &Works, words: &str, variables: &[(&str, &str)]) -> Ran {
+fn script(works: &Works, line: &str, variables: &[(&str, &str)]) -> Ran {
     works.stage.write("query", "{}");
     let mut command = Command::new(files().join("cairn-verify.sh"));
-    command.args(words.split_whitespace());
+    command.args(line.split_whitespace());
     with_path(works, &mut command);
     command.envs(variables.iter().copied());
     command.stdin(Stdio::from(File::open(works.stage.path("query")).unwrap()));
-    Ran::of(&mut command, words)
+    Ran::of(&mut command, line)
 }
 
 /// Goal: the script keeps to what the `external` data source asks of a program: one JSON object

@@ -159,8 +159,9 @@ pub(super) fn mirror(provider: &str) -> Option<String> {
     let mut folders = own.into_iter().chain(cache);
     let of = format!("registry.terraform.io/hashicorp/{provider}");
     let folder = folders.find(|folder| folder.join(&of).is_dir())?;
+    let folder = folder.display();
     Some(format!(
-        "provider_installation {{\n  filesystem_mirror {{\n    path = {folder:?}\n  }}\n}}\n"
+        "provider_installation {{\n  filesystem_mirror {{\n    path = \"{folder}\"\n  }}\n}}\n"
     ))
 }
 
