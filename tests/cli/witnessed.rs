@@ -210,15 +210,6 @@ fn witnesses_are_pinned_and_listed_in_the_forms_of_the_field() {
         .run("other", &half)
         .exits(0)
         .says("half of the witnesses is enough");
-    // Who pins none and would wait for them is told before anything is recorded.
-    scene.stage.write("plain/web.yaml", "replicas: 3\n");
-    scene
-        .run("plain", &format!("{add} --key data/keys/dev.pem"))
-        .exits(0);
-    let size = scene.stage.size();
-    let ran = scene.run("plain", "record prod/plain plain --witnessed=1");
-    ran.refuses(2, "USAGE").says("nothing was recorded");
-    assert_eq!(scene.stage.size(), size);
     let foreign = file.replace(&scene.log_line(), "");
     scene.stage.write("any.tlog", foreign);
     scene
@@ -243,4 +234,21 @@ fn witnesses_are_pinned_and_listed_in_the_forms_of_the_field() {
         .run("home", &format!("{serve} --log {log}"))
         .refuses(2, "USAGE")
         .says("--new");
+}
+
+/// Goal: who waits for witnesses and pins none is told before anything is recorded. Method: the
+/// same ledger, trusted without them.
+#[test]
+fn who_pins_no_witnesses_waits_for_none() {
+    let scene = Scene::new();
+    let url = &scene.ledger.as_ref().unwrap().url;
+    let add = format!("trust add {url} --name dev --genesis {}", scene.genesis);
+    scene.stage.write("plain/web.yaml", "replicas: 3\n");
+    scene
+        .run("plain", &format!("{add} --key data/keys/dev.pem"))
+        .exits(0);
+    let size = scene.stage.size();
+    let ran = scene.run("plain", "record prod/plain plain --witnessed=1");
+    ran.refuses(2, "USAGE").says("nothing was recorded");
+    assert_eq!(scene.stage.size(), size);
 }

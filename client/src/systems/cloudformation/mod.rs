@@ -8,6 +8,7 @@
 
 mod documents;
 mod drift;
+mod resources;
 mod rules;
 mod stack;
 mod template;
@@ -25,7 +26,6 @@ use crate::{
     sources::{Recorded, SourceError},
 };
 use documents::Told;
-use drift::Row;
 use template::Template;
 
 const STACK: &str = "application/vnd.cairn.cloudformation.stack.v1+json";
@@ -129,7 +129,7 @@ impl System for CloudFormation {
         if let Some((artifact, recorded)) = &wanted.template {
             observe_template(&told, artifact, recorded, desk)?;
         }
-        observe_resources(&told, &wanted, desk)
+        resources::observe(&told, &wanted, desk)
     }
 
     fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
@@ -347,58 +347,4 @@ fn observe_template(
     }
     desk.object(artifact.clone(), TEMPLATE, object);
     Ok(())
-}
-
-fn observe_resources(
-    told: &Told,
-    wanted: &Wanted<'_>,
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    let Some(resources) = &told.resources else {
-        for (artifact, _) in wanted.resources.values() {
-            not_given(artifact, "what list-stack-resources prints", desk);
-        }
-        return Ok(());
-    };
-    for (logical, (artifact, recorded)) in &wanted.resources {
-        let Some(resource) = told.resource(logical) else {
-            if recorded.get("Conditional").is_some() {
-                let why = "whether its condition holds is not recorded";
-                desk.unmeasured(artifact, Reason::SourceInvalid, why);
-            }
-            continue;
-        };
-        let mut found = stack::resource(resource);
-        let Some(members) = found.as_object_mut() else {
-            continue;
-        };
-        if let Some(conditional) = recorded.get("Conditional") {
-            members.insert("Conditional".to_owned(), conditional.clone());
-        }
-        let row = told.drift.as_ref().map(|drift| drift.row(logical));
-        match row.unwrap_or(Row::Unknown("no drift of its was given")) {
-            Row::InSync => {}
-            Row::Modified(properties) => {
-                members.insert("Drift".to_owned(), Value::Object(properties));
-            }
-            Row::Deleted => continue,
-            // Another one is a difference, whatever it is like.
-            Row::Unknown(_) if !stack::is_same(recorded, &found) => {}
-            Row::Unknown(why) => {
-                desk.unmeasured(artifact, Reason::ToolFailed, why);
-                continue;
-            }
-        }
-        desk.object(artifact.clone(), RESOURCE, found);
-    }
-    let (false, Some(name)) = (wanted.resources.is_empty(), &wanted.name) else {
-        return Ok(());
-    };
-    let added = |resource: &&Value| {
-        let logical = text(resource, "LogicalResourceId").unwrap_or_default();
-        let gone = text(resource, "ResourceStatus") == Some("DELETE_COMPLETE");
-        !gone && !wanted.resources.contains_key(logical)
-    };
-    let added: Vec<_> = resources.iter().filter(added).cloned().collect();
-    record_live(&added, name, desk)
 }

@@ -261,10 +261,11 @@ fn name_image(
         .rsplit('/')
         .next()
         .is_some_and(|last| last.contains(':'));
-    let top = image.index.or_else(|| match image.platforms.as_slice() {
+    let alone = match image.platforms.as_slice() {
         [platform] => platform.manifest,
         _ => None,
-    });
+    };
+    let top = image.index.or(alone);
     let bytes = raw.iter().find(|(digest, _)| Some(*digest) == top);
     match bytes {
         Some((_, bytes)) if tagged && !name.contains('@') => {

@@ -126,9 +126,8 @@ impl System for Helm {
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
-        let words = match (program, arguments) {
-            ("helm", ["install" | "upgrade", words @ ..]) => words,
-            _ => return None,
+        let ("helm", ["install" | "upgrade", words @ ..]) = (program, arguments) else {
+            return None;
         };
         let mut namespace = None;
         for (at, word) in words.iter().enumerate() {

@@ -188,7 +188,7 @@ fn a_withheld_value_is_a_match_under_its_own_key_alone() {
     assert_eq!((told(&accepted), numbers), (vec![], (2, 0)));
 }
 
-/// Goal: nobody records a text that would pass for a secret's tag. Method: one in a ConfigMap.
+/// Goal: nobody records a text that would pass for a secret's tag. Method: one in `data`.
 #[test]
 fn a_text_that_looks_like_a_tag_is_refused() {
     let forged = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},
@@ -264,12 +264,11 @@ fn bad_objects_are_refused() {
 /// A JSON value, changed at a place.
 pub(crate) fn changed(value: &Value, pointer: &str, to: Value) -> Value {
     let mut value = value.clone();
-    match value.pointer_mut(pointer) {
-        Some(place) => *place = to,
-        None => {
-            let (above, name) = pointer.rsplit_once('/').unwrap();
-            value.pointer_mut(above).unwrap()[name] = to;
-        }
+    if let Some(place) = value.pointer_mut(pointer) {
+        *place = to;
+    } else {
+        let (above, name) = pointer.rsplit_once('/').unwrap();
+        value.pointer_mut(above).unwrap()[name] = to;
     }
     value
 }
