@@ -24,6 +24,7 @@ mod kubernetes;
 mod kubernetes_input;
 mod large;
 mod layout;
+mod names;
 mod offline;
 mod pipelines;
 mod policies;
