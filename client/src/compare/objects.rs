@@ -23,9 +23,9 @@ impl Comparer<'_> {
         let (Some(artifact), Some(rules), Some(left), Some(right)) = (artifact, rules, left, right)
         else {
             self.outcome.measured -= 1;
-            let why = match (rules, left) {
-                (None, _) => "this cairn does not know how to compare it",
-                _ => "its recorded fields are not at hand",
+            let why = match rules {
+                None => "this cairn does not know how to compare it",
+                Some(_) => "its recorded fields are not at hand",
             };
             let recorded = Some(recorded.describe());
             let why = Some(why.to_owned());
@@ -37,7 +37,7 @@ impl Comparer<'_> {
             ignore: &ignore,
             accept: manifest.comparison().unmeasured == OfUnmeasured::Accept,
         };
-        self.take(name, fields::compare(left, right, rules, signed))
+        self.take(name, fields::compare(&left, &right, rules, signed))
     }
 
     fn take(&mut self, name: &str, fields: fields::Fields) -> Outcome {

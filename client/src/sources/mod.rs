@@ -35,6 +35,7 @@ use cairn_proto::{
     tree::Tree,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::detail::printable;
@@ -163,7 +164,7 @@ pub struct Capture {
     /// What the release was made from.
     pub inputs: usize,
     /// What was observed of objects, to be compared by fields; empty when recording.
-    pub objects: BTreeMap<ArtifactName, Value>,
+    pub objects: BTreeMap<ArtifactName, Bytes>,
     /// Bytes of all of them.
     pub bytes: u64,
     /// What is withheld, those in trees included.
@@ -196,8 +197,9 @@ impl Capture {
     }
 
     /// What was observed of an object.
-    pub(crate) fn object(&self, name: &str) -> Option<&Value> {
-        self.objects.get(&name.parse::<ArtifactName>().ok()?)
+    pub(crate) fn object(&self, name: &str) -> Option<Value> {
+        let bytes = self.objects.get(&name.parse::<ArtifactName>().ok()?)?;
+        serde_json::from_slice(bytes).ok()
     }
 
     /// How a release of these artifacts is compared, as was asked for.

@@ -23,7 +23,8 @@ pub struct Recorded<'a> {
     manifest: &'a Manifest,
     trees: BTreeSet<&'a str>,
     listings: BTreeMap<ArtifactName, Tree>,
-    objects: BTreeMap<ArtifactName, Value>,
+    /// As they were sent: taken apart they are ten times as large.
+    objects: BTreeMap<ArtifactName, Vec<u8>>,
 }
 
 /// Why bytes are not a tree's recorded listing.
@@ -106,30 +107,28 @@ impl<'a> Recorded<'a> {
         if artifact.and_then(|artifact| artifact.bytes.digests()) != Some(&Digests::of(bytes)) {
             return Err(ListingError::Mismatch { name });
         }
-        match strict::parse(bytes).map(|mut values| (values.pop(), values.is_empty())) {
-            Ok((Some(object), true)) => {
-                self.objects.insert(name, object);
-                Ok(())
-            }
-            _ => Err(ListingError::NotJson { name }),
+        if parsed(bytes).is_none() {
+            return Err(ListingError::NotJson { name });
         }
+        self.objects.insert(name, bytes.to_vec());
+        Ok(())
     }
 
     /// The objects of a system, and what was said of each, as far as it is to hand.
     pub fn objects_of<'s>(
         &'s self,
         system: &'s str,
-    ) -> impl Iterator<Item = (&'a Artifact, Option<&'s Value>)> {
+    ) -> impl Iterator<Item = (&'a Artifact, Option<Value>)> {
         let artifacts = self.manifest.artifacts().iter();
         let own = artifacts.filter(move |artifact| {
             let rest = artifact.name.as_str().strip_prefix(system);
             artifact.kind == ArtifactKind::Object && rest.is_some_and(|it| it.starts_with('/'))
         });
-        own.map(|artifact| (artifact, self.objects.get(&artifact.name)))
+        own.map(|artifact| (artifact, self.object(artifact.name.as_str())))
     }
 
-    pub(crate) fn object(&self, name: &str) -> Option<&Value> {
-        self.objects.get(&name.parse::<ArtifactName>().ok()?)
+    pub(crate) fn object(&self, name: &str) -> Option<Value> {
+        parsed(self.objects.get(&name.parse::<ArtifactName>().ok()?)?)
     }
 
     /// The trees whose listings are not here, with their digests: what to fetch.
@@ -202,6 +201,12 @@ impl<'a> Recorded<'a> {
             .artifact(name)
             .is_some_and(|artifact| artifact.kind == ArtifactKind::Symlink)
     }
+}
+
+/// The one value that bytes are, read strictly.
+fn parsed(bytes: &[u8]) -> Option<Value> {
+    let mut values = strict::parse(bytes).ok()?;
+    values.pop().filter(|_| values.is_empty())
 }
 
 fn entry<'t>(tree: &'t Tree, name: &str) -> Option<&'t TreeEntry> {

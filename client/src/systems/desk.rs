@@ -244,8 +244,9 @@ impl<'a> Desk<'a> {
             let (bytes, content) = stored(encode(&value));
             if self.recording {
                 onto.contents.push(content);
-            } else {
-                onto.objects.insert(name.clone(), value);
+            } else if let ContentSource::Bytes(bytes) = content.source {
+                // As bytes: taken apart it is ten times as large.
+                onto.objects.insert(name.clone(), bytes);
             }
             onto.artifacts.push(Artifact {
                 name,

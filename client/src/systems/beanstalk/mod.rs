@@ -139,7 +139,7 @@ impl System for Beanstalk {
         let (_, environment) =
             objects.find(|(artifact, _)| artifact.media_type.as_deref() == Some(ENVIRONMENT))?;
         let environment = environment?;
-        let word = |name: &str| Some(shell_word(text(environment, name)?.as_bytes()));
+        let word = |name: &str| Some(shell_word(text(&environment, name)?.as_bytes()));
         Some(format!(
             "aws elasticbeanstalk update-environment --environment-id {} --version-label {}",
             word("EnvironmentId")?,
@@ -187,7 +187,7 @@ impl Wanted {
                 );
                 continue;
             };
-            let of = |member: &str| text(object, member).unwrap_or_default().to_owned();
+            let of = |member: &str| text(&object, member).unwrap_or_default().to_owned();
             wanted.names.application = of("ApplicationName");
             match artifact.media_type.as_deref() {
                 Some(VERSION) => {

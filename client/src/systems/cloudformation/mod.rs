@@ -156,17 +156,17 @@ impl System for CloudFormation {
 
 /// What was recorded, and under which names.
 #[derive(Default)]
-struct Wanted<'r> {
+struct Wanted {
     /// The stack's, or the template's file's.
     name: Option<String>,
-    stack: Option<(ArtifactName, &'r Value)>,
-    template: Option<(ArtifactName, &'r Value)>,
+    stack: Option<(ArtifactName, Value)>,
+    template: Option<(ArtifactName, Value)>,
     /// By their names in the template.
-    resources: BTreeMap<&'r str, (ArtifactName, &'r Value)>,
+    resources: BTreeMap<String, (ArtifactName, Value)>,
 }
 
-impl<'r> Wanted<'r> {
-    fn of(system: &'r str, recorded: &'r Recorded<'_>, desk: &mut Desk<'_>) -> Self {
+impl Wanted {
+    fn of(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>) -> Self {
         let mut wanted = Self::default();
         for (artifact, object) in recorded.objects_of(system) {
             let name = artifact.name.clone();
@@ -178,14 +178,15 @@ impl<'r> Wanted<'r> {
                 );
                 continue;
             };
-            if let Some(of) = text(object, "StackName") {
+            if let Some(of) = text(&object, "StackName") {
                 wanted.name = Some(of.to_owned());
             }
             match artifact.media_type.as_deref() {
                 Some(STACK) => wanted.stack = Some((name, object)),
                 Some(TEMPLATE) => wanted.template = Some((name, object)),
                 Some(RESOURCE) => {
-                    let logical = text(object, "LogicalResourceId").unwrap_or_default();
+                    let logical = text(&object, "LogicalResourceId").unwrap_or_default();
+                    let logical = logical.to_owned();
                     wanted.resources.insert(logical, (name, object));
                 }
                 _ => {}

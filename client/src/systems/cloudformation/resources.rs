@@ -11,7 +11,7 @@ use crate::sources::SourceError;
 
 pub(super) fn observe(
     told: &Told,
-    wanted: &Wanted<'_>,
+    wanted: &Wanted,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let Some(resources) = &told.resources else {

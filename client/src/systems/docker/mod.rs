@@ -312,7 +312,7 @@ fn compare_image(
         desk.object(name, image::MEDIA_TYPE, stands.image.json());
         return Ok(());
     };
-    let known = Image::read(was);
+    let known = Image::read(&was);
     if known.top().is_some() != stands.image.top().is_some() {
         desk.note(format!(
             "{}: compared by the digests of its configurations; the manifest's is known on one \
@@ -321,7 +321,7 @@ fn compare_image(
         ));
     }
     if let Some(found) = stands.image.seen_as(&known) {
-        lay_image(desk, &name, was, found.json());
+        lay_image(desk, &name, &was, found.json());
     } else {
         let why = "not all of it can be compared: digests of a kind that was recorded, or \
                    platforms, are not at hand";

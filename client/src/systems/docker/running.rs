@@ -102,7 +102,7 @@ pub(super) fn lay_down(
         let name = desk.name(&["container", &container.name])?;
         if let Some(was) = wanted.containers.remove(&name) {
             reported += 1;
-            known(container, &name, was, desk)?;
+            known(container, &name, was.as_ref(), desk)?;
             continue;
         }
         if !container.is_running() {
@@ -164,14 +164,14 @@ fn known(
 }
 
 /// What was recorded.
-struct Wanted<'r> {
-    containers: BTreeMap<ArtifactName, Option<&'r Value>>,
+struct Wanted {
+    containers: BTreeMap<ArtifactName, Option<Value>>,
     has_containers: bool,
-    images: Vec<(ArtifactName, &'r Value, Image)>,
+    images: Vec<(ArtifactName, Value, Image)>,
 }
 
-impl<'r> Wanted<'r> {
-    fn of(recorded: &'r Recorded<'_>) -> Self {
+impl Wanted {
+    fn of(recorded: &Recorded<'_>) -> Self {
         let mut wanted = Self {
             containers: BTreeMap::new(),
             has_containers: false,
@@ -183,7 +183,7 @@ impl<'r> Wanted<'r> {
                     wanted.containers.insert(artifact.name.clone(), object);
                 }
                 (Some(image::MEDIA_TYPE), Some(object)) => {
-                    let image = Image::read(object);
+                    let image = Image::read(&object);
                     wanted.images.push((artifact.name.clone(), object, image));
                 }
                 _ => {}

@@ -147,7 +147,7 @@ pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>)
             continue;
         }
         let name = &artifact.name;
-        match object.map(|object| Identity::of(object, name.as_str())) {
+        match object.map(|object| Identity::of(&object, name.as_str())) {
             Some(Ok(identity)) => {
                 wanted.insert(name.clone(), identity);
             }

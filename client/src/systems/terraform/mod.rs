@@ -185,7 +185,7 @@ fn lay_down(
         let name = resource_name(&resource.address, resource.deposed.as_deref(), desk)?;
         let known = recorded.and_then(|recorded| recorded.object(name.as_str()));
         let mut redactor = Redactor::new(desk, secrets, &name);
-        let values = known.and_then(|known| known.get("values"));
+        let values = known.as_ref().and_then(|known| known.get("values"));
         let values = redactor.clean(resource.values.clone(), &resource.marks, values, "/values")?;
         elsewhere += redactor.elsewhere();
         desk.object(name, RESOURCE, of_resource(resource, values));
@@ -195,7 +195,7 @@ fn lay_down(
         let known = recorded.and_then(|recorded| recorded.object(name.as_str()));
         let mut redactor = Redactor::new(desk, secrets, &name);
         let marks = Value::Bool(output.sensitive);
-        let value = known.and_then(|known| known.get("value"));
+        let value = known.as_ref().and_then(|known| known.get("value"));
         let value = redactor.clean(output.value.clone(), &marks, value, "/value")?;
         elsewhere += redactor.elsewhere();
         desk.object(name, OUTPUT, of_output(&output, value));
@@ -212,7 +212,7 @@ fn state(
 ) -> Result<(), SourceError> {
     let name = desk.name(&["state"])?;
     let known = recorded.object(name.as_str());
-    let lineage = known.and_then(|known| known.get("lineage"));
+    let lineage = known.as_ref().and_then(|known| known.get("lineage"));
     let unknown = observed.raw_state.lineage.is_none();
     if lineage.is_some() && unknown && !observed.live {
         let why = "a plan does not say of which state it is: `live:DIR` asks";
