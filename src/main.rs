@@ -10,12 +10,16 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{cli::Cli, failure::Failure};
 
 /// Exit code of a run that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
+/// Exit codes of one that a signal asked to end, as shells count.
+const EXIT_TERMINATED: u8 = 143;
+const EXIT_HUNG_UP: u8 = 129;
 /// How long a command may take to clean up after Ctrl-C.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
 
@@ -51,7 +55,10 @@ fn main() -> ExitCode {
         let running = commands::run(cli.command, &cli.global);
         tokio::select! {
             ended = running => ended,
-            _ = tokio::signal::ctrl_c(), if !serves => Ok(EXIT_INTERRUPTED),
+            _ = tokio::signal::ctrl_c(), if !serves => {
+                cairn_client::systems::abandon();
+                Ok(EXIT_INTERRUPTED)
+            }
         }
     });
     // Work on other threads (a walk, a hash) is not waited for.
@@ -63,10 +70,25 @@ fn main() -> ExitCode {
 }
 
 /// A command that reads files or waits for a passphrase does not yield, so that nothing but
-/// another thread can end it. One that does yield has the time to clean up after itself.
+/// another thread can end it. One that does yield has the time to clean up after itself. What it
+/// cannot is done here: tools that it runs, and what private files they were given.
 async fn end_when_interrupted() {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        tokio::time::sleep(GRACE).await;
-        std::process::exit(EXIT_INTERRUPTED.into());
-    }
+    let (terminate, hang_up) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut terminate), Ok(mut hang_up)) = (terminate, hang_up) else {
+        return;
+    };
+    let code = tokio::select! {
+        heard = tokio::signal::ctrl_c() => match heard {
+            Ok(()) => EXIT_INTERRUPTED,
+            Err(_) => return,
+        },
+        _ = terminate.recv() => EXIT_TERMINATED,
+        _ = hang_up.recv() => EXIT_HUNG_UP,
+    };
+    tokio::time::sleep(GRACE).await;
+    cairn_client::systems::abandon();
+    std::process::exit(code.into());
 }

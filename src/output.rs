@@ -84,7 +84,12 @@ impl Output {
     /// The result, for scripts.
     pub(crate) fn json(self, document: &impl Serialize) {
         if self.is_json() {
-            print(&serde_json::to_string(document).unwrap_or_default());
+            let text = serde_json::to_string(document).unwrap_or_default();
+            if self.aside {
+                complain(text);
+            } else {
+                print(&text);
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use cairn_proto::{hash::Sequence, key::Signer, reason::Reason, statement::Action
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::Command,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{self, SignalKind, signal},
 };
 
 use super::record::{can_wait, take, tell, terms};
@@ -30,6 +30,8 @@ use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// What is added to a signal's number, as shells do.
 const SIGNALLED: i32 = 128;
+/// Of the reason for undoing: a release's has at most 1,024 bytes.
+const REASON_CHARS_MAX: usize = 250;
 
 /// `cairn run`
 pub(crate) async fn run(session: &Session, args: &cli::Run) -> Result<u8, Failure> {
@@ -39,11 +41,11 @@ pub(crate) async fn run(session: &Session, args: &cli::Run) -> Result<u8, Failur
     let signers = session.signers(&args.words.keys)?;
     can_wait(&ledger, &args.words)?;
     // Who cannot be reached now would not be reached then.
-    let before = ledger.lookup(&args.environment).await?.sequence();
+    ledger.lookup(&args.environment).await?;
     if args.before {
-        return recorded_first(session, &ledger, &record, &signers, (args, before)).await;
+        return recorded_first(session, &ledger, &record, &signers, args).await;
     }
-    let status = carry_out(&args.command).await?;
+    let status = carry_out(&args.command, Signals::heed()?).await?;
     if !status.success() {
         complain("  Failed    nothing was recorded");
         return Ok(code_of(status));
@@ -63,11 +65,16 @@ async fn recorded_first(
     ledger: &Ledger,
     record: &cli::Record,
     signers: &[Box<dyn Signer>],
-    (args, before): (&cli::Run, Sequence),
+    args: &cli::Run,
 ) -> Result<u8, Failure> {
+    let signals = Signals::heed()?;
     let outcome = take(session, ledger, record, signers).await?;
-    tell(session, ledger, &outcome, (args.words.witnessed, None)).await?;
-    let status = carry_out(&args.command).await;
+    let told = tell(session, ledger, &outcome, (args.words.witnessed, None)).await;
+    let status = match told {
+        Ok(()) => carry_out(&args.command, signals).await,
+        // What was asked for beside the record was not had: nothing is deployed upon it.
+        Err(failure) => Err(failure),
+    };
     let why = match &status {
         Ok(status) if status.success() => return Ok(0),
         Ok(status) => match status.code() {
@@ -80,14 +87,7 @@ async fn recorded_first(
         Err(failure) => failure.message.clone(),
     };
     if let Outcome::Recorded(receipt) = &outcome {
-        undo(
-            session,
-            ledger,
-            signers,
-            (args, before, receipt.sequence),
-            &why,
-        )
-        .await?;
+        undo(session, ledger, signers, (args, receipt.sequence), &why).await?;
     }
     status.map(code_of)
 }
@@ -97,18 +97,19 @@ async fn undo(
     session: &Session,
     ledger: &Ledger,
     signers: &[Box<dyn Signer>],
-    (args, before, made): (&cli::Run, Sequence, Sequence),
+    (args, made): (&cli::Run, Sequence),
     why: &str,
 ) -> Result<(), Failure> {
     let words = cli::Words {
-        reason: Some(why.to_owned()),
+        reason: Some(why.chars().take(REASON_CHARS_MAX).collect()),
         // Whoever released meanwhile did not mean to be undone.
         expect: Some(made.0),
         ..args.words.clone()
     };
     let terms = terms(&words, signers, false)?;
     let environment = &args.environment;
-    let stood = match before.0 {
+    // What it was built upon, whoever recorded that.
+    let stood = match made.0.saturating_sub(1) {
         0 => None,
         sequence => {
             let reference: Result<Reference, _> = format!("{environment}#{sequence}").parse();
@@ -130,7 +131,10 @@ async fn undo(
         Failure { message, ..failure }
     })?;
     complain(format!("  Failed    {why}: what stood before stands again"));
-    tell(session, ledger, &undone, (None, None)).await
+    if let Err(failure) = tell(session, ledger, &undone, (None, None)).await {
+        complain(format!("  note      {}", failure.message));
+    }
+    Ok(())
 }
 
 /// What to record once the command succeeded: as the flags say, or as the command itself shows.
@@ -166,13 +170,27 @@ fn record_of(args: &cli::Run) -> Result<cli::Record, Failure> {
     })
 }
 
-/// Runs the command to its end, whatever happens to this process: signals that would end it are
-/// the command's to heed.
-async fn carry_out(command: &[OsString]) -> Result<ExitStatus, Failure> {
+/// The signals that would end this process: from when they are heeded, they are the command's.
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    fn heed() -> Result<Self, Failure> {
+        let heed = |kind| signal(kind).map_err(|error| Failure::new(Reason::ToolFailed, error));
+        Ok(Self {
+            interrupt: heed(SignalKind::interrupt())?,
+            terminate: heed(SignalKind::terminate())?,
+            hang_up: heed(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Runs the command to its end, whatever happens to this process.
+async fn carry_out(command: &[OsString], mut signals: Signals) -> Result<ExitStatus, Failure> {
     let failed = |error: io::Error| Failure::new(Reason::ToolFailed, error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::usage("no command"))?;
@@ -190,14 +208,18 @@ async fn carry_out(command: &[OsString]) -> Result<ExitStatus, Failure> {
         let passed = tokio::select! {
             ended = child.wait() => return ended.map_err(failed),
             // A terminal sends it to both.
-            _ = interrupt.recv() => (!io::stdin().is_terminal()).then_some(Signal::INT),
-            _ = terminate.recv() => Some(Signal::TERM),
-            _ = hang_up.recv() => Some(Signal::HUP),
+            _ = signals.interrupt.recv() => (!has_terminal()).then_some(Signal::INT),
+            _ = signals.terminate.recv() => Some(Signal::TERM),
+            _ = signals.hang_up.recv() => Some(Signal::HUP),
         };
         if let (Some(id), Some(passed)) = (id, passed) {
             let _ = kill_process(id, passed);
         }
     }
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 fn code_of(status: ExitStatus) -> u8 {

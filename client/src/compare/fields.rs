@@ -6,6 +6,8 @@
 //! a difference; every other field that was found is passed over, listed, or a difference; a
 //! withheld value without its key is never a match.
 
+use std::collections::{HashMap, HashSet};
+
 use cairn_proto::manifest::Withheld;
 use serde_json::Value;
 
@@ -81,6 +83,11 @@ pub trait Rules: Sync {
     /// anything; none where their order does.
     fn keys(&self, _place: &Place<'_>) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Whether the order of items that are told apart means something all the same.
+    fn ordered(&self, _place: &Place<'_>) -> bool {
+        false
     }
 
     /// Whether two values that are written otherwise mean the same here.
@@ -196,13 +203,32 @@ impl<'a> Finder<'a> {
             }
             return;
         };
-        for (label, item) in &recorded {
-            let other = found.iter().find(|(other, _)| other == label);
-            self.step(Step::Item(label.clone()), Some(item), other.map(|it| it.1));
+        let known: HashSet<&str> = recorded.iter().map(|(label, _)| label.as_str()).collect();
+        let there: HashMap<&str, &Value> = found
+            .iter()
+            .map(|(label, item)| (label.as_str(), *item))
+            .collect();
+        if self.rules.ordered(&self.place()) {
+            let left = recorded
+                .iter()
+                .filter(|it| there.contains_key(it.0.as_str()));
+            let right = found.iter().filter(|it| known.contains(it.0.as_str()));
+            if !left.map(|it| &it.0).eq(right.map(|it| &it.0)) {
+                self.push(FieldDifference {
+                    path: path_of(&self.steps),
+                    kind: DifferenceKind::Changed,
+                    recorded: None,
+                    found: Some("in another order".to_owned()),
+                });
+            }
         }
-        for (label, item) in found {
-            if !recorded.iter().any(|(other, _)| *other == label) {
-                self.step(Step::Item(label), None, Some(item));
+        for (label, item) in &recorded {
+            let other = there.get(label.as_str()).copied();
+            self.step(Step::Item(label.clone()), Some(item), other);
+        }
+        for (label, item) in &found {
+            if !known.contains(label.as_str()) {
+                self.step(Step::Item(label.clone()), None, Some(item));
             }
         }
     }
@@ -253,7 +279,7 @@ impl<'a> Finder<'a> {
     fn withheld(&mut self, recorded: &'a str, found: &'a Value) {
         let found = found.as_str().filter(|text| text.starts_with(WITHHELD));
         let (kind, why) = match found {
-            Some(text) if text == recorded => return,
+            Some(text) if text == recorded && text != UNKNOWN => return,
             Some(UNKNOWN) if self.signed.accept => {
                 self.outcome.accepted += 1;
                 return;

@@ -16,6 +16,8 @@ use crate::{
 const FETCHES: usize = 16;
 /// Bytes of an object: what an adapter reads at most.
 const OBJECT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all objects that are held at once.
+const OBJECTS_BYTES_MAX: u64 = 512 << 20;
 /// Objects of one system that are looked at to say how to deploy them again.
 const REALISED_MAX: usize = 64;
 
@@ -35,10 +37,13 @@ impl Ledger {
         proven: &'a Proven,
         wanted: impl Iterator<Item = &'a Artifact>,
     ) -> Vec<(&'a Artifact, Result<Option<Vec<u8>>, ClientError>)> {
+        let mut room = OBJECTS_BYTES_MAX;
         let fetches = wanted.filter_map(|artifact| {
             let Bytes::Stored { digests, size } = artifact.bytes else {
                 return None;
             };
+            // What there is no room for is not at hand, and so never a match.
+            room = room.checked_sub(size)?;
             let want = Want {
                 environment: &proven.release.environment,
                 sequence: proven.release.sequence,
@@ -64,7 +69,13 @@ impl Ledger {
     ) -> Result<Vec<RecordedObject>, ClientError> {
         let proven = self.resolve(reference).await?;
         let mut restored = Vec::new();
-        for (artifact, fetched) in self.objects(&proven, objects_below(&proven, below)).await {
+        let fetched = self.objects(&proven, objects_below(&proven, below)).await;
+        if fetched.len() < objects_below(&proven, below).count() {
+            return Err(ClientError::TooLarge {
+                what: "all of these objects together",
+            });
+        }
+        for (artifact, fetched) in fetched {
             let bytes = fetched?.ok_or(ClientError::TooLarge { what: "an object" })?;
             let tag = Withheld::IN_OBJECT.as_bytes();
             let withheld = memchr::memmem::find(&bytes, tag).is_some();

@@ -157,6 +157,7 @@ impl<'a> Desk<'a> {
         value: &[u8],
     ) -> Result<Value, SourceError> {
         if self.tags.is_none() && !self.recording {
+            self.tags_made.insert(UNKNOWN.to_owned());
             return Ok(Value::from(UNKNOWN));
         }
         let tags = self.key_for(name)?;
@@ -177,6 +178,17 @@ impl<'a> Desk<'a> {
         self.tags.ok_or_else(|| SourceError::KeyNeeded {
             name: name.to_string(),
         })
+    }
+
+    /// What stands for a secret value that the tool does not tell.
+    pub fn untold(&mut self) -> Value {
+        self.tags_made.insert(UNKNOWN.to_owned());
+        Value::from(UNKNOWN)
+    }
+
+    /// How many things a secret was withheld from so far.
+    pub(super) fn withheld_so_far(&self) -> usize {
+        self.withheld.len()
     }
 
     /// Says that something of what was recorded could not be observed, and why.
@@ -218,6 +230,11 @@ impl<'a> Desk<'a> {
         };
         if self.recording {
             self.check_tags()?;
+        } else {
+            // What was found and only spells a tag is a text, and no value of a secret.
+            for (_, _, value) in &mut self.objects {
+                disown(value, &self.tags_made);
+            }
         }
         self.objects.sort_by(|left, right| left.0.cmp(&right.0));
         let pairs = self.objects.windows(2);
@@ -290,6 +307,18 @@ fn has_forged(value: &Value, made: &BTreeSet<String>) -> bool {
         Value::Array(items) => items.iter().any(|item| has_forged(item, made)),
         Value::Object(members) => members.values().any(|item| has_forged(item, made)),
         _ => false,
+    }
+}
+
+/// Recursion is bounded by the parser's limit on depth.
+fn disown(value: &mut Value, made: &BTreeSet<String>) {
+    match value {
+        Value::String(text) if text.starts_with(Withheld::IN_OBJECT) && !made.contains(text) => {
+            text.insert_str(0, "text ");
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| disown(item, made)),
+        Value::Object(members) => members.values_mut().for_each(|item| disown(item, made)),
+        _ => {}
     }
 }
 

@@ -80,6 +80,12 @@ pub trait System: Sync {
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules>;
 }
 
+/// Ends the tools that run, and removes what private files they were given: for a process that
+/// is about to end without coming back to them.
+pub fn abandon() {
+    tool::abandon();
+}
+
 /// How a deployment tool brings about what was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realised {
@@ -145,10 +151,13 @@ pub fn observe(
         // Of what was recorded of these nobody here knows more than the digests: an adapter
         // does not even know what to ask for.
         for (artifact, fields) in recorded.objects_of(system.name()) {
-            if fields.is_none() {
-                let why = "its recorded fields are not at hand";
-                desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
-            }
+            let media_type = artifact.media_type.as_deref();
+            let why = match (fields, media_type.and_then(rules)) {
+                (Some(_), Some(_)) => continue,
+                (None, _) => "its recorded fields are not at hand",
+                (_, None) => "this cairn does not know how to compare it",
+            };
+            desk.unmeasured(&artifact.name, Reason::ContentMissing, why);
         }
         for given in all {
             system.observe(given, recorded, &mut desk)?;

@@ -1,18 +1,23 @@
 //! Running another tool: with bounds on its time and on what it says, and nothing left behind.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Read, Write as _},
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 use crate::{detail::printable_bytes, sources::SourceError};
 
 /// Bytes that a tool may print: more than any real answer.
 const OUTPUT_BYTES_MAX: u64 = 256 << 20;
-/// Bytes of its complaints that are kept.
+/// Bytes of its complaints that are kept, from the first on.
 const COMPLAINT_BYTES_MAX: u64 = 64 << 10;
 /// Bytes of them, the last, that are looked at.
 const COMPLAINT_SHOWN_MAX: usize = 2_048;
@@ -27,6 +32,69 @@ pub(crate) struct Tool<'a> {
     command: Command,
     input: Vec<u8>,
     patience: Duration,
+}
+
+/// What would be left if this process ended without coming back: groups of processes, and folders
+/// with what nobody else may read.
+static LEFT: Mutex<(BTreeSet<i32>, BTreeSet<PathBuf>)> =
+    Mutex::new((BTreeSet::new(), BTreeSet::new()));
+
+/// Ends every tool that runs, and removes every private folder.
+pub(crate) fn abandon() {
+    let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.0.iter().for_each(|group| kill_group(*group));
+    for folder in &left.1 {
+        // It is the last thing that this process does about it.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// A tool's group of processes, while it runs.
+struct Running(Option<i32>);
+
+impl Running {
+    fn new(child: &Child) -> Self {
+        let group = i32::try_from(child.id()).ok();
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        left.0.extend(group);
+        Self(group)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+            left.0.remove(&group);
+        }
+    }
+}
+
+/// A folder that nobody else can look into, gone when it is dropped, or abandoned.
+pub(crate) struct PrivateFolder(TempDir);
+
+impl PrivateFolder {
+    /// Makes one. Its path is absolute: a tool may be told to change directory.
+    pub(crate) fn new() -> Result<Self, SourceError> {
+        let failed = |error| SourceError::unreadable(&std::env::temp_dir(), error);
+        let above = std::path::absolute(std::env::temp_dir()).map_err(failed)?;
+        let folder = TempDir::new_in(above).map_err(failed)?;
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        left.1.insert(folder.path().to_owned());
+        drop(left);
+        Ok(Self(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        left.1.remove(self.0.path());
+    }
 }
 
 /// What a tool said.
@@ -85,6 +153,7 @@ impl<'a> Tool<'a> {
             },
             _ => failed(self.program, &error.to_string()),
         })?;
+        let running = Running::new(&child);
         let (input, program) = (std::mem::take(&mut self.input), self.program);
         let patience = self.patience;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -95,10 +164,12 @@ impl<'a> Tool<'a> {
             });
             let output = scope.spawn(move || read(pipes.1, OUTPUT_BYTES_MAX));
             let complaint = scope.spawn(move || read(pipes.2, COMPLAINT_BYTES_MAX));
-            let code = wait(&mut child, patience, || output.is_finished());
+            let silent = || writer.is_finished() && output.is_finished() && complaint.is_finished();
+            let code = wait(&mut child, patience, silent);
             let _ = writer.join();
             (code, output.join(), complaint.join())
         });
+        drop(running);
         let (output, too_much) = output.unwrap_or_default();
         let code = code.ok_or_else(|| SourceError::Unreachable {
             what: program.to_owned(),
@@ -189,20 +260,25 @@ fn wait(child: &mut Child, patience: Duration, silent: impl Fn() -> bool) -> Opt
             if !silent() {
                 // What it left running holds the pipe: nobody waits for that.
                 thread::sleep(LOOK * 4);
-                kill_group(child);
+                end_group(child);
             }
             return Some(status.code());
         }
         thread::sleep(LOOK);
     }
-    kill_group(child);
+    end_group(child);
     let _ = child.wait();
     None
 }
 
-fn kill_group(child: &Child) {
-    let group = i32::try_from(child.id()).ok();
-    if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+fn end_group(child: &Child) {
+    if let Ok(group) = i32::try_from(child.id()) {
+        kill_group(group);
+    }
+}
+
+fn kill_group(group: i32) {
+    if let Some(group) = rustix::process::Pid::from_raw(group) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }

@@ -12,7 +12,10 @@ use cairn_proto::manifest::Digests;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::super::aws::{ask, text};
+use super::super::{
+    aws::{ask, text},
+    tool::PrivateFolder,
+};
 use crate::sources::SourceError;
 
 /// Bytes of a bundle: AWS takes no more.
@@ -77,9 +80,7 @@ impl Bundle {
         if size.is_none_or(|size| size > BUNDLE_BYTES_MAX) {
             return Err(too_long(&format!("s3://{bucket}/{key}")));
         }
-        let folder = tempfile::tempdir();
-        let folder =
-            folder.map_err(|error| SourceError::unreadable(&std::env::temp_dir(), error))?;
+        let folder = PrivateFolder::new()?;
         let path = folder.path().join("bundle");
         let mut options = at.to_vec();
         // The one whose size was told.

@@ -15,6 +15,8 @@ use crate::sources::SourceError;
 
 /// How long AWS may take to compare: minutes for large stacks.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// Pages of rows: of 100 each, more than a stack may have.
+const PAGES_MAX: usize = 64;
 /// How often it is asked at first, and at last.
 const LOOK: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -83,10 +85,12 @@ fn properties(row: &Value) -> Map<String, Value> {
     for difference in items(row, "PropertyDifferences") {
         let path = text(difference, "PropertyPath").unwrap_or("/");
         let of = |member: &str| text(difference, member).unwrap_or("nothing");
-        let told = if path
-            .split('/')
-            .any(|step| names_secret(step) || step == "Environment")
-        {
+        let mut steps = path.split('/');
+        // Where AWS names only what is above, the secret's name stands in the text.
+        let inside =
+            |member: &str| names_secret(of(member)) || of(member).contains("\"Environment");
+        let secret = steps.any(|step| names_secret(step) || step == "Environment");
+        let told = if secret || inside("ExpectedValue") || inside("ActualValue") {
             "another value than the template's".to_owned()
         } else {
             let (expected, actual) = (of("ExpectedValue"), of("ActualValue"));
@@ -147,12 +151,24 @@ fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
     // A detection that failed has the rows of those that could be compared all the same.
     let began = text(&status, "Timestamp").and_then(|told| told.parse().ok());
     let began = began.ok_or_else(|| wrong("it does not say when the detection began"))?;
-    let said = ask(
-        &["cloudformation", "describe-stack-resource-drifts"],
-        &[("--stack-name", stack)],
-    )?;
+    // The command line has no pages for this question: it says where the next one begins.
+    let (mut rows, mut next) = (Vec::new(), None::<String>);
+    for _ in 0..PAGES_MAX {
+        let mut options = vec![("--stack-name", stack)];
+        options.extend(next.as_deref().map(|next| ("--next-token", next)));
+        let question = ["cloudformation", "describe-stack-resource-drifts"];
+        let said = ask(&question, &options)?;
+        rows.extend_from_slice(items(&said, "StackResourceDrifts"));
+        next = text(&said, "NextToken").map(str::to_owned);
+        if next.is_none() {
+            break;
+        }
+    }
+    if next.is_some() {
+        return Err(wrong("it has more rows than can be read"));
+    }
     Ok(Drift {
-        rows: items(&said, "StackResourceDrifts").to_vec(),
+        rows,
         began: Some(began),
         failed: None,
     })

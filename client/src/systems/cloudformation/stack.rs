@@ -13,7 +13,6 @@ use super::{
     template::Template,
 };
 use crate::{
-    compare::UNKNOWN,
     detail::{pointer_step, printable},
     sources::SourceError,
 };
@@ -118,7 +117,7 @@ fn parameters(
         }
         let step = pointer_step(key);
         let tag = if hidden && !desk.is_recording() {
-            Value::from(UNKNOWN)
+            desk.untold()
         } else {
             desk.withhold(name, &format!("/Parameters{step}"), value.as_bytes())?
         };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     detail::{pointer_step, printable},
-    sources::SourceError,
+    sources::{SourceError, looks_secret},
 };
 use cairn_proto::name::ArtifactName;
 
@@ -20,6 +20,13 @@ use cairn_proto::name::ArtifactName;
 const TEMPLATE_BYTES_MAX: usize = 4 << 20;
 /// What text that is looked up elsewhere begins with: it names a secret and is none.
 const LOOKED_UP: &str = "{{resolve:";
+
+/// Whether a text is one such reference and nothing beside it.
+fn is_looked_up(text: &str) -> bool {
+    let once = |brace: &str| text.matches(brace).count() == 1;
+    text.starts_with(LOOKED_UP) && text.ends_with("}}") && once("{{") && once("}}")
+}
+
 /// Members of a template whose members are declarations.
 const SECTIONS: [&str; 5] = [
     "/Resources",
@@ -211,7 +218,11 @@ impl Cleaner<'_, '_> {
                 }
                 Ok(Value::Array(cleaned))
             }
-            Value::String(text) if secret && !text.starts_with(LOOKED_UP) => self.tag(at, text),
+            Value::String(text)
+                if (secret && !is_looked_up(text)) || looks_secret("text", text.as_bytes()) =>
+            {
+                self.tag(at, text)
+            }
             Value::Number(number) if secret => self.tag(at, &number.to_string()),
             other => Ok(other.clone()),
         }

@@ -77,6 +77,14 @@ impl Container {
         self.state == "running"
     }
 
+    /// Nothing of it runs, nor will by itself.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "created" | "exited" | "dead" | "removing"
+        )
+    }
+
     /// What is recorded, or compared.
     pub(super) fn cleaned(
         &self,

@@ -25,6 +25,8 @@ use crate::{
 
 /// Links of one image: a registry answers each with a request.
 const LINKS_MAX: usize = 512;
+/// Bytes of all its indexes, manifests and configurations.
+const JSON_BYTES_MAX: usize = 64 << 20;
 /// What marks a manifest that is no image but says something of one.
 const ATTESTS: &str = "vnd.docker.reference.type";
 
@@ -93,6 +95,7 @@ pub(super) fn trace(
         from: blobs.from().to_owned(),
         blobs,
         links: 0,
+        bytes: 0,
         traced: Traced {
             image: Image {
                 reference,
@@ -116,6 +119,7 @@ struct Tracer<'b> {
     from: String,
     blobs: &'b mut dyn Blobs,
     links: usize,
+    bytes: usize,
     traced: Traced,
 }
 
@@ -141,6 +145,16 @@ impl Tracer<'_> {
         Ok(())
     }
 
+    /// Keeps what was read, within a bound for all of it.
+    fn keep(&mut self, digest: Sha256, bytes: Vec<u8>) -> Result<(), SourceError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > JSON_BYTES_MAX {
+            return Err(self.wrong(&digest, "it has more JSON than any image"));
+        }
+        self.traced.raw.push((digest, bytes));
+        Ok(())
+    }
+
     fn follow(&mut self, top: Link) -> Result<(), SourceError> {
         let mut visited = BTreeSet::new();
         let mut waiting = vec![(top, Stated::default())];
@@ -161,7 +175,7 @@ impl Tracer<'_> {
             document
                 .check_type(&link.media_type)
                 .map_err(|fault| self.wrong(&link.digest, fault.to_string()))?;
-            self.traced.raw.push((link.digest, bytes));
+            self.keep(link.digest, bytes)?;
             match document.manifests {
                 Some(below) => {
                     for descriptor in below {
@@ -248,7 +262,7 @@ impl Tracer<'_> {
                 return Err(self.wrong(&config.digest, why));
             }
             if !self.traced.raw.iter().any(|(it, _)| *it == config.digest) {
-                self.traced.raw.push((config.digest, bytes));
+                self.keep(config.digest, bytes)?;
             }
             (own, Some(diff_ids))
         } else {

@@ -79,7 +79,7 @@ impl System for Docker {
         match read(given, None)? {
             What::Images(images) => images
                 .into_iter()
-                .try_for_each(|stands| record_image(stands, desk)),
+                .try_for_each(|stands| record_image(stands, given, desk)),
             What::Running(running) => record_containers(&running, given, desk),
         }
     }
@@ -228,14 +228,21 @@ fn document(given: &Given) -> Result<What, SourceError> {
     Running::read(&from, daemon::flat(values)).map(What::Running)
 }
 
-fn record_image(stands: Stands, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+fn record_image(stands: Stands, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
     let Stands { name, image, raw } = stands;
     if raw.is_empty() {
         desk.note(format!(
             "{name}: its digests are as stated; no bytes are at hand that have them"
         ));
     }
-    name_image(&name, &image, &raw, desk)?;
+    // What a tag stands for its registry alone knows; and `latest` is meant to move.
+    let tag = image
+        .parsed()
+        .filter(|it| it.digest.is_none())
+        .and_then(|it| it.tag);
+    if matches!(given, Given::Live(Some(_))) && tag.is_some_and(|tag| tag != "latest") {
+        name_image(&name, &image, &raw, desk)?;
+    }
     for (digest, bytes) in raw {
         let file = format!("{}.json", reference::text_of(&digest));
         let words = [name.as_str(), file.as_str()];
@@ -257,10 +264,6 @@ fn name_image(
     raw: &[(Sha256, Vec<u8>)],
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
-    let tagged = name
-        .rsplit('/')
-        .next()
-        .is_some_and(|last| last.contains(':'));
     let alone = match image.platforms.as_slice() {
         [platform] => platform.manifest,
         _ => None,
@@ -268,11 +271,11 @@ fn name_image(
     let top = image.index.or(alone);
     let bytes = raw.iter().find(|(digest, _)| Some(*digest) == top);
     match bytes {
-        Some((_, bytes)) if tagged && !name.contains('@') => {
+        Some((_, bytes)) => {
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             desk.named(&["image", name], Digests::of(bytes), size)
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

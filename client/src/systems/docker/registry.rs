@@ -94,8 +94,12 @@ fn base(registry: &str) -> String {
     } else {
         registry
     };
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let local = name == "localhost" || name == "[::1]" || name.starts_with("127.");
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let address = name.parse::<std::net::IpAddr>();
+    let local = name == "localhost" || address.is_ok_and(|it| it.is_loopback());
     format!("{}://{host}", if local { "http" } else { "https" })
 }
 

@@ -105,7 +105,8 @@ pub(super) fn lay_down(
             known(container, &name, was.as_ref(), desk)?;
             continue;
         }
-        if !container.is_running() {
+        // One that starts again and again runs, between whiles.
+        if container.is_over() {
             continue;
         }
         let matches: Vec<_> = wanted
@@ -115,7 +116,10 @@ pub(super) fn lay_down(
             .collect();
         let recognised = !wanted.has_containers && matches.contains(&Match::Same);
         let unknown = !wanted.has_containers && matches.contains(&Match::Unknown);
-        if !recognised && !unknown {
+        if unknown && !recognised {
+            let why = "it runs an image of which no digest is of a kind that was recorded";
+            desk.unmeasured(&name, Reason::SourceInvalid, why);
+        } else if !recognised {
             let cleaned = container.cleaned(&name, desk)?;
             desk.object(name, container::MEDIA_TYPE, cleaned);
         }

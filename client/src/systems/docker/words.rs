@@ -93,7 +93,21 @@ pub(super) fn announces(argument: &str) -> bool {
 pub(super) fn is_secret(text: &str) -> bool {
     let assigned = text.split(['=', ' ', '?', '&', ';', ',', '"', '\'', ':']);
     let named = text.contains(['=', ' ', ':']) && assigned.into_iter().any(is_name);
-    named || has_userinfo(text) || looks_secret("text", text.as_bytes()) || is_random(text)
+    // `-phunter2` and `-u bob:S3cret` are passwords, whatever else they might be.
+    let glued = |word: &str| {
+        let flag = word.starts_with("-p") || word.starts_with("-u");
+        flag && word.len() > 2 && !word.contains('=')
+    };
+    let words: Vec<_> = text.split_whitespace().collect();
+    let split = words
+        .windows(2)
+        .any(|pair| matches!(pair, ["-u" | "-p", _]));
+    named
+        || split
+        || words.iter().any(|word| glued(word))
+        || has_userinfo(text)
+        || looks_secret("text", text.as_bytes())
+        || is_random(text)
 }
 
 /// `https://user:password@host`.

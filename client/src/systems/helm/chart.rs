@@ -42,12 +42,12 @@ impl Chart {
     /// Records the package. Where it holds a secret, only that it is this one.
     pub(super) fn lay_down(self, bytes: Vec<u8>, desk: &mut Desk<'_>) -> Result<(), SourceError> {
         let file = format!("{}-{}.tgz", self.named.name, self.named.version);
-        let words = ["chart", file.as_str()];
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        desk.named(&words, Digests::of(&bytes), size)?;
         if self.secret {
             return desk.secret_input(&["chart", &file], &bytes);
         }
+        let words = ["chart", file.as_str()];
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        desk.named(&words, Digests::of(&bytes), size)?;
         desk.input(&["chart", &file], bytes)
     }
 }

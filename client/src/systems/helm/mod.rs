@@ -29,6 +29,15 @@ use release::Release;
 /// Of what Helm says of a release.
 const MEDIA_TYPE: &str = "application/vnd.cairn.helm.release.v1+json";
 
+/// What tells helm alone which cluster to ask.
+const OF_HELM_ALONE: [&str; 5] = [
+    "HELM_KUBECONTEXT",
+    "HELM_KUBEAPISERVER",
+    "HELM_KUBETOKEN",
+    "HELM_KUBEASUSER",
+    "HELM_KUBEASGROUPS",
+];
+
 /// Below the system's name: releases, and objects of their manifests.
 const RELEASE: &str = "release";
 const OBJECT: &str = "object";
@@ -68,12 +77,21 @@ impl System for Helm {
         let Id { namespace, name } = &release.id;
         release.lay_down(desk)?;
         let objects = documents::read(&from, release.manifest.as_bytes())?;
+        let before = desk.withheld_so_far();
         kubernetes::lay_down(objects, &from, &[OBJECT, namespace, name], desk)?;
+        // What was withheld from an object stands in these texts in clear.
+        let secret = desk.withheld_so_far() > before;
+        let mut lay = |file: &str, text: String| {
+            let words = [namespace.as_str(), name.as_str(), file];
+            if secret {
+                return desk.secret_input(&words, text.as_bytes());
+            }
+            desk.input(&words, text.into_bytes())
+        };
         if let Some(hooks) = release.hooks_text() {
-            desk.input(&[namespace, name, "hooks.yaml"], hooks.into_bytes())?;
+            lay("hooks.yaml", hooks)?;
         }
-        let manifest = release.manifest.into_bytes();
-        desk.input(&[namespace, name, "manifest.yaml"], manifest)
+        lay("manifest.yaml", release.manifest)
     }
 
     fn observe(
@@ -96,6 +114,13 @@ impl System for Helm {
             unasked(recorded, |_| true, OBJECT, why, desk);
             unasked_but(recorded, &BTreeSet::from([release.id]), desk);
             return Ok(());
+        }
+        // helm heeds them and kubectl does not: they would speak of two clusters.
+        for name in OF_HELM_ALONE {
+            if std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
+                let why = format!("{name} is helm's alone: kubectl would ask another cluster");
+                return Err(input(&from, &why));
+            }
         }
         let asked = match given {
             Given::Live(Some(name)) => BTreeSet::from([Id::parse(name, &from)?]),
@@ -129,6 +154,10 @@ impl System for Helm {
         let ("helm", ["install" | "upgrade", words @ ..]) = (program, arguments) else {
             return None;
         };
+        let elsewhere = |word: &&str| word.starts_with("--kube") || word.starts_with("--dry-run");
+        if words.iter().any(elsewhere) {
+            return None;
+        }
         let mut namespace = None;
         for (at, word) in words.iter().enumerate() {
             match *word {
@@ -145,13 +174,12 @@ impl System for Helm {
         let releases = recorded.objects_of(self.name());
         let mut releases =
             releases.filter(|(artifact, _)| artifact.media_type.as_deref() == Some(MEDIA_TYPE));
-        let release = releases.next()?.1?;
-        let word = |name: &str| Some(shell_word(release.get(name)?.as_str()?.as_bytes()));
+        let (artifact, release) = releases.next()?;
+        let Id { namespace, name } = Id::of(&artifact.name, RELEASE)?;
+        let revision = release?.get("revision")?.as_u64()?;
+        let [name, namespace] = [name, namespace].map(|word| shell_word(word.as_bytes()));
         Some(format!(
-            "helm rollback {} {} --namespace {}",
-            word("name")?,
-            release.get("revision")?,
-            word("namespace")?
+            "helm rollback {name} {revision} --namespace {namespace}"
         ))
     }
 

@@ -108,7 +108,11 @@ fn from_yaml(from: &str, bytes: &[u8]) -> Result<Vec<u8>, SourceError> {
     said.output().map_err(|error| match error {
         SourceError::Tool { why, .. } => SourceError::Input {
             what: from.to_owned(),
-            why: format!("kubectl cannot read it: {why}"),
+            // After these words stands the object itself, with all that is secret in it.
+            why: format!(
+                "kubectl cannot read it: {}",
+                why.split(" is missing in ").next().unwrap_or_default()
+            ),
         },
         error => error,
     })

@@ -91,8 +91,10 @@ fn get(
     let values = strict::parse(&said).map_err(wrong)?;
     let mut found = Vec::new();
     for mut value in values {
+        let is_list = value.get("kind").and_then(Value::as_str);
+        let is_list = is_list.is_some_and(|kind| kind.ends_with("List"));
         match value.get_mut("items") {
-            Some(Value::Array(items)) => found.append(items),
+            Some(Value::Array(items)) if is_list => found.append(items),
             _ => found.push(value),
         }
     }

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{Desk, Given, System};
 use crate::{
     compare::Rules,
-    detail::shell_word,
+    detail::{printable, shell_word},
     sources::{Recorded, SourceError},
 };
 use identity::Identity;
@@ -54,8 +54,15 @@ impl System for Kubernetes {
                 path: given.shown(),
             });
         }
+        let before = desk.withheld_so_far();
         lay_down(objects, &given.shown(), &[], desk)?;
-        desk.input(&[&given.base().to_string_lossy()], bytes)
+        let base = given.base();
+        let words = [&*base.to_string_lossy()];
+        // What was withheld from an object stands in the stream in clear.
+        if desk.withheld_so_far() > before {
+            return desk.secret_input(&words, &bytes);
+        }
+        desk.input(&words, bytes)
     }
 
     fn observe(
@@ -75,11 +82,22 @@ impl System for Kubernetes {
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
-        if program != "kubectl"
-            || !arguments
-                .iter()
-                .any(|word| matches!(*word, "apply" | "create"))
-        {
+        if program != "kubectl" || !matches!(arguments.first(), Some(&("apply" | "create"))) {
+            return None;
+        }
+        // What it leaves out, or does not do at all, does not show from the file.
+        let unclear = [
+            "--dry-run",
+            "--selector",
+            "--kustomize",
+            "--prune",
+            "-l",
+            "-k",
+        ];
+        let glued = |word: &str| word.starts_with("-f") && word != "-f" && !word.starts_with("-f=");
+        let odd = |word: &&str| unclear.iter().any(|it| word.starts_with(it)) || glued(word);
+        let second = arguments.get(1).is_some_and(|word| !word.starts_with('-'));
+        if second || arguments.iter().any(odd) {
             return None;
         }
         // One file: of several, or of a directory, the flag says which.
@@ -94,7 +112,7 @@ impl System for Kubernetes {
             });
         let file = files
             .next()
-            .filter(|file| *file != "-" && !file.contains("://"))?;
+            .filter(|file| *file != "-" && !file.contains("://") && !file.contains(','))?;
         files.next().is_none().then(|| Given::File(file.into()))
     }
 
@@ -199,10 +217,17 @@ fn by_identity(objects: Vec<Value>, from: &str) -> Result<Found, SourceError> {
     for object in objects {
         let identity = Identity::of(&object, from)?;
         let namespace = identity.namespace.clone().unwrap_or_default();
-        found
-            .entry(identity.key())
-            .or_default()
-            .insert(namespace, object);
+        let of = found.entry(identity.key()).or_default();
+        if of.get(&namespace).is_some_and(|other| *other != object) {
+            return Err(SourceError::Input {
+                what: from.to_owned(),
+                why: format!(
+                    "{} is there twice, and not alike",
+                    printable(&identity.name)
+                ),
+            });
+        }
+        of.insert(namespace, object);
     }
     Ok(found)
 }

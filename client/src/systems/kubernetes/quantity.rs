@@ -54,7 +54,8 @@ fn nanos(value: &Value) -> Option<i128> {
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let power = 9 + ten - i32::try_from(fraction.len()).ok()?;
+    let power = 9_i32.checked_add(ten)?;
+    let power = power.checked_sub(i32::try_from(fraction.len()).ok()?)?;
     let scaled = mantissa.checked_mul(1_i128.checked_shl(two)?)?;
     let factor = 10_i128.checked_pow(power.unsigned_abs())?;
     if power >= 0 {

@@ -85,8 +85,8 @@ const AMOUNTS: [&[&str]; 17] = [
     &["overhead", "podFixed", "*"],
     &["emptyDir", "sizeLimit"],
     &["resourceFieldRef", "divisor"],
-    &["target", "value"],
-    &["target", "averageValue"],
+    &["spec", "metrics", "*", "*", "target", "value"],
+    &["spec", "metrics", "*", "*", "target", "averageValue"],
     &["capacity", "maximumVolumeSize"],
     &["metrics", "*", "averageValue"],
 ];
@@ -155,6 +155,11 @@ impl Rules for ObjectRules {
         }
     }
 
+    /// One runs after the other, and a variable sees those before it.
+    fn ordered(&self, place: &Place<'_>) -> bool {
+        matches!(place.last(), "initContainers" | "env")
+    }
+
     fn same(&self, place: &Place<'_>, recorded: &Value, found: &Value) -> bool {
         let amount = AMOUNTS.iter().any(|pattern| ends(place, pattern));
         amount && is_own(place.root) && quantity::same(recorded, found)
@@ -176,6 +181,7 @@ impl Rules for ObjectRules {
             Value::Object(members) => {
                 members.is_empty()
                     && name != "emptyDir"
+                    && above != "subresources"
                     && !name.to_lowercase().ends_with("selector")
             }
             Value::Bool(false) => LEFT_OUT_IF_FALSE.contains(&name),
@@ -196,7 +202,7 @@ impl Rules for ObjectRules {
             // All of a ConfigMap's data, a Role's rules, a binding's subjects.
             return !matches!(place.last(), "spec" | "metadata" | "status" | "type");
         }
-        in_pod(place) && !is_default(place, found)
+        opens(kind, place, found) || (in_pod(place) && !is_default(place, found))
     }
 
     fn author(&self, found: &Value, place: &Place<'_>) -> Option<String> {
@@ -206,6 +212,35 @@ impl Rules for ObjectRules {
             fields.is_some_and(|fields| owns(fields, place))
         })?;
         Some(owner.get("manager")?.as_str()?.to_owned())
+    }
+}
+
+/// Whether what was added lets more in or out: a policy's rules, what a service stands for and who
+/// reaches it. Lists that were not recorded at all are all of their items.
+fn opens(kind: Option<&str>, place: &Place<'_>, found: &Value) -> bool {
+    if place.begins(&["metadata"]) {
+        return false;
+    }
+    let is = |member: &str| place.is(&["spec", member]);
+    match kind {
+        Some("NetworkPolicy") if place.begins(&["spec"]) => {
+            // Without them, and where none is recorded, they are those of ingress at the least.
+            let ingress = |found: &Value| {
+                found
+                    .as_array()
+                    .is_some_and(|it| it.contains(&"Ingress".into()))
+            };
+            let types = is("policyTypes") && ingress(found);
+            let filled = types || (place.last() == "protocol" && found == "TCP");
+            place.depth() > 1 && !filled
+        }
+        Some("Service") => {
+            let kind = is("type") && found != "ClusterIP";
+            let who = is("externalIPs") || is("externalName") || is("loadBalancerSourceRanges");
+            kind || who || is("selector") || place.is(&["spec", "selector", "*"])
+        }
+        Some("Ingress") => is("rules") || is("tls") || is("defaultBackend"),
+        _ => false,
     }
 }
 

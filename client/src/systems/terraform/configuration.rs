@@ -122,7 +122,13 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, SourceError> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let mut endings = ENDINGS.iter().chain(&SECRET_ENDINGS);
-        if endings.any(|ending| name.ends_with(ending)) && entry.path().is_file() {
+        // A link that leads out of the configuration is somebody else's file.
+        let own = directory.canonicalize();
+        let inside = entry
+            .path()
+            .canonicalize()
+            .is_ok_and(|to| own.is_ok_and(|own| to.starts_with(own)));
+        if endings.any(|ending| name.ends_with(ending)) && inside && entry.path().is_file() {
             files.push(entry.path());
         }
     }

@@ -8,11 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
-
 use crate::{
     sources::{SourceError, shown},
-    systems::tool::{Said, Tool},
+    systems::tool::{PrivateFolder, Said, Tool},
 };
 
 /// How long a refresh may take: it asks the providers for every resource.
@@ -86,7 +84,7 @@ impl Runner {
 
     /// What a raw plan or state says, as JSON.
     pub(super) fn show(&self, raw: &[u8]) -> Result<Vec<u8>, SourceError> {
-        let folder = private_folder()?;
+        let folder = PrivateFolder::new()?;
         let path = folder.path().join("shown");
         let failed = |error| SourceError::unreadable(&path, error);
         let mut options = OpenOptions::new();
@@ -106,7 +104,7 @@ impl Runner {
     /// Has the providers read everything again. Nothing is written, no lock taken. What it ends
     /// with says whether something changed, or nothing at all: the plan tells.
     pub(super) fn refresh(&self) -> Result<Refreshed, SourceError> {
-        let folder = private_folder()?;
+        let folder = PrivateFolder::new()?;
         let path = folder.path().join("plan");
         let out = path
             .to_str()
@@ -132,18 +130,6 @@ impl Runner {
             failure,
         })
     }
-}
-
-/// A folder that nobody else can look into, gone when it is dropped.
-fn private_folder() -> Result<TempDir, SourceError> {
-    let failed = |error| SourceError::unreadable(&std::env::temp_dir(), error);
-    let folder = tempfile::tempdir().map_err(failed)?;
-    // The tool is told to change directory: its paths must be absolute.
-    if folder.path().is_absolute() {
-        return Ok(folder);
-    }
-    let absolute = std::path::absolute(std::env::temp_dir()).map_err(failed)?;
-    TempDir::new_in(absolute).map_err(failed)
 }
 
 fn is_of_fork(directory: &Path) -> bool {
