@@ -106,7 +106,9 @@ pub fn compare(recorded: &Recorded<'_>, capture: &Capture) -> Comparison {
     let is_tree = |artifact: &&Artifact| artifact.kind == ArtifactKind::Tree;
     let identified = [ArtifactKind::Input, ArtifactKind::Name];
     let is_input = |artifact: &&Artifact| identified.contains(&artifact.kind);
-    comparer.outcome.inputs = artifacts.iter().filter(is_input).count();
+    let inputs = artifacts.iter();
+    let inputs = inputs.filter(|artifact| artifact.kind == ArtifactKind::Input);
+    comparer.outcome.inputs = inputs.count();
     let own = artifacts.iter().filter(|it| !is_tree(it) && !is_input(it));
     let own: Vec<_> = own.collect();
     let entries: Vec<_> = own.iter().map(|artifact| Entry::of(artifact)).collect();

@@ -256,7 +256,9 @@ impl<'a> Desk<'a> {
             return Err(clash(&other.name));
         }
         onto.objects_found += self.objects.len();
-        onto.inputs += self.inputs.len();
+        let inputs = self.inputs.iter();
+        let inputs = inputs.filter(|(artifact, _)| artifact.kind == ArtifactKind::Input);
+        onto.inputs += inputs.count();
         for (name, media_type, value) in self.objects {
             let (bytes, content) = stored(encode(&value));
             if self.recording {

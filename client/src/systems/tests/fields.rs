@@ -190,3 +190,72 @@ fn what_is_ignored_is_counted() {
     let outcome = compared(&found, &[pointer]);
     assert_eq!((told(&outcome), outcome.ignored), (vec![], 1));
 }
+
+/// Goal: what lets more in is a difference, though nothing of it was recorded. Method: a policy
+/// that denies all, and a service, opened in each way.
+#[test]
+fn what_lets_more_in_is_a_difference() {
+    let object = |kind: &str, group: &str, spec: &Value| {
+        json!({"apiVersion": group, "kind": kind, "metadata": {"name": "x", "namespace": "shop"},
+               "spec": spec})
+    };
+    let policy = |spec: &Value| object("NetworkPolicy", "networking.k8s.io/v1", spec);
+    let service = |spec: &Value| object("Service", "v1", spec);
+    let deny = json!({"podSelector": {}, "policyTypes": ["Ingress"]});
+    let ports = json!({"ports": [{"port": 80}]});
+    let cases = [
+        (
+            policy(&deny),
+            policy(&changed(&deny, "/ingress", json!([{}]))),
+            "added spec.ingress",
+        ),
+        (
+            policy(&json!({"podSelector": {}})),
+            policy(&json!({"podSelector": {}, "policyTypes": ["Egress"]})),
+            "added spec.policyTypes",
+        ),
+        (
+            service(&ports),
+            service(&changed(&ports, "/externalIPs", json!(["192.0.2.1"]))),
+            "added spec.externalIPs",
+        ),
+        (
+            service(&ports),
+            service(&changed(&ports, "/type", json!("LoadBalancer"))),
+            "added spec.type",
+        ),
+    ];
+    let folder = Folder::new();
+    for (recorded, found, expected) in cases {
+        let recorded = folder
+            .record("kubernetes", recorded.to_string().as_bytes())
+            .unwrap();
+        let found = found.to_string();
+        let outcome = folder.compare("kubernetes", &recorded, found.as_bytes(), &With::all());
+        assert_eq!(told(&outcome), [expected]);
+    }
+}
+
+/// Goal: what runs one after the other is compared in its order. Method: variables, the second of
+/// which sees the first, swapped.
+#[test]
+fn the_order_of_variables_is_compared() {
+    let mut recorded = deployment();
+    let env = "/spec/template/spec/containers/0/env";
+    let (one, other) = (
+        json!({"name": "A", "value": "1"}),
+        json!({"name": "B", "value": "$(A)"}),
+    );
+    *recorded.pointer_mut(env).unwrap() = json!([one, other]);
+    let swapped = changed(&recorded, env, json!([other, one]));
+    let folder = Folder::new();
+    let recorded = folder
+        .record("kubernetes", recorded.to_string().as_bytes())
+        .unwrap();
+    let swapped = swapped.to_string();
+    let outcome = folder.compare("kubernetes", &recorded, swapped.as_bytes(), &With::all());
+    assert_eq!(
+        told(&outcome),
+        ["changed spec.template.spec.containers[web].env"]
+    );
+}

@@ -188,6 +188,34 @@ fn a_withheld_value_is_a_match_under_its_own_key_alone() {
     assert_eq!((told(&accepted), numbers), (vec![], (2, 0)));
 }
 
+/// Goal: a live text that only spells the recorded tag is no match, and what is withheld from an
+/// object is not in the stream either. Method: a private key in a plain object.
+#[test]
+fn a_live_text_that_spells_a_tag_is_no_match() {
+    let folder = Folder::new();
+    let object = |value: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "c"}, "data": {".env": value}})
+    };
+    let recorded = folder.record(
+        "kubernetes",
+        object("TOKEN=planted-four").to_string().as_bytes(),
+    );
+    let recorded = recorded.unwrap();
+    let sent = sent(&recorded);
+    assert!(!sent.contains("planted-four"), "{sent}");
+    let tag = sent
+        .split('"')
+        .find(|text| text.starts_with("cairn:withheld:"))
+        .unwrap();
+    for forged in [tag, "cairn:withheld:?"] {
+        let found = object(forged).to_string();
+        let outcome = folder.compare("kubernetes", &recorded, found.as_bytes(), &With::all());
+        assert_eq!(outcome.objects_matched, 0, "{forged}");
+        assert_eq!(told(&outcome).len(), 1, "{forged}");
+    }
+}
+
 /// Goal: nobody records a text that would pass for a secret's tag. Method: one in `data`.
 #[test]
 fn a_text_that_looks_like_a_tag_is_refused() {
