@@ -17,9 +17,8 @@ use crate::{cli::Cli, failure::Failure};
 
 /// Exit code of a run that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
-/// Exit codes of one that a signal asked to end, as shells count.
+/// Exit code of one that was asked to end, as shells count.
 const EXIT_TERMINATED: u8 = 143;
-const EXIT_HUNG_UP: u8 = 129;
 /// How long a command may take to clean up after Ctrl-C.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
 
@@ -73,11 +72,8 @@ fn main() -> ExitCode {
 /// another thread can end it. One that does yield has the time to clean up after itself. What it
 /// cannot is done here: tools that it runs, and what private files they were given.
 async fn end_when_interrupted() {
-    let (terminate, hang_up) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut terminate), Ok(mut hang_up)) = (terminate, hang_up) else {
+    // A hang-up stays what it is: whoever had it ignored, as `nohup` does, meant it.
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return;
     };
     let code = tokio::select! {
@@ -86,7 +82,6 @@ async fn end_when_interrupted() {
             Err(_) => return,
         },
         _ = terminate.recv() => EXIT_TERMINATED,
-        _ = hang_up.recv() => EXIT_HUNG_UP,
     };
     tokio::time::sleep(GRACE).await;
     cairn_client::systems::abandon();
