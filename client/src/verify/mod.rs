@@ -121,7 +121,8 @@ impl Ledger {
         if !report.verdicts.contains(&Verdict::Drift) {
             return Ok(());
         }
-        if !retired && let Some(older) = self.older(looked, &measured.capture, subject).await? {
+        let now = (&measured.capture, report.differences.as_slice());
+        if !retired && let Some(older) = self.older(looked, now, subject).await? {
             superseded::tell(report, &older, &current);
             return Ok(());
         }

@@ -11,7 +11,7 @@ use cairn_proto::{
 
 use super::{Report, Subject};
 use crate::{
-    compare::DifferenceKind,
+    compare::{Difference, DifferenceKind},
     detail::printable,
     error::ClientError,
     ledger::{Ledger, Looked},
@@ -33,10 +33,10 @@ impl Ledger {
     pub(super) async fn older(
         &self,
         looked: &Looked,
-        capture: &Capture,
+        (capture, differences): (&Capture, &[Difference]),
         subject: &Subject<'_>,
     ) -> Result<Option<Proven>, ClientError> {
-        match self.search(looked, capture, subject).await {
+        match self.search(looked, (capture, differences), subject).await {
             Err(error) if error.evidence().is_none() => {
                 tracing::debug!(%error, "older releases were not compared");
                 Ok(None)
@@ -48,7 +48,7 @@ impl Ledger {
     async fn search(
         &self,
         looked: &Looked,
-        capture: &Capture,
+        (capture, differences): (&Capture, &[Difference]),
         subject: &Subject<'_>,
     ) -> Result<Option<Proven>, ClientError> {
         let cairn_proto::verify::Current::Release(current) = &looked.current else {
@@ -75,7 +75,17 @@ impl Ledger {
                 continue;
             }
             measured += 1;
-            if self.measure(&proven, subject).await?.is_exact() {
+            let against = self.measure(&proven, subject).await?;
+            // What is a difference now is not less of one because nobody knew of it then.
+            let comparison = &against.comparison;
+            let told = |added: &Difference| {
+                let same =
+                    |it: &&Difference| it.artifact == added.artifact && it.path == added.path;
+                differences.iter().any(|it| same(&it))
+            };
+            let hides = comparison.more_added > 0 || comparison.added.iter().any(told);
+            let exact = against.is_exact() && !hides;
+            if exact {
                 return Ok(Some(proven));
             }
         }
