@@ -12,7 +12,6 @@ use super::{
     Desk,
 };
 use crate::{
-    compare::UNKNOWN,
     detail::{pointer_step, printable},
     sources::SourceError,
 };
@@ -61,7 +60,7 @@ pub(super) fn object(
             namespace.starts_with(ENVIRONMENT) || namespace == PARAMETERS || names_secret(option);
         let value = match value {
             None => Value::Null,
-            Some(value) if is_masked(value) && !desk.is_recording() => Value::from(UNKNOWN),
+            Some(value) if is_masked(value) && !desk.is_recording() => desk.untold(),
             Some(value) if secret || is_masked(value) => {
                 desk.withhold(name, &format!("/OptionSettings{at}"), value.as_bytes())?
             }
