@@ -98,6 +98,8 @@ pub(super) fn lay_down(
 ) -> Result<(), SourceError> {
     let mut wanted = Wanted::of(recorded);
     let mut reported = 0;
+    // Nobody can tell whether what they run is what was recorded.
+    let mut strangers = Vec::new();
     for container in &running.containers {
         let name = desk.name(&["container", &container.name])?;
         if let Some(was) = wanted.containers.remove(&name) {
@@ -117,8 +119,7 @@ pub(super) fn lay_down(
         let recognised = !wanted.has_containers && matches.contains(&Match::Same);
         let unknown = !wanted.has_containers && matches.contains(&Match::Unknown);
         if unknown && !recognised {
-            let why = "it runs an image of which no digest is of a kind that was recorded";
-            desk.unmeasured(&name, Reason::SourceInvalid, why);
+            strangers.push(container);
         } else if !recognised {
             let cleaned = container.cleaned(&name, desk)?;
             desk.object(name, container::MEDIA_TYPE, cleaned);
@@ -131,7 +132,11 @@ pub(super) fn lay_down(
         .filter(|it| it.is_running())
         .collect();
     for (name, value, image) in &wanted.images {
+        let unknown = |it: &&&Container| compared(it, image, running) == Match::Unknown;
         match found(image, value, &on_duty, running) {
+            Found::Here(_) if let Some(stranger) = strangers.iter().find(unknown) => {
+                desk.unmeasured(name, Reason::SourceInvalid, of_no_kind(stranger));
+            }
             Found::Here(found) => super::lay_image(desk, name, value, found),
             Found::Unknown(why) => desk.unmeasured(name, Reason::SourceInvalid, why),
             Found::Nowhere => {}
@@ -231,12 +236,16 @@ fn found(image: &Image, value: &Value, on_duty: &[&Container], running: &Running
         });
     }
     match unknown {
-        Some(container) => Found::Unknown(format!(
-            "the container {} runs an image of which no digest is of a kind that was recorded",
-            container.name
-        )),
+        Some(container) => Found::Unknown(of_no_kind(container)),
         None => Found::Nowhere,
     }
+}
+
+fn of_no_kind(container: &Container) -> String {
+    format!(
+        "the container {} runs an image of which no digest is of a kind that was recorded",
+        container.name
+    )
 }
 
 /// With the manifest's digest that is reported in place of the recorded one.
