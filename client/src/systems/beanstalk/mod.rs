@@ -103,7 +103,7 @@ impl System for Beanstalk {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
-        let Some(mut wanted) = Wanted::of(self.name(), recorded, desk) else {
+        let Some(mut wanted) = Wanted::of(self.name(), recorded) else {
             return Ok(());
         };
         if let Given::Live(Some(name)) = given {
@@ -175,18 +175,12 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>) -> Option<Self> {
+    fn of(system: &str, recorded: &Recorded<'_>) -> Option<Self> {
         let mut wanted = Self::default();
         for (artifact, object) in recorded.objects_of(system) {
             let name = artifact.name.clone();
-            let Some(object) = object else {
-                desk.unmeasured(
-                    &name,
-                    Reason::NotFound,
-                    "its recorded fields are not at hand",
-                );
-                continue;
-            };
+            // One without was laid down as unmeasured before any system was asked.
+            let Some(object) = object else { continue };
             let of = |member: &str| text(&object, member).unwrap_or_default().to_owned();
             wanted.names.application = of("ApplicationName");
             match artifact.media_type.as_deref() {

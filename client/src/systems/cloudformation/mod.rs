@@ -93,7 +93,7 @@ impl System for CloudFormation {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
-        let wanted = Wanted::of(self.name(), recorded, desk);
+        let wanted = Wanted::of(self.name(), recorded);
         let name = match given {
             Given::Live(Some(name)) => name.as_str(),
             _ => wanted.name.as_deref().unwrap_or_default(),
@@ -166,18 +166,12 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>) -> Self {
+    fn of(system: &str, recorded: &Recorded<'_>) -> Self {
         let mut wanted = Self::default();
         for (artifact, object) in recorded.objects_of(system) {
             let name = artifact.name.clone();
-            let Some(object) = object else {
-                desk.unmeasured(
-                    &name,
-                    Reason::NotFound,
-                    "its recorded fields are not at hand",
-                );
-                continue;
-            };
+            // One without was laid down as unmeasured before any system was asked.
+            let Some(object) = object else { continue };
             if let Some(of) = text(&object, "StackName") {
                 wanted.name = Some(of.to_owned());
             }
