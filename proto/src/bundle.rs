@@ -13,7 +13,7 @@ use crate::{
     limits::{BUNDLE_BYTES_MAX, PROOF_HASHES_MAX},
     name::Environment,
     reason::Reason,
-    verify::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on},
+    verify::{ApprovalEvidence, Evidence, OrderEvidence, PolicyEvidence, ReleaseEvidence},
 };
 
 const HEAD: &str = "cairn.bundle/v1";
@@ -79,8 +79,7 @@ impl Bundle {
             &format!("{} {}", release.index, encode(&release.entry)),
         );
         line("entry-inclusion", &encode_hashes(&release.inclusion));
-        let indices: Vec<_> = evidence.policies.iter().map(|it| it.index).collect();
-        let relied_on = relied_on(&indices, release.index);
+        let relied_on = evidence.relied_on();
         for (position, policy) in evidence.policies.iter().enumerate() {
             // What no verifier looks at is left out, so that there is one spelling.
             let shown: &[NodeHash] = if relied_on.contains(&position) {
@@ -96,6 +95,22 @@ impl Bundle {
                 encode_hashes(shown)
             );
             line("policy", &value);
+        }
+        for order in &evidence.orders {
+            let value = format!(
+                "{} {} {} {} {}",
+                order.index,
+                encode(&order.entry),
+                encode(&order.document),
+                encode_hashes(&order.inclusion),
+                encode_hashes(&order.consistency)
+            );
+            line("order", &value);
+        }
+        if let Some(approval) = &evidence.approval {
+            let (index, entry) = (approval.index, encode(&approval.entry));
+            let value = format!("{index} {entry} {}", encode_hashes(&approval.inclusion));
+            line("approval", &value);
         }
         line("manifest", &encode(&release.manifest));
         let hash = blake3::hash(text.as_bytes());
@@ -150,6 +165,33 @@ fn decode_hashes(text: &str) -> Option<Vec<NodeHash>> {
     fits.then(|| hashes.iter().copied().map(NodeHash).collect())
 }
 
+fn policy(words: &mut std::str::Split<'_, char>) -> Option<PolicyEvidence> {
+    Some(PolicyEvidence {
+        index: Index(words.next()?.parse().ok()?),
+        entry: decode(words.next()?)?,
+        document: decode(words.next()?)?,
+        inclusion: decode_hashes(words.next()?)?,
+    })
+}
+
+fn order(words: &mut std::str::Split<'_, char>) -> Option<OrderEvidence> {
+    Some(OrderEvidence {
+        index: Index(words.next()?.parse().ok()?),
+        entry: decode(words.next()?)?,
+        document: decode(words.next()?)?,
+        inclusion: decode_hashes(words.next()?)?,
+        consistency: decode_hashes(words.next()?)?,
+    })
+}
+
+fn approval(words: &mut std::str::Split<'_, char>) -> Option<ApprovalEvidence> {
+    Some(ApprovalEvidence {
+        index: Index(words.next()?.parse().ok()?),
+        entry: decode(words.next()?)?,
+        inclusion: decode_hashes(words.next()?)?,
+    })
+}
+
 struct Lines<'a> {
     rest: std::str::SplitInclusive<'a, char>,
     pending: Option<&'a str>,
@@ -169,17 +211,20 @@ impl<'a> Lines<'a> {
             environment_proof: self.field("environment-proof", decode)?,
             policy_row: self.field("policy-row", decode)?,
             policy_proof: self.field("policy-proof", decode)?,
-            policies: Vec::new(),
-            release: None,
+            ..Evidence::default()
         };
         let (index, entry) = self.field("entry", |text| {
             let (index, entry) = text.split_once(' ')?;
             Some((Index(index.parse().ok()?), decode(entry)?))
         })?;
         let inclusion = self.field("entry-inclusion", decode_hashes)?;
-        while let Some(policy) = self.policy()? {
+        while let Some(policy) = self.maybe("policy", policy)? {
             evidence.policies.push(policy);
         }
+        while let Some(order) = self.maybe("order", order)? {
+            evidence.orders.push(order);
+        }
+        evidence.approval = self.maybe("approval", approval)?;
         let manifest = self.field("manifest", decode)?;
         evidence.release = Some(ReleaseEvidence {
             index,
@@ -197,24 +242,24 @@ impl<'a> Lines<'a> {
         })
     }
 
-    fn policy(&mut self) -> Result<Option<PolicyEvidence>, BundleError> {
+    /// A line that may be there; one of another name is left for what follows.
+    fn maybe<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&mut std::str::Split<'_, char>) -> Option<T>,
+    ) -> Result<Option<T>, BundleError> {
         let line = self.next()?;
-        let Some(value) = line.strip_prefix("policy ") else {
+        let value = line
+            .strip_prefix(name)
+            .and_then(|text| text.strip_prefix(' '));
+        let Some(value) = value else {
             self.pending = Some(line);
             return Ok(None);
         };
-        let parse = || {
-            let mut words = value.split(' ');
-            let policy = PolicyEvidence {
-                index: Index(words.next()?.parse().ok()?),
-                entry: decode(words.next()?)?,
-                document: decode(words.next()?)?,
-                inclusion: decode_hashes(words.next()?)?,
-            };
-            words.next().is_none().then_some(policy)
-        };
+        let mut words = value.split(' ');
+        let parsed = parse(&mut words).filter(|_| words.next().is_none());
         let line = self.line;
-        parse().map(Some).ok_or(BundleError::Line { line })
+        parsed.map(Some).ok_or(BundleError::Line { line })
     }
 
     fn field<T>(

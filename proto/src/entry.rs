@@ -9,12 +9,16 @@ use thiserror::Error;
 use crate::{
     envelope::{Envelope, EnvelopeError},
     hash::{LeafHash, MapRoot},
+    host::HostRecord,
     json::{Field, JsonError, Value, parse_canonical},
     limits::{ENTRY_BYTES_MAX, JSON_INTEGER_MAX},
     manifest::{Manifest, ManifestError},
+    order::OrderDocument,
     policy::Policy,
     reason::Reason,
-    statement::{Genesis, PolicyChange, Predicate, Release, Statement, Subject},
+    statement::{
+        Approval, Enrolment, Genesis, Order, PolicyChange, Predicate, Release, Statement, Subject,
+    },
 };
 
 const NUMBER_MAX: u64 = JSON_INTEGER_MAX.unsigned_abs();
@@ -41,6 +45,12 @@ pub enum EntryError {
     /// Not the document that the statement's kind asks for.
     #[error("policy: {0}")]
     Policy(JsonError),
+    /// Not the document that the statement's kind asks for.
+    #[error("order: {0}")]
+    Order(JsonError),
+    /// Not the document that the statement's kind asks for.
+    #[error("host record: {0}")]
+    Host(JsonError),
     /// The document is not the one that the subject names.
     #[error("the document does not hash to the subject's digests")]
     DocumentMismatch,
@@ -52,7 +62,11 @@ impl EntryError {
         match self {
             Self::UnknownShape => Reason::EntryUnknownShape,
             Self::Envelope(error) => error.reason(),
-            Self::Statement(error) | Self::MapRecord(error) | Self::Policy(error) => error.reason,
+            Self::Statement(error)
+            | Self::MapRecord(error)
+            | Self::Policy(error)
+            | Self::Order(error)
+            | Self::Host(error) => error.reason,
             Self::Manifest(error) => error.reason(),
             Self::DocumentMismatch => Reason::DocumentMismatch,
         }
@@ -131,6 +145,17 @@ impl Entry {
                 Policy::decode(document).map_err(EntryError::Policy)?,
             ),
             Predicate::Release(release) => Content::Release(release, Manifest::decode(document)?),
+            Predicate::Approval(approval) => {
+                Content::Approval(approval, Manifest::decode(document)?)
+            }
+            Predicate::Enrolment(enrolment) => {
+                let record = HostRecord::decode(document).map_err(EntryError::Host)?;
+                Content::Enrolment(enrolment, record)
+            }
+            Predicate::Order(order) => {
+                let document = OrderDocument::decode(order.kind, document);
+                Content::Order(order, document.map_err(EntryError::Order)?)
+            }
         };
         if Subject::of(document) != self.statement.subject {
             return Err(EntryError::DocumentMismatch);
@@ -153,6 +178,12 @@ pub enum Content {
     Policy(PolicyChange, Policy),
     /// An environment changes.
     Release(Box<Release>, Manifest),
+    /// A release that stands gets other signers.
+    Approval(Box<Approval>, Manifest),
+    /// A host comes or goes.
+    Enrolment(Box<Enrolment>, HostRecord),
+    /// Admins order something.
+    Order(Order, OrderDocument),
 }
 
 /// An entry together with its document; who signed it is not yet known.

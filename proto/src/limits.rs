@@ -10,6 +10,16 @@ pub const JSON_INTEGER_MAX: i64 = 9_007_199_254_740_991;
 pub const MANIFEST_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a policy document: every verifier reads all versions.
 pub const POLICY_BYTES_MAX: usize = 256 << 10;
+/// Bytes of an order: a thousand contents.
+pub const ORDER_BYTES_MAX: usize = 128 << 10;
+/// Contents that one order erases.
+pub const ERASURES_MAX: usize = 1_024;
+/// Bytes of a host record.
+pub const HOST_BYTES_MAX: usize = 64 << 10;
+/// Seconds of any bound on time in a policy or an order.
+pub const SECONDS_MAX: u64 = 2_147_483_647;
+/// Milliseconds after which a break-glass order has expired at the latest: 30 days.
+pub const BREAK_GLASS_MILLIS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// Bytes of a tree listing: room for about a million files.
 pub const TREE_BYTES_MAX: usize = 256 << 20;
 /// Artifacts of one manifest: each may touch a digest row.

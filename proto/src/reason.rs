@@ -70,6 +70,16 @@ reasons! {
     PolicyLockout "POLICY_LOCKOUT" "A rule of the policy asks for more deployers than may release there." "Name more deployers for that pattern, or ask for fewer approvals.";
     RevocationLifted "REVOCATION_LIFTED" "A new policy leaves out a key that the current one revokes, or raises since when." "Repeat every revocation; `since` may only be lowered.";
     SignerCompromised "SIGNER_COMPROMISED" "A signer's key was compromised by then, so the signature counts for nothing, and too few others signed." "Do not run it: record a release that other deployers sign, or go back to one from before.";
+    WrongNumber "WRONG_NUMBER" "An order, an approval or an enrolment does not have the next number of its kind." "Somebody was first: look at what there is, then make it again.";
+    BreakGlassUnknown "BREAK_GLASS_UNKNOWN" "A release names a break-glass order that is not in the log before it, or not for its environment." "`cairn order list` shows the orders and what each is for.";
+    BreakGlassExpired "BREAK_GLASS_EXPIRED" "A break-glass order has expired, or would last longer than 30 days." "Have as many deployers approve the release as the policy asks for: `cairn release approve-standing`; or give a new order.";
+    ContentErased "CONTENT_ERASED" "The content's bytes were erased by an order of the admins." "Nothing is lost or tampered with: `cairn order list` shows who erased it and why. Record other content.";
+    AlreadyErased "ALREADY_ERASED" "An order erases a content that an earlier one erased." "Leave it out of the order.";
+    SuccessionKeys "SUCCESSION_KEYS" "The keys that take over are not two new keys of this log." "Make new ones with `cairn init keys`; a key never comes back.";
+    SuccessionHead "SUCCESSION_HEAD" "The head that an order of succession names is not the last that the log signed, right before the order." "Stop the server, then make the order with `cairn order succession`: nothing may be recorded in between.";
+    SuccessionRunning "SUCCESSION_RUNNING" "Keys take over between two runs of the server, not while it runs." "Stop the server, then start it with the new keys and `--succession FILE`.";
+    KeySucceeded "KEY_SUCCEEDED" "A checkpoint is signed by a key of the log that may not sign that size: another took over." "Whoever shows it runs an old server, or stole an old key: tell the auditors, and use another address.";
+    HostOther "HOST_OTHER" "A dismissal names another host record than the one that stands, or none stands." "Dismiss with the record that `cairn host show` prints.";
     WrongLedger "WRONG_LEDGER" "The entry was signed for another ledger." "Check the context: `cairn status` shows the ledger in use.";
     WrongVersion "WRONG_VERSION" "The policy's version does not follow the current one." "Start from the policy in force and add 1.";
     WrongSequence "WRONG_SEQUENCE" "The release's sequence does not follow the environment's last." "Somebody released in between: look at `cairn log ENV`, then record again.";
@@ -79,6 +89,7 @@ reasons! {
     NameReused "NAME_REUSED" "A name that stands for the same bytes for ever, such as an image's tag or a chart's version, is given to other bytes." "Give what changed a name of its own; or say why not: --allow-name-reuse REASON.";
     AlreadyRetired "ALREADY_RETIRED" "There is no standing release to retire." "Nothing needs to be done.";
     RetireManifest "RETIRE_MANIFEST" "A retirement names another manifest than its predecessor." "Use `cairn retire`, which repeats it.";
+    ApprovalManifest "APPROVAL_MANIFEST" "An approval names another manifest than the release that it approves." "Make it with `cairn approve`, which repeats it.";
     GenesisTwice "GENESIS_TWICE" "A genesis entry stands anywhere but first." "A ledger begins once; make another with `cairn init`.";
     GenesisMissing "GENESIS_MISSING" "The log does not begin with a genesis entry." "This is no ledger; find out what the file is.";
     GenesisKeys "GENESIS_KEYS" "The genesis entry's log key and clock key are not two keys named by the origin." "Make the ledger with `cairn init`.";

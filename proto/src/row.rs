@@ -1,9 +1,9 @@
 //! Rows of the map: what the ledger says of a name now. SPEC.md section 8.1.
 
 use crate::{
-    hash::{Index, LeafHash, MapKey, RootHash, RowHash, Sequence, Sha256, Version},
+    hash::{Index, KeyId, LeafHash, MapKey, RootHash, RowHash, Sequence, Sha256, Version},
     name::Environment,
-    statement::Action,
+    statement::{Action, Standing},
 };
 
 /// An environment's current step.
@@ -63,6 +63,34 @@ impl DigestRow {
     }
 }
 
+/// The newest of the admins' orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrdersRow {
+    /// Its number: the size of the history of orders.
+    pub number: u64,
+    /// Where its entry stands in the log.
+    pub index: Index,
+    /// Leaf hash of its entry.
+    pub leaf: LeafHash,
+    /// Root over (index, leaf hash) of every order.
+    pub history: RootHash,
+}
+
+/// A host's current standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostRow {
+    /// Number of its enrolments and dismissals: the size of its history.
+    pub number: u64,
+    /// Where the newest of them stands in the log.
+    pub index: Index,
+    /// Leaf hash of its entry.
+    pub leaf: LeafHash,
+    /// What it does.
+    pub action: Standing,
+    /// Root over (index, leaf hash) of them all.
+    pub history: RootHash,
+}
+
 /// A row of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
@@ -72,6 +100,10 @@ pub enum Row {
     Policy(PolicyRow),
     /// Of a sha256.
     Digest(DigestRow),
+    /// Of the orders.
+    Orders(OrdersRow),
+    /// Of a host.
+    Host(HostRow),
 }
 
 /// Whose row is asked for.
@@ -83,6 +115,10 @@ pub enum RowName<'a> {
     Policy,
     /// A sha256's.
     Digest(&'a Sha256),
+    /// The orders'.
+    Orders,
+    /// A host's, by its key.
+    Host(&'a KeyId),
 }
 
 impl RowName<'_> {
@@ -94,6 +130,8 @@ impl RowName<'_> {
             }
             Self::Policy => derive_key("cairn v1 map policy", b"policy"),
             Self::Digest(sha256) => derive_key("cairn v1 map digest", sha256.as_bytes()),
+            Self::Orders => derive_key("cairn v1 map orders", b"orders"),
+            Self::Host(id) => derive_key("cairn v1 map host", id.as_bytes()),
         }
     }
 
@@ -124,6 +162,23 @@ impl RowName<'_> {
                 last: Index(reader.number()?),
                 count: reader.number()?,
                 chain: reader.bytes()?,
+            }),
+            Self::Orders => Row::Orders(OrdersRow {
+                number: reader.number()?,
+                index: Index(reader.number()?),
+                leaf: LeafHash(reader.bytes()?),
+                history: RootHash(reader.bytes()?),
+            }),
+            Self::Host(_) => Row::Host(HostRow {
+                number: reader.number()?,
+                index: Index(reader.number()?),
+                leaf: LeafHash(reader.bytes()?),
+                action: match reader.bytes()? {
+                    [1] => Standing::Enrol,
+                    [2] => Standing::Dismiss,
+                    _ => return None,
+                },
+                history: RootHash(reader.bytes()?),
             }),
         };
         reader.0.is_empty().then_some(row)
@@ -176,6 +231,22 @@ impl Row {
                 bytes.extend(row.count.to_be_bytes());
                 bytes.extend(row.chain);
             }
+            Self::Orders(row) => {
+                bytes.extend(row.number.to_be_bytes());
+                bytes.extend(row.index.0.to_be_bytes());
+                bytes.extend(row.leaf.0);
+                bytes.extend(row.history.0);
+            }
+            Self::Host(row) => {
+                bytes.extend(row.number.to_be_bytes());
+                bytes.extend(row.index.0.to_be_bytes());
+                bytes.extend(row.leaf.0);
+                bytes.push(match row.action {
+                    Standing::Enrol => 1,
+                    Standing::Dismiss => 2,
+                });
+                bytes.extend(row.history.0);
+            }
         }
         bytes
     }
@@ -186,6 +257,8 @@ impl Row {
             Self::Environment(_) => "cairn v1 row environment",
             Self::Policy(_) => "cairn v1 row policy",
             Self::Digest(_) => "cairn v1 row digest",
+            Self::Orders(_) => "cairn v1 row orders",
+            Self::Host(_) => "cairn v1 row host",
         };
         RowHash(blake3::derive_key(context, &self.encode()))
     }

@@ -1,7 +1,7 @@
 //! What a verifier pins: origin, log key, clock key, genesis. SPEC.md section 9.
 
 use crate::{
-    hash::LeafHash,
+    hash::{LeafHash, TreeSize},
     limits::COSIGNERS_MAX,
     name::Origin,
     note::{SignatureType, VerifierKey},
@@ -12,11 +12,29 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
     origin: Origin,
-    log_key: VerifierKey,
-    clock_key: VerifierKey,
+    first: Keys,
+    later: Vec<Era>,
     genesis: LeafHash,
     auditors: Cosigners,
     witnesses: Cosigners,
+}
+
+/// The two keys of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Signs its checkpoints.
+    pub log: VerifierKey,
+    /// Bounds their age.
+    pub clock: VerifierKey,
+}
+
+/// Keys that took over from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Era {
+    /// The last size that those before signed: these sign every larger one, and no other.
+    pub after: TreeSize,
+    /// The keys.
+    pub keys: Keys,
 }
 
 /// Who is trusted to say more of a checkpoint than its log does, and how many of them it takes.
@@ -63,7 +81,8 @@ impl Cosigners {
 /// Keys that cannot be one ledger's log and clock keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the log key and the clock key must be two keys, of types 0x01 and 0x04, named by the origin"
+    "the log key and the clock key must be two keys, of types 0x01 and 0x04, named by the origin, and \
+     none that the ledger had before"
 )]
 pub struct KeysError;
 
@@ -99,12 +118,58 @@ impl Trust {
         check_keys(&origin, &log_key, &clock_key)?;
         Ok(Self {
             origin,
-            log_key,
-            clock_key,
+            first: Keys {
+                log: log_key,
+                clock: clock_key,
+            },
+            later: Vec::new(),
             genesis,
             auditors: Cosigners::default(),
             witnesses: Cosigners::default(),
         })
+    }
+
+    /// The same ledger, whose keys others took over from: what a trust file pins, and what
+    /// [`Succession`](crate::verify::Succession) proves.
+    pub fn succeeded_by(mut self, era: Era) -> Result<Self, KeysError> {
+        check_keys(&self.origin, &era.keys.log, &era.keys.clock)?;
+        let bytes = |keys: &Keys| [*keys.log.key(), *keys.clock.key()];
+        let before = self.all_keys().flat_map(bytes).collect::<Vec<_>>();
+        let cosigners = self.auditors.keys.iter().chain(&self.witnesses.keys);
+        let taken = before.iter().chain(cosigners.map(VerifierKey::key));
+        let again = bytes(&era.keys);
+        let is_new = taken.into_iter().all(|key| !again.contains(key));
+        let is_later = self.later.last().is_none_or(|last| last.after < era.after);
+        if !is_new || !is_later || era.after == TreeSize(0) {
+            return Err(KeysError);
+        }
+        self.later.push(era);
+        Ok(self)
+    }
+
+    fn all_keys(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.first).chain(self.later.iter().map(|era| &era.keys))
+    }
+
+    /// The keys that the genesis entry names.
+    pub fn first_keys(&self) -> &Keys {
+        &self.first
+    }
+
+    /// Those that took over since, in order.
+    pub fn later_keys(&self) -> &[Era] {
+        &self.later
+    }
+
+    /// The keys that sign now.
+    pub fn keys(&self) -> &Keys {
+        self.later.last().map_or(&self.first, |era| &era.keys)
+    }
+
+    /// The keys that sign a checkpoint of a size.
+    pub fn keys_at(&self, size: TreeSize) -> &Keys {
+        let era = self.later.iter().rev().find(|era| era.after < size);
+        era.map_or(&self.first, |era| &era.keys)
     }
 
     /// The same ledger, with auditors. Neither of the ledger's own keys can be one, nor can a
@@ -134,7 +199,8 @@ impl Trust {
     }
 
     fn other_than_own(&self, new: &Cosigners, other: &Cosigners) -> Result<(), CosignersError> {
-        let taken = other.keys.iter().chain([&self.log_key, &self.clock_key]);
+        let own = self.all_keys().flat_map(|keys| [&keys.log, &keys.clock]);
+        let taken = other.keys.iter().chain(own);
         let taken: Vec<_> = taken.map(VerifierKey::key).collect();
         let clash = new.keys.iter().any(|key| taken.contains(&key.key()));
         (!clash).then_some(()).ok_or(CosignersError)
@@ -165,15 +231,9 @@ impl Trust {
         &self.auditors
     }
 
-    /// Whether another pins the same ledger, whoever cosigns it.
+    /// Whether another pins the same ledger, whoever cosigns it, and whichever keys took over.
     pub fn is_same_ledger(&self, other: &Self) -> bool {
-        (&self.origin, &self.log_key, &self.clock_key, &self.genesis)
-            == (
-                &other.origin,
-                &other.log_key,
-                &other.clock_key,
-                &other.genesis,
-            )
+        (&self.origin, &self.first, &self.genesis) == (&other.origin, &other.first, &other.genesis)
     }
 
     /// Whose log.
@@ -181,14 +241,14 @@ impl Trust {
         &self.origin
     }
 
-    /// The key that signs its checkpoints.
+    /// The key that signs its checkpoints now.
     pub fn log_key(&self) -> &VerifierKey {
-        &self.log_key
+        &self.keys().log
     }
 
     /// The key that bounds their age.
     pub fn clock_key(&self) -> &VerifierKey {
-        &self.clock_key
+        &self.keys().clock
     }
 
     /// Leaf hash of its first entry.

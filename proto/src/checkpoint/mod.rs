@@ -88,6 +88,14 @@ pub enum CheckpointError {
     /// The log's key did not sign it.
     #[error("the log's key did not sign the checkpoint")]
     NotSigned,
+    /// Signed by a key that may not sign this size: others took over from it, or it from others.
+    #[error(
+        "the checkpoint of size {size} is signed by a key of the log that may not sign that size"
+    )]
+    OtherEra {
+        /// The size.
+        size: TreeSize,
+    },
     /// A cosignature's time lies ahead.
     #[error("the checkpoint was cosigned {ahead} s in the future")]
     Future {
@@ -104,6 +112,7 @@ impl CheckpointError {
             Self::Syntax => Reason::CheckpointSyntax,
             Self::WrongOrigin { .. } => Reason::WrongOrigin,
             Self::NotSigned => Reason::NoteSignature,
+            Self::OtherEra { .. } => Reason::KeySucceeded,
             Self::Future { .. } => Reason::NoteFromTheFuture,
         }
     }
@@ -146,10 +155,11 @@ impl SignedCheckpoint {
                 pinned: trust.origin().clone(),
             });
         }
-        if self.note.signature_by(trust.log_key())?.is_none() {
-            return Err(CheckpointError::NotSigned);
+        let keys = trust.keys_at(self.claim.size);
+        if self.note.signature_by(&keys.log)?.is_none() {
+            return Err(self.not_signed(trust));
         }
-        let time = match self.note.signature_by(trust.clock_key())? {
+        let time = match self.note.signature_by(&keys.clock)? {
             Some(Signed::At(time)) => Some(time),
             _ => None,
         };
@@ -172,6 +182,17 @@ impl SignedCheckpoint {
             auditors: auditors.tally(),
             witnesses: witnesses.tally(),
         })
+    }
+
+    fn not_signed(&self, trust: &Trust) -> CheckpointError {
+        let mut eras = std::iter::once(trust.first_keys())
+            .chain(trust.later_keys().iter().map(|era| &era.keys));
+        let other = eras.any(|keys| matches!(self.note.signature_by(&keys.log), Ok(Some(_))));
+        if other {
+            let size = self.claim.size;
+            return CheckpointError::OtherEra { size };
+        }
+        CheckpointError::NotSigned
     }
 
     /// What some cosigners signed of it. Every line of theirs must verify.

@@ -3,9 +3,11 @@
 //! Out of scope: which policy is in force (`rules`). Invariants: a [`Policy`] is well formed, names
 //! no key that it revokes, and leaves no rule that nobody could satisfy.
 
+mod deployer;
 mod revocation;
 mod rule;
 
+pub use deployer::{Deployer, Right};
 pub use revocation::Revocation;
 pub use rule::{Rule, Terms};
 
@@ -13,18 +15,13 @@ use crate::{
     hash::{KeyId, Version},
     json::{Field, JsonError, Value, ascending, parse_canonical},
     key::PublicKey,
-    limits::{
-        ADMINS_MAX, DEPLOYERS_MAX, JSON_INTEGER_MAX, PATTERNS_MAX, POLICY_BYTES_MAX,
-        POLICY_RULES_MAX,
-    },
-    name::{Environment, Label, Pattern},
+    limits::{ADMINS_MAX, DEPLOYERS_MAX, JSON_INTEGER_MAX, POLICY_BYTES_MAX, POLICY_RULES_MAX},
+    name::{Environment, Label},
     reason::Reason,
-    statement::Action,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 const SCHEMA: &str = "cairn.policy/v1";
-const SECONDS_MAX: u64 = 2_147_483_647;
 
 /// A key with a person's name for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,30 +30,6 @@ pub struct NamedKey {
     pub name: Label,
     /// The key.
     pub key: PublicKey,
-}
-
-/// A key that may release.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deployer {
-    /// The name.
-    pub name: Label,
-    /// The key.
-    pub key: PublicKey,
-    /// What it may do, ascending.
-    pub actions: Vec<Action>,
-    /// Where, ascending.
-    pub environments: Vec<Pattern>,
-}
-
-impl Deployer {
-    /// Whether this deployer may do this there.
-    pub fn may(&self, action: Action, environment: &Environment) -> bool {
-        self.actions.contains(&action)
-            && self
-                .environments
-                .iter()
-                .any(|pattern| pattern.matches(environment))
-    }
 }
 
 /// Who may do what.
@@ -100,7 +73,7 @@ impl Policy {
             deployers: list(
                 members.take("deployers")?,
                 0..=DEPLOYERS_MAX,
-                decode_deployer,
+                deployer::decode,
             )?,
             revoked: revocation::decode_list(members.take_optional("revoked"))?,
             rules: list(members.take("rules")?, 0..=POLICY_RULES_MAX, Rule::decode)?,
@@ -150,7 +123,7 @@ impl Policy {
         let locked = self.rules.iter().find(|rule| {
             let able = self.deployers.iter().filter(|deployer| {
                 let mut patterns = deployer.environments.iter();
-                deployer.actions.contains(&Action::Release)
+                deployer.actions.contains(&Right::Release)
                     && patterns.any(|pattern| pattern.overlaps(&rule.environments))
             });
             let able = able.count();
@@ -179,7 +152,7 @@ impl Policy {
             ("admins", admins),
             (
                 "deployers",
-                Value::Array(self.deployers.iter().map(encode_deployer).collect()),
+                Value::Array(self.deployers.iter().map(deployer::encode).collect()),
             ),
             (
                 "rules",
@@ -227,6 +200,7 @@ impl Policy {
             policy_version: self.version.0,
             max_staleness: rules().filter_map(|rule| rule.max_staleness).min(),
             witnesses: rules().filter_map(|rule| rule.witnesses).max(),
+            eased_by: None,
         }
     }
 
@@ -259,13 +233,13 @@ fn distinct(keys: impl Iterator<Item = PublicKey>, path: &str) -> Result<(), Jso
     ascending(&keys, path)
 }
 
-fn decode_key(field: &Field) -> Result<PublicKey, JsonError> {
+pub(crate) fn decode_key(field: &Field) -> Result<PublicKey, JsonError> {
     let bytes = field.base64()?;
     let bytes = <&[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| field.invalid())?;
     PublicKey::parse(bytes).map_err(|_| field.error(Reason::KeyWeak))
 }
 
-fn encode_key(key: &PublicKey) -> Value<'static> {
+pub(crate) fn encode_key(key: &PublicKey) -> Value<'static> {
     Value::Text(STANDARD.encode(key.as_bytes()).into())
 }
 
@@ -283,39 +257,5 @@ fn encode_admin(admin: &NamedKey) -> Value<'static> {
     Value::object([
         ("key", encode_key(&admin.key)),
         ("name", Value::text(&admin.name)),
-    ])
-}
-
-fn decode_deployer(field: Field) -> Result<Deployer, JsonError> {
-    let mut members = field.members()?;
-    let actions = members.take("actions")?;
-    let wrong_actions = actions.invalid();
-    let environments = members.take("environments")?;
-    let wrong_environments = environments.invalid();
-    let deployer = Deployer {
-        name: members.take("name")?.parsed()?,
-        key: decode_key(&members.take("key")?)?,
-        actions: list(actions, 1..=3, |field| Action::decode(&field))?,
-        environments: list(environments, 1..=PATTERNS_MAX, |field| field.parsed())?,
-    };
-    members.finish()?;
-    ascending(&deployer.actions, "").map_err(|_| wrong_actions)?;
-    ascending(&deployer.environments, "").map_err(|_| wrong_environments)?;
-    Ok(deployer)
-}
-
-fn encode_deployer(deployer: &Deployer) -> Value<'static> {
-    let actions = deployer
-        .actions
-        .iter()
-        .map(|action| Value::text(action.as_str()));
-    Value::object([
-        ("actions", Value::Array(actions.collect())),
-        (
-            "environments",
-            Value::Array(deployer.environments.iter().map(Value::text).collect()),
-        ),
-        ("key", encode_key(&deployer.key)),
-        ("name", Value::text(&deployer.name)),
     ])
 }

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
-use super::{SECONDS_MAX, count, small};
+use super::{count, small};
 use crate::{
+    hash::Index,
     json::{Field, JsonError, Value},
-    limits::{COSIGNERS_MAX, SIGNATURES_MAX},
+    limits::{COSIGNERS_MAX, SECONDS_MAX, SIGNATURES_MAX},
     name::Pattern,
 };
 
@@ -33,6 +34,8 @@ pub struct Terms {
     pub max_staleness: Option<u64>,
     /// Pinned witnesses that must have cosigned the checkpoint.
     pub witnesses: Option<usize>,
+    /// Where the break-glass order stands that allows a proof to be older than the policy does.
+    pub eased_by: Option<Index>,
 }
 
 impl Rule {

@@ -3,13 +3,13 @@
 //! One loop for each rule: `named` finds the keys, `authorise` counts them. Admission, the
 //! sequencer and verifiers run these two, so no role is counted in two ways.
 
-use super::{PolicyStep, RuleError};
+use super::{PolicyStep, RuleError, orders::Orders};
 use crate::{
     entry::{Content, Submission},
-    hash::{KeyId, LeafHash, Version},
+    hash::{Index, KeyId, LeafHash, Version},
     key::PublicKey,
     name::Environment,
-    policy::{NamedKey, Policy},
+    policy::{NamedKey, Policy, Right},
     statement::{PolicyChange, Release},
     trust::check_keys,
 };
@@ -49,11 +49,24 @@ impl SignedSubmission {
 pub struct Authority<'a> {
     ledger: &'a LeafHash,
     step: &'a PolicyStep,
+    orders: &'a Orders,
+    /// Where the entry stands that it is asked about: only what is before it counts.
+    index: Index,
 }
 
 impl<'a> Authority<'a> {
-    pub(super) fn new(ledger: &'a LeafHash, step: &'a PolicyStep) -> Self {
-        Self { ledger, step }
+    pub(super) fn new(
+        ledger: &'a LeafHash,
+        step: &'a PolicyStep,
+        orders: &'a Orders,
+        index: Index,
+    ) -> Self {
+        Self {
+            ledger,
+            step,
+            orders,
+            index,
+        }
     }
 
     /// What the policy calls deployers' keys: name, and keyid.
@@ -99,13 +112,28 @@ impl<'a> Authority<'a> {
                     admin.map(|admin| admin.key)
                 })
             }
-            Content::Release(release, _) => {
-                self.same_ledger(&release.ledger)?;
+            Content::Release(release, _) => self.deployers(submission, &release.ledger),
+            Content::Approval(approval, _) => self.deployers(submission, &approval.ledger),
+            Content::Enrolment(enrolment, _) => self.deployers(submission, &enrolment.ledger),
+            Content::Order(order, _) => {
+                self.same_ledger(&order.ledger)?;
                 keys_by(submission, |keyid| {
-                    policy.deployer(keyid).map(|deployer| deployer.key)
+                    policy.admin(keyid).map(|admin| admin.key)
                 })
             }
         }
+    }
+
+    fn deployers(
+        &self,
+        submission: &Submission,
+        ledger: &LeafHash,
+    ) -> Result<Vec<PublicKey>, RuleError> {
+        self.same_ledger(ledger)?;
+        keys_by(submission, |keyid| {
+            let deployer = self.step.policy.deployer(keyid);
+            deployer.map(|deployer| deployer.key)
+        })
     }
 
     fn same_ledger(&self, found: &LeafHash) -> Result<(), RuleError> {
@@ -152,9 +180,93 @@ impl<'a> Authority<'a> {
                 admins_reach(next, &signed.signers)
             }
             Content::Release(release, _) => {
-                deployers_reach(&self.step.policy, release, &signed.signers)
+                let environment = &release.environment;
+                self.all_may(&signed.signers, release.action.into(), environment)?;
+                enough(environment, signed.signers.len(), self.needed(release)?)
+            }
+            Content::Approval(approval, _) => {
+                let environment = &approval.environment;
+                self.all_may(&signed.signers, Right::Release, environment)?;
+                let needed = self.step.policy.approvals(environment);
+                enough(environment, signed.signers.len(), needed)
+            }
+            Content::Enrolment(_, record) => {
+                self.all_may(&signed.signers, Right::Enrol, &record.environment)
+            }
+            Content::Order(..) => admins_reach(&self.step.policy, &signed.signers),
+        }
+    }
+
+    /// How many deployers a release takes: as many as the policy says, or fewer by the order that
+    /// it names.
+    fn needed(&self, release: &Release) -> Result<usize, RuleError> {
+        let needed = self.step.policy.approvals(&release.environment);
+        if release.break_glass.is_none() {
+            return Ok(needed);
+        }
+        let glass = self.orders.glass(release, self.index)?;
+        Ok(glass.approvals.map_or(needed, |less| less.min(needed)))
+    }
+
+    /// Too few signers of the entry at `index` count, because these do not.
+    pub(super) fn compromised(
+        &self,
+        index: Index,
+        struck: &[&PublicKey],
+        remaining: usize,
+        needed: usize,
+    ) -> RuleError {
+        let deployers = &self.step.policy.deployers;
+        let names = struck.iter().filter_map(|key| {
+            let deployer = deployers.iter().find(|it| it.key == **key);
+            deployer.map(|deployer| deployer.name.clone())
+        });
+        RuleError::SignerCompromised {
+            index,
+            struck: names.collect(),
+            remaining,
+            needed,
+        }
+    }
+
+    /// How many of the signers of a release are enough where so many count, and until when
+    /// (Unix seconds) if that is by a break-glass order alone.
+    pub(super) fn suffices(
+        &self,
+        release: &Release,
+        counting: usize,
+    ) -> Result<Suffices, RuleError> {
+        let usual = self.step.policy.approvals(&release.environment);
+        if counting >= usual {
+            return Ok(Suffices::ForGood);
+        }
+        if counting == 0 || counting < self.needed(release)? {
+            return Ok(Suffices::No { needed: usual });
+        }
+        let until = self.orders.glass(release, self.index)?.expires;
+        Ok(Suffices::Until(until))
+    }
+
+    /// Every one of these deployers may do this there.
+    pub(super) fn all_may(
+        &self,
+        signers: &[PublicKey],
+        right: Right,
+        environment: &Environment,
+    ) -> Result<(), RuleError> {
+        for key in signers {
+            let mut deployers = self.step.policy.deployers.iter();
+            let deployer = deployers.find(|deployer| deployer.key == *key);
+            let deployer = deployer.ok_or(RuleError::UnknownSigner { keyid: key.id() })?;
+            if !deployer.may(right, environment) {
+                return Err(RuleError::SignerNotAllowed {
+                    signer: deployer.name.clone(),
+                    right,
+                    environment: environment.clone(),
+                });
             }
         }
+        Ok(())
     }
 }
 
@@ -207,33 +319,27 @@ fn admins_reach(policy: &Policy, signers: &[PublicKey]) -> Result<(), RuleError>
     })
 }
 
-fn deployers_reach(
-    policy: &Policy,
-    release: &Release,
-    signers: &[PublicKey],
-) -> Result<(), RuleError> {
-    let environment: &Environment = &release.environment;
-    for key in signers {
-        let deployer = policy
-            .deployers
-            .iter()
-            .find(|deployer| deployer.key == *key);
-        let deployer = deployer.ok_or(RuleError::UnknownSigner { keyid: key.id() })?;
-        if !deployer.may(release.action, environment) {
-            return Err(RuleError::SignerNotAllowed {
-                signer: deployer.name.clone(),
-                action: release.action,
-                environment: environment.clone(),
-            });
-        }
-    }
-    let needed = policy.approvals(environment);
-    if signers.len() >= needed {
+fn enough(environment: &Environment, found: usize, needed: usize) -> Result<(), RuleError> {
+    if found >= needed {
         return Ok(());
     }
     Err(RuleError::TooFewApprovals {
         environment: environment.clone(),
-        found: signers.len(),
+        found,
         needed,
     })
+}
+
+/// Whether so many of a release's signers are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suffices {
+    /// The policy in force at the entry says so.
+    ForGood,
+    /// A break-glass order says so, until then.
+    Until(u64),
+    /// So many would be.
+    No {
+        /// By the policy.
+        needed: usize,
+    },
 }

@@ -13,24 +13,28 @@
 
 mod authority;
 mod chain;
+mod hosts;
 mod names;
+mod orders;
 mod restore;
 mod state;
 
 use thiserror::Error;
 
 pub use authority::{Authority, SignedSubmission, authenticate_genesis};
-pub use chain::{PolicyChain, PolicyStep};
+pub use chain::{Counted, PolicyChain, PolicyStep};
+pub use hosts::{HostState, HostStep};
 pub use names::{NAME_REUSE, Naming};
+pub use orders::OrderStep;
 pub use restore::Restoring;
 pub use state::{Effect, EnvironmentState, ReleaseMark, State, Step};
 
 use crate::{
     entry::{EntryError, MapRecord},
-    hash::{Index, KeyId, LeafHash, Sequence, Sha256, Version},
+    hash::{ContentId, Index, KeyId, LeafHash, Sequence, Sha256, Version},
     name::{ArtifactName, Environment, Label},
+    policy::Right,
     reason::Reason,
-    statement::Action,
 };
 
 /// Which rule an entry breaks, with what it took to see it.
@@ -97,6 +101,55 @@ pub enum RuleError {
         /// The only one that can follow.
         expected: Sequence,
     },
+    /// An order's, an approval's or an enrolment's number does not follow.
+    #[error("number {found} where {expected} is next")]
+    WrongNumber {
+        /// The number stated.
+        found: u64,
+        /// The only one that can follow.
+        expected: u64,
+    },
+    /// The break-glass order that a release names is none, or not for its environment.
+    #[error("the release names a break-glass order that is none, or not for its environment")]
+    BreakGlassUnknown,
+    /// The order's time is over, or too far away.
+    #[error(
+        "the break-glass order expires at {expires} (Unix seconds): over, or more than 30 days ahead"
+    )]
+    BreakGlassExpired {
+        /// When.
+        expires: u64,
+    },
+    /// A release stores what was erased.
+    #[error("{name}: content {content} was erased by entry {index}")]
+    ContentErased {
+        /// The artifact.
+        name: ArtifactName,
+        /// Its content.
+        content: ContentId,
+        /// Which entry erased it.
+        index: Index,
+    },
+    /// Erased twice.
+    #[error("content {content} was erased by entry {index} already")]
+    AlreadyErased {
+        /// The content.
+        content: ContentId,
+        /// Which entry erased it.
+        index: Index,
+    },
+    /// An approval of something else.
+    #[error("an approval names the manifest of the release that it approves")]
+    ApprovalManifest,
+    /// The keys cannot take over.
+    #[error("the keys that are to take over are not two new keys of this log")]
+    SuccessionKeys,
+    /// The order does not stand right behind the head that it names.
+    #[error("the head that the order names is not the last that the log signed, right before it")]
+    SuccessionHead,
+    /// The dismissal is of another record, or of nobody.
+    #[error("no host is enrolled with that record")]
+    HostOther,
     /// The predecessor is another.
     #[error("the entry does not name its predecessor")]
     WrongPrevious {
@@ -115,12 +168,12 @@ pub enum RuleError {
     #[error("a signature does not verify")]
     BadSignature,
     /// A deployer, but not for this.
-    #[error("{signer} may not {} {environment}", action.as_str())]
+    #[error("{signer} may not {} {environment}", right.as_str())]
     SignerNotAllowed {
         /// Who.
         signer: Label,
         /// What.
-        action: Action,
+        right: Right,
         /// Where.
         environment: Environment,
     },
@@ -198,6 +251,14 @@ impl RuleError {
             Self::SignerCompromised { .. } => Reason::SignerCompromised,
             Self::WrongSequence { .. } => Reason::WrongSequence,
             Self::WrongPrevious { .. } => Reason::WrongPrevious,
+            Self::WrongNumber { .. } => Reason::WrongNumber,
+            Self::BreakGlassUnknown => Reason::BreakGlassUnknown,
+            Self::BreakGlassExpired { .. } => Reason::BreakGlassExpired,
+            Self::ContentErased { .. } => Reason::ContentErased,
+            Self::AlreadyErased { .. } => Reason::AlreadyErased,
+            Self::SuccessionKeys => Reason::SuccessionKeys,
+            Self::SuccessionHead => Reason::SuccessionHead,
+            Self::HostOther => Reason::HostOther,
             Self::UnknownSigner { .. } => Reason::UnknownSigner,
             Self::BadSignature => Reason::BadSignature,
             Self::SignerNotAllowed { .. } => Reason::SignerNotAllowed,
@@ -208,6 +269,7 @@ impl RuleError {
             Self::NameReused { .. } => Reason::NameReused,
             Self::AlreadyRetired => Reason::AlreadyRetired,
             Self::RetireManifest => Reason::RetireManifest,
+            Self::ApprovalManifest => Reason::ApprovalManifest,
             Self::MapRecordWrong { .. } => Reason::MapRecordWrong,
         }
     }

@@ -6,13 +6,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{EnvironmentState, PolicyChain, State, Step, names::Names};
+use super::{
+    EnvironmentState, HostState, HostStep, PolicyChain, State, Step, hosts::Hosts, names::Names,
+};
 use crate::{
-    hash::{Index, LeafHash, Sha256, TreeSize},
+    hash::{Index, LeafHash, Sha256},
     map::Map,
-    merkle::Tree,
+    merkle::{Frontier, Tree},
     name::Environment,
-    row::{DigestRow, Row, RowName},
+    row::{DigestRow, OrdersRow, Row, RowName},
 };
 
 /// A state in the making.
@@ -22,6 +24,7 @@ pub struct Restoring {
     /// Which entry touched which sha256, in no order.
     touches: Vec<(Sha256, Index)>,
     names: Names,
+    hosts: Hosts,
 }
 
 impl Restoring {
@@ -35,6 +38,18 @@ impl Restoring {
         self.touches.extend(touched.map(|sha256| (*sha256, index)));
     }
 
+    /// Takes an approval of an environment's step; `None` where there is no such environment.
+    pub fn approval(&mut self, environment: &Environment) -> Option<()> {
+        let state = self.environments.get_mut(environment)?;
+        state.approvals = state.approvals.saturating_add(1);
+        Some(())
+    }
+
+    /// Takes the enrolment or dismissal at an index. They come in the order of the log.
+    pub fn host(&mut self, index: Index, leaf: &LeafHash, step: &HostStep) {
+        let _ = self.hosts.take(index, leaf, step);
+    }
+
     /// The state after a log of these leaves, whose last map record states `time`; `None` if a
     /// step is of no leaf.
     pub fn finish(mut self, tree: &Tree, time: u64, chain: Arc<PolicyChain>) -> Option<State> {
@@ -44,13 +59,13 @@ impl Restoring {
         }
         self.touches.sort_unstable();
         let map = self.map(tree, &chain)?;
-        let TreeSize(size) = tree.size();
         Some(State {
-            size,
+            log: Frontier::of(tree, tree.size())?,
             time,
             chain: Some(chain),
             environments: self.environments,
             names: self.names,
+            hosts: self.hosts,
             map,
         })
     }
@@ -63,6 +78,12 @@ impl Restoring {
             let key = RowName::Environment(name).key();
             sources.push((key, Source::Environment(state)));
         }
+        if let Some(row) = chain.orders_row() {
+            sources.push((RowName::Orders.key(), Source::Orders(row)));
+        }
+        for (id, state) in self.hosts.iter() {
+            sources.push((RowName::Host(id).key(), Source::Host(state)));
+        }
         for touches in self.touches.chunk_by(|(one, _), (other, _)| one == other) {
             let (sha256, _) = touches.first()?;
             sources.push((RowName::Digest(sha256).key(), Source::Digest(touches)));
@@ -72,6 +93,8 @@ impl Restoring {
         for (key, source) in sources {
             let row = match source {
                 Source::Policy => Row::Policy(chain.row()),
+                Source::Orders(row) => Row::Orders(row),
+                Source::Host(state) => Row::Host(state.row()),
                 Source::Environment(state) => Row::Environment(state.row()),
                 Source::Digest(touches) => Row::Digest(digest_row(touches, tree)?),
             };
@@ -83,6 +106,8 @@ impl Restoring {
 
 enum Source<'a> {
     Policy,
+    Orders(OrdersRow),
+    Host(&'a HostState),
     Environment(&'a EnvironmentState),
     Digest(&'a [(Sha256, Index)]),
 }

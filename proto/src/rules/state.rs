@@ -2,16 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Naming, PolicyChain, RuleError, SignedSubmission, authenticate_genesis, names::Names};
+use super::{
+    HostState, HostStep, Naming, PolicyChain, RuleError, SignedSubmission, authenticate_genesis,
+    hosts::Hosts, names::Names, orders::Place,
+};
 use crate::{
     entry::{Content, MapRecord, Submission},
-    hash::{ArtifactsDigest, Index, LeafHash, Sequence, Sha256, TreeSize},
+    hash::{ArtifactsDigest, Index, KeyId, LeafHash, RootHash, Sequence, Sha256, TreeSize},
     manifest::Manifest,
     map::Map,
     merkle::Frontier,
     name::Environment,
+    order::OrderDocument,
     row::{DigestRow, EnvironmentRow, Row, RowName, history_leaf},
-    statement::{Action, Release, Subject},
+    statement::{Action, Approval, Release, Subject},
 };
 
 /// One step of an environment, as later rules need it.
@@ -38,6 +42,8 @@ pub struct EnvironmentState {
     pub digests: Vec<Sha256>,
     /// Every step, from sequence 1.
     pub releases: Vec<ReleaseMark>,
+    /// How often the current step was approved since.
+    pub approvals: u64,
 }
 
 impl EnvironmentState {
@@ -55,6 +61,7 @@ impl EnvironmentState {
     /// Takes a step that a rule allowed.
     pub(super) fn take(&mut self, index: Index, leaf: &LeafHash, step: &Step) {
         self.leaf = *leaf;
+        self.approvals = 0;
         self.action = step.action;
         self.manifest = step.manifest;
         self.history.push(history_leaf(index, leaf));
@@ -102,6 +109,7 @@ impl Step {
             history: Frontier::default(),
             digests: Vec::new(),
             releases: Vec::new(),
+            approvals: 0,
         }
     }
 }
@@ -109,24 +117,30 @@ impl Step {
 /// What an applied entry changed: the rows to write down again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Effect {
-    /// The policy's row, and the chain.
-    pub policy: bool,
+    /// A policy, or an order of the admins: the chain, and its row.
+    pub chain: Option<Index>,
     /// This environment.
     pub environment: Option<Environment>,
     /// These digest rows.
     pub digests: Vec<Sha256>,
     /// These immutable names.
     pub names: Vec<Naming>,
+    /// The environment's current step was approved.
+    pub approved: bool,
+    /// This host.
+    pub host: Option<HostStep>,
 }
 
 /// Everything that the rules read, and the map over it.
 #[derive(Debug, Clone, Default)]
 pub struct State {
-    pub(super) size: u64,
+    /// Right edge of the log itself.
+    pub(super) log: Frontier,
     pub(super) time: u64,
     pub(super) chain: Option<Arc<PolicyChain>>,
     pub(super) environments: HashMap<Environment, EnvironmentState>,
     pub(super) names: Names,
+    pub(super) hosts: Hosts,
     pub(super) map: Map,
 }
 
@@ -138,7 +152,12 @@ impl State {
 
     /// Number of leaves so far.
     pub fn size(&self) -> TreeSize {
-        TreeSize(self.size)
+        self.log.size()
+    }
+
+    /// Root of the log so far.
+    pub fn root(&self) -> RootHash {
+        self.log.root()
     }
 
     /// Time of the last map record, Unix milliseconds.
@@ -161,6 +180,16 @@ impl State {
         self.environments.iter()
     }
 
+    /// A host.
+    pub fn host(&self, id: &KeyId) -> Option<&HostState> {
+        self.hosts.get(id)
+    }
+
+    /// Every host, in no order.
+    pub fn hosts(&self) -> impl Iterator<Item = (&KeyId, &HostState)> {
+        self.hosts.iter()
+    }
+
     /// The map, as of the last entry.
     pub fn map(&self) -> &Map {
         &self.map
@@ -169,7 +198,7 @@ impl State {
     /// Authenticates the next leaf: a genesis entry by its own policy where nothing stands
     /// before it, everything else by the policy in force.
     pub fn authenticate(&self, submission: Submission) -> Result<SignedSubmission, RuleError> {
-        match (&self.chain, self.size, submission.content()) {
+        match (&self.chain, self.log.size().0, submission.content()) {
             (Some(chain), ..) => chain.authority().authenticate(submission),
             (None, 0, _) => authenticate_genesis(submission),
             // Leaf 0 was refused: no ledger can begin any more.
@@ -180,50 +209,147 @@ impl State {
 
     /// Applies the next leaf, an entry; refused, it changes nothing.
     pub fn apply(&mut self, signed: &SignedSubmission) -> Result<Effect, RuleError> {
-        let index = Index(self.size);
+        let index = Index(self.log.size().0);
         let effect = match signed.submission().content() {
             Content::Genesis(..) => self.apply_genesis(signed)?,
-            Content::Policy(..) => {
-                let chain = self.chain.as_mut().ok_or(RuleError::GenesisMissing)?;
-                let mut longer = (**chain).clone();
-                longer.extend(index, signed)?;
-                *chain = Arc::new(longer);
-                self.policy_row()
-            }
+            Content::Policy(..) | Content::Order(..) => self.apply_chain(index, signed)?,
             Content::Release(release, manifest) => {
                 let chain = self.chain.as_ref().ok_or(RuleError::GenesisMissing)?;
                 chain.authority().recheck(signed)?;
+                self.glass_holds(chain, release)?;
                 self.follows(release, manifest, signed.submission().subject())?;
+                chain.nothing_erased(release, manifest)?;
                 let names = self.names.given(release, manifest)?;
                 self.apply_release(index, signed, (release, manifest), names)
             }
+            Content::Approval(approval, _) => self.apply_approval(signed, approval)?,
+            Content::Enrolment(enrolment, record) => {
+                let chain = self.chain.as_ref().ok_or(RuleError::GenesisMissing)?;
+                let authority = chain.authority();
+                authority.recheck(signed)?;
+                let step = self
+                    .hosts
+                    .follows(&authority, signed, (enrolment, record))?;
+                let row = self.hosts.take(index, signed.submission().leaf(), &step);
+                let key = RowName::Host(&step.host).key();
+                self.map.insert(key, Row::Host(row));
+                Effect {
+                    host: Some(step),
+                    ..Effect::default()
+                }
+            }
         };
-        self.size = self.size.saturating_add(1);
+        self.log.push(*signed.submission().leaf());
         Ok(effect)
     }
 
     /// Passes over a leaf that broke a rule: it takes an index and changes nothing else.
-    pub fn ignore(&mut self) {
-        self.size = self.size.saturating_add(1);
+    pub fn ignore(&mut self, leaf: LeafHash) {
+        self.log.push(leaf);
     }
 
     fn apply_genesis(&mut self, signed: &SignedSubmission) -> Result<Effect, RuleError> {
-        if self.size != 0 || self.chain.is_some() {
+        if self.log.size() != TreeSize(0) || self.chain.is_some() {
             return Err(RuleError::GenesisTwice);
         }
         self.chain = Some(Arc::new(PolicyChain::begin(signed)?));
-        Ok(self.policy_row())
+        Ok(self.chain_rows(Index(0)))
     }
 
-    fn policy_row(&mut self) -> Effect {
+    /// A policy, or an order of the admins.
+    fn apply_chain(
+        &mut self,
+        index: Index,
+        signed: &SignedSubmission,
+    ) -> Result<Effect, RuleError> {
+        let at = Place {
+            index,
+            root: self.log.root(),
+            time: self.time,
+        };
+        let chain = self.chain.as_mut().ok_or(RuleError::GenesisMissing)?;
+        let mut longer = (**chain).clone();
+        match signed.submission().content() {
+            Content::Order(..) => longer.take_order(signed, &at)?,
+            _ => longer.extend(index, signed)?,
+        }
+        *chain = Arc::new(longer);
+        Ok(self.chain_rows(index))
+    }
+
+    fn chain_rows(&mut self, index: Index) -> Effect {
         if let Some(chain) = &self.chain {
             let row = Row::Policy(chain.row());
             self.map.insert(RowName::Policy.key(), row);
+            if let Some(row) = chain.orders_row() {
+                self.map.insert(RowName::Orders.key(), Row::Orders(row));
+            }
         }
         Effect {
-            policy: true,
+            chain: Some(index),
             ..Effect::default()
         }
+    }
+
+    /// The break-glass order that a release names has not expired by the last map record.
+    fn glass_holds(&self, chain: &PolicyChain, release: &Release) -> Result<(), RuleError> {
+        let Some(named) = release.break_glass else {
+            return Ok(());
+        };
+        let mut orders = chain.orders().iter();
+        let order = orders.find(|step| step.leaf == named).map(|it| &it.order);
+        match order {
+            Some(OrderDocument::BreakGlass(glass)) => {
+                let expires = glass.expires;
+                let holds = self.time < expires.saturating_mul(1_000);
+                holds
+                    .then_some(())
+                    .ok_or(RuleError::BreakGlassExpired { expires })
+            }
+            _ => Err(RuleError::BreakGlassUnknown),
+        }
+    }
+
+    fn apply_approval(
+        &mut self,
+        signed: &SignedSubmission,
+        approval: &Approval,
+    ) -> Result<Effect, RuleError> {
+        let chain = self.chain.as_ref().ok_or(RuleError::GenesisMissing)?;
+        chain.authority().recheck(signed)?;
+        let state = self.environments.get_mut(&approval.environment);
+        let last = state.as_ref().map_or(Sequence(0), |state| state.sequence());
+        let standing = state.filter(|_| approval.sequence == last);
+        let state = standing.ok_or_else(|| RuleError::WrongSequence {
+            environment: approval.environment.clone(),
+            found: approval.sequence,
+            expected: last,
+        })?;
+        if approval.release != state.leaf {
+            return Err(RuleError::WrongPrevious {
+                found: Some(approval.release),
+                expected: Some(state.leaf),
+            });
+        }
+        if state.action == Action::Retire {
+            return Err(RuleError::AlreadyRetired);
+        }
+        if *signed.submission().subject() != state.manifest {
+            return Err(RuleError::ApprovalManifest);
+        }
+        let expected = state.approvals.saturating_add(1);
+        if approval.number != expected {
+            return Err(RuleError::WrongNumber {
+                found: approval.number,
+                expected,
+            });
+        }
+        state.approvals = expected;
+        Ok(Effect {
+            environment: Some(approval.environment.clone()),
+            approved: true,
+            ..Effect::default()
+        })
     }
 
     /// The rules that depend on what the environment's chain holds.
@@ -313,17 +439,17 @@ impl State {
             self.map.insert(key, Row::Digest(row));
         }
         Effect {
-            policy: false,
             environment: Some(release.environment.clone()),
             digests: touched,
             names: step.names,
+            ..Effect::default()
         }
     }
 
     /// What the next leaf must say if it is a map record; `now` in Unix milliseconds.
     pub fn map_record(&mut self, now: u64) -> MapRecord {
         MapRecord {
-            covers: self.size,
+            covers: self.log.size().0,
             root: self.map.root(),
             rows: self.map.rows(),
             time: now.max(self.time),
@@ -344,7 +470,7 @@ impl State {
             });
         }
         self.time = record.time;
-        self.size = self.size.saturating_add(1);
+        self.log.push(LeafHash::of(&record.encode()));
         Ok(())
     }
 }

@@ -1,7 +1,13 @@
 //! In-toto statements: what an envelope's signers say. SPEC.md section 3.
 
+mod approval;
+mod enrolment;
+mod order;
 mod release;
 
+pub use approval::Approval;
+pub use enrolment::{Enrolment, Standing};
+pub use order::{Order, OrderKind};
 pub use release::{Action, Release, Source, is_annotation_name};
 
 use crate::{
@@ -79,6 +85,12 @@ pub enum Predicate {
     Policy(PolicyChange),
     /// An environment changes.
     Release(Box<Release>),
+    /// A release that stands gets other signers.
+    Approval(Box<Approval>),
+    /// A host comes or goes. Its document is the host record.
+    Enrolment(Box<Enrolment>),
+    /// Admins order what no policy says. Its document is the order.
+    Order(Order),
 }
 
 /// A subject and what is said of it.
@@ -100,6 +112,9 @@ impl Statement {
             GENESIS => GENESIS_SCHEMA,
             POLICY => POLICY_SCHEMA,
             RELEASE => RELEASE_SCHEMA,
+            APPROVAL => APPROVAL_SCHEMA,
+            ENROLMENT => ENROLMENT_SCHEMA,
+            other if order_kind(other).is_some() => ORDER_SCHEMA,
             _ => return Err(kind.error(Reason::NeedsNewerCairn)),
         };
         // Before anything else is looked at: what is newer is not wrong.
@@ -114,7 +129,12 @@ impl Statement {
         let predicate = match known {
             GENESIS => decode_genesis(predicate)?,
             POLICY => decode_policy(predicate)?,
-            _ => release::decode_release(predicate)?,
+            APPROVAL => approval::decode_approval(predicate)?,
+            ENROLMENT => enrolment::decode_enrolment(predicate)?,
+            other => match order_kind(other) {
+                Some(kind) => order::decode_order(kind, predicate)?,
+                None => release::decode_release(predicate)?,
+            },
         };
         let subject = decode_subject(subjects, subject_name(&predicate))?;
         Ok(Self { subject, predicate })
@@ -126,6 +146,9 @@ impl Statement {
             Predicate::Genesis(genesis) => (GENESIS, encode_genesis(genesis)),
             Predicate::Policy(change) => (POLICY, encode_policy(change)),
             Predicate::Release(release) => (RELEASE, release::encode_release(release)),
+            Predicate::Approval(it) => (APPROVAL, approval::encode_approval(it)),
+            Predicate::Enrolment(it) => (ENROLMENT, enrolment::encode_enrolment(it)),
+            Predicate::Order(it) => (it.kind.predicate_type(), order::encode_order(it)),
         };
         let digest = Value::object([
             ("blake3", Value::text(self.subject.blake3)),
@@ -148,14 +171,32 @@ impl Statement {
 const GENESIS: &str = "urn:cairn:genesis:v1";
 const POLICY: &str = "urn:cairn:policy:v1";
 const RELEASE: &str = "urn:cairn:release:v1";
+const APPROVAL: &str = "urn:cairn:approval:v1";
+const ENROLMENT: &str = "urn:cairn:enrolment:v1";
 const GENESIS_SCHEMA: &str = "cairn.genesis/v1";
 const POLICY_SCHEMA: &str = "cairn.policy-change/v1";
 const RELEASE_SCHEMA: &str = "cairn.release/v1";
+const APPROVAL_SCHEMA: &str = "cairn.approval/v1";
+const ENROLMENT_SCHEMA: &str = "cairn.enrolment/v1";
+const ORDER_SCHEMA: &str = "cairn.order/v1";
+
+fn order_kind(predicate_type: &str) -> Option<OrderKind> {
+    [
+        OrderKind::Redaction,
+        OrderKind::BreakGlass,
+        OrderKind::KeySuccession,
+    ]
+    .into_iter()
+    .find(|kind| kind.predicate_type() == predicate_type)
+}
 
 fn subject_name(predicate: &Predicate) -> &str {
     match predicate {
         Predicate::Genesis(_) | Predicate::Policy(_) => "policy",
         Predicate::Release(release) => release.environment.as_str(),
+        Predicate::Approval(approval) => approval.environment.as_str(),
+        Predicate::Enrolment(_) => "host",
+        Predicate::Order(_) => "order",
     }
 }
 

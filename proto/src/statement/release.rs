@@ -65,6 +65,8 @@ pub struct Release {
     pub previous: Option<LeafHash>,
     /// What it does.
     pub action: Action,
+    /// Leaf hash of the break-glass order under which fewer deployers sign it.
+    pub break_glass: Option<LeafHash>,
     /// The older sequence that a rollback repeats.
     pub rollback_to: Option<Sequence>,
     /// Why, in the deployer's words.
@@ -97,6 +99,10 @@ pub(super) fn decode_release(mut members: Members) -> Result<Predicate, JsonErro
             .map(|field| field.hex32().map(LeafHash))
             .transpose()?,
         action,
+        break_glass: members
+            .take_optional("breakGlass")
+            .map(|field| field.hex32().map(LeafHash))
+            .transpose()?,
         rollback_to,
         reason: members
             .take_optional("reason")
@@ -165,6 +171,8 @@ pub(super) fn encode_release(release: &Release) -> Value<'static> {
         ("sequence", Value::number(release.sequence.0)),
     ];
     members.extend(release.previous.map(|leaf| ("previous", Value::text(leaf))));
+    let glass = release.break_glass;
+    members.extend(glass.map(|leaf| ("breakGlass", Value::text(leaf))));
     members.extend(
         release
             .rollback_to

@@ -1,40 +1,94 @@
 //! What a release comes to once everything of it is proven: approved, or compromised since.
 //! SPEC.md section 9, step 6.
 
-use super::VerifyError;
+use super::{ApprovalEvidence, TrustedMap, VerifyError, recorded::included};
 use crate::{
-    entry::Content,
+    entry::{Content, Leaf},
     hash::{Index, LeafHash},
     manifest::Manifest,
     policy::Terms,
-    rules::{Authority, PolicyChain, RuleError, SignedSubmission},
-    statement::Release,
+    rules::{Counted, PolicyChain, RuleError, SignedSubmission},
+    statement::{Predicate, Release},
 };
+
+/// An approval proven to be in the log, of the release asked about, allowed where it stands.
+pub(super) struct ProvenApproval {
+    index: Index,
+    signed: SignedSubmission,
+}
+
+pub(super) fn prove(
+    map: &TrustedMap<'_>,
+    chain: &PolicyChain,
+    (release_index, release): (Index, &SignedSubmission),
+    evidence: &ApprovalEvidence,
+) -> Result<ProvenApproval, VerifyError> {
+    let same = |same: bool, what| same.then_some(()).ok_or(VerifyError::RowMismatch { what });
+    let Content::Release(stated, manifest) = release.submission().content() else {
+        return Err(VerifyError::RowMismatch { what: "the kind" });
+    };
+    let (leaf, index) = (LeafHash::of(&evidence.entry), evidence.index);
+    let proof = &evidence.inclusion;
+    included(map.checkpoint.head(), leaf, index, proof, "the approval")?;
+    let Leaf::Entry(entry) = Leaf::decode(&evidence.entry)? else {
+        return Err(VerifyError::RowMismatch { what: "the kind" });
+    };
+    let Predicate::Approval(approval) = &entry.statement().predicate else {
+        return Err(VerifyError::RowMismatch { what: "the kind" });
+    };
+    let of = release.submission().leaf();
+    same(approval.release == *of, "the release that is approved")?;
+    same(release_index < index, "the index of the approval")?;
+    let environment = &approval.environment;
+    same(*environment == stated.environment, "the environment")?;
+    same(approval.sequence == stated.sequence, "the sequence")?;
+    let submission = entry.with_document(&manifest.encode())?;
+    let authority = chain.authority_at(index).ok_or(VerifyError::PolicyChain)?;
+    let signed = authority.authenticate(submission)?;
+    Ok(ProvenApproval { index, signed })
+}
 
 /// What the newest policy leaves of a release that the one in force at its entry allowed.
 pub(super) fn judge(
     chain: &PolicyChain,
-    authority: &Authority<'_>,
     index: Index,
     signed: &SignedSubmission,
+    approval: Option<ProvenApproval>,
+    now: u64,
 ) -> Result<Current, VerifyError> {
     let Content::Release(release, manifest) = signed.submission().content() else {
         return Err(VerifyError::RowMismatch { what: "the kind" });
     };
     let leaf = *signed.submission().leaf();
-    let newest = &chain.current().policy;
-    let terms = newest.terms(&release.environment);
+    let terms = chain.terms(&release.environment, now);
     let release = (**release).clone();
-    match chain.standing(index, &release.environment, signed.signers()) {
-        Ok(standing) => Ok(Current::Release(Box::new(ApprovedRelease {
+    let own = chain.standing(index, &release, signed.signers(), now);
+    let by = approval.as_ref().and_then(|approval| {
+        let signers = approval.signed.signers();
+        let counted = chain.approved(approval.index, &release.environment, signers);
+        Some((approval.index, counted.ok()?))
+    });
+    let (at, counted) = match (own, by) {
+        // Enough of its own, for good: nobody else need stand up for it.
+        (Ok(counted @ Counted { until: None, .. }), _) => (None, Ok(counted)),
+        (_, Some((index, counted))) => (Some(index), Ok(counted)),
+        (own, None) => (None, own),
+    };
+    match counted {
+        Ok(counted) => Ok(Current::Release(Box::new(ApprovedRelease {
             index,
             leaf,
             terms,
-            signers: authority.deployers_named(&standing),
+            signers: chain
+                .authority_at(at.unwrap_or(index))
+                .ok_or(VerifyError::PolicyChain)?
+                .deployers_named(&counted.signers),
+            until: counted.until,
+            approval: at,
             release,
             manifest: manifest.clone(),
         }))),
-        Err(why @ RuleError::SignerCompromised { .. }) => {
+        Err(why @ (RuleError::SignerCompromised { .. } | RuleError::BreakGlassExpired { .. })) => {
             Ok(Current::Compromised(Box::new(CompromisedRelease {
                 index,
                 leaf,
@@ -55,6 +109,8 @@ pub struct ApprovedRelease {
     leaf: LeafHash,
     terms: Terms,
     signers: Vec<(String, String)>,
+    until: Option<u64>,
+    approval: Option<Index>,
     release: Release,
     manifest: Manifest,
 }
@@ -75,9 +131,21 @@ impl ApprovedRelease {
         &self.terms
     }
 
-    /// Whose signatures count: name in the policy then in force, and keyid.
+    /// Whose signatures count: name in the policy then in force, and keyid. Those of the approval
+    /// where it stands by one.
     pub fn signers(&self) -> &[(String, String)] {
         &self.signers
+    }
+
+    /// Until when (Unix seconds) a break-glass order lets it stand with fewer signatures than the
+    /// policy asks for; `None` where it has them.
+    pub fn until(&self) -> Option<u64> {
+        self.until
+    }
+
+    /// Where the approval stands by which it stands, rather than by its own signatures.
+    pub fn approval(&self) -> Option<Index> {
+        self.approval
     }
 
     /// What they said.
@@ -92,7 +160,8 @@ impl ApprovedRelease {
 }
 
 /// A release that is recorded and current, and was allowed where it stands; but a policy since
-/// says that a signer's key was compromised by then, and too few others signed. Whatever runs
+/// says that a signer's key was compromised by then, and too few others signed; or the break-glass
+/// order has expired under which too few signed. No approval makes up for it. Whatever runs
 /// it is UNTRUSTED; it is known so that the next release can follow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompromisedRelease {
@@ -130,7 +199,8 @@ impl CompromisedRelease {
         &self.manifest
     }
 
-    /// Whose signatures count for nothing: a [`RuleError::SignerCompromised`].
+    /// Why it does not stand: a [`RuleError::SignerCompromised`] or
+    /// [`RuleError::BreakGlassExpired`].
     pub fn why(&self) -> &RuleError {
         &self.why
     }

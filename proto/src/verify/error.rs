@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use crate::{
-    entry::EntryError, hash::LeafHash, map::MapProofError, merkle::ProofError, reason::Reason,
-    rules::RuleError,
+    checkpoint::CheckpointError, entry::EntryError, hash::LeafHash, map::MapProofError,
+    merkle::ProofError, reason::Reason, rules::RuleError,
 };
 
 /// Why evidence does not prove what it was given for.
@@ -53,6 +53,12 @@ pub enum VerifyError {
     /// A policy, or the release, was not allowed by the policy in force.
     #[error("policy: {0}")]
     Rule(#[from] RuleError),
+    /// A note is not what the keys of its size signed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The head that an order of succession names does not stand right before it.
+    #[error("the head that an order of succession names does not stand right before the order")]
+    SuccessionHead,
     /// The genesis keys differ from the pinned ones.
     #[error("the genesis entry names other keys than the pinned ones")]
     WrongKeys,
@@ -79,6 +85,8 @@ impl VerifyError {
             Self::Entry(error) => error.reason(),
             Self::WrongGenesis { .. } | Self::WrongKeys => Reason::WrongGenesis,
             Self::PolicyChain => Reason::PolicyChain,
+            Self::Checkpoint(error) => error.reason(),
+            Self::SuccessionHead => Reason::SuccessionHead,
             Self::Rule(error) => error.reason(),
         }
     }

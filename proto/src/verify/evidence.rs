@@ -23,6 +23,50 @@ pub struct Evidence {
     pub policies: Vec<PolicyEvidence>,
     /// The release that the row states; `None` if the environment is absent.
     pub release: Option<ReleaseEvidence>,
+    /// Orders of the admins that matter for it, ascending: the break-glass order that the release
+    /// names, those that allow older proofs, and by whom the log's keys were succeeded.
+    pub orders: Vec<OrderEvidence>,
+    /// The newest approval of the release, where there is one.
+    pub approval: Option<ApprovalEvidence>,
+}
+
+impl Evidence {
+    /// Positions of the policies whose inclusion in the log must be proven for what it carries.
+    pub fn relied_on(&self) -> BTreeSet<usize> {
+        let policies: Vec<_> = self.policies.iter().map(|it| it.index).collect();
+        let entries = self.orders.iter().map(|order| order.index);
+        let entries = entries.chain(self.release.iter().map(|release| release.index));
+        relied_on(
+            &policies,
+            entries.chain(self.approval.iter().map(|it| it.index)),
+        )
+    }
+}
+
+/// An order of the admins, as raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderEvidence {
+    /// Where its entry stands.
+    pub index: Index,
+    /// The entry.
+    pub entry: Vec<u8>,
+    /// The order.
+    pub document: Vec<u8>,
+    /// Inclusion proof.
+    pub inclusion: Vec<NodeHash>,
+    /// Of a succession: consistency proof from the head that it names.
+    pub consistency: Vec<NodeHash>,
+}
+
+/// An approval, as raw bytes; its document is the release's manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalEvidence {
+    /// Where its entry stands.
+    pub index: Index,
+    /// The entry.
+    pub entry: Vec<u8>,
+    /// Its inclusion proof.
+    pub inclusion: Vec<NodeHash>,
 }
 
 /// One version of the policy, as raw bytes.
@@ -51,12 +95,14 @@ pub struct ReleaseEvidence {
     pub manifest: Vec<u8>,
 }
 
-/// Positions of the policies whose inclusion in the log must be proven for an entry at `entry`:
-/// the one in force there, its successor, and the newest. `policies` are the indices of all
+/// Positions of the policies whose inclusion in the log must be proven for some entries: of each
+/// the one in force there and its successor, and the newest. `policies` are the indices of all
 /// versions, ascending.
-pub fn relied_on(policies: &[Index], entry: Index) -> BTreeSet<usize> {
-    let before = policies.iter().filter(|index| **index < entry).count();
-    let in_force = before.saturating_sub(1);
+pub fn relied_on(policies: &[Index], entries: impl IntoIterator<Item = Index>) -> BTreeSet<usize> {
     let newest = policies.len().saturating_sub(1);
-    [in_force, before.min(newest), newest].into()
+    let positions = entries.into_iter().flat_map(|entry| {
+        let before = policies.iter().filter(|index| **index < entry).count();
+        [before.saturating_sub(1), before.min(newest), newest]
+    });
+    positions.collect()
 }

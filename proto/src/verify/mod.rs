@@ -14,11 +14,15 @@ mod approved;
 mod error;
 mod evidence;
 mod recorded;
+mod succession;
 
 pub use approved::{ApprovedRelease, CompromisedRelease, Current};
 pub use error::VerifyError;
-pub use evidence::{Evidence, PolicyEvidence, ReleaseEvidence, relied_on};
+pub use evidence::{
+    ApprovalEvidence, Evidence, OrderEvidence, PolicyEvidence, ReleaseEvidence, relied_on,
+};
 pub use recorded::Recorded;
+pub use succession::succession;
 
 use recorded::included;
 
@@ -137,8 +141,7 @@ impl<'a> TrustedMap<'a> {
         }
         let genesis = policy_submission(first)?;
         let mut chain = PolicyChain::begin(&authenticate_genesis(genesis)?)?;
-        let keys = (chain.origin(), chain.log_key(), chain.clock_key());
-        if keys != (trust.origin(), trust.log_key(), trust.clock_key()) {
+        if (chain.origin(), &chain.first_keys()) != (trust.origin(), trust.first_keys()) {
             return Err(VerifyError::WrongKeys);
         }
         for policy in later {
@@ -212,41 +215,55 @@ impl IncludedEntry {
         })
     }
 
-    /// Step 6, second half: the policy in force at the entry allows it, the newest leaves it
-    /// enough signers, and the policies relied on stand in the log where the chain says.
+    /// Step 6, second half: the policy in force at the entry allows it, and the newest leaves it,
+    /// or an approval of it, enough signers at `now`.
     fn approve(
         self,
         map: &TrustedMap<'_>,
         chain: &PolicyChain,
-        policies: &[PolicyEvidence],
+        approval: Option<&ApprovalEvidence>,
+        now: u64,
     ) -> Result<Current, VerifyError> {
-        let authority = chain
-            .authority_at(self.index)
-            .ok_or(VerifyError::PolicyChain)?;
-        let indices: Vec<_> = chain.steps().map(|step| step.index).collect();
-        for position in relied_on(&indices, self.index) {
-            let evidence = policies.get(position).ok_or(VerifyError::PolicyChain)?;
-            let leaf = LeafHash::of(&evidence.entry);
-            let proof = &evidence.inclusion;
-            included(
-                map.checkpoint.head(),
-                leaf,
-                evidence.index,
-                proof,
-                "a policy",
-            )?;
-        }
+        let authority = chain.authority_at(self.index);
+        let authority = authority.ok_or(VerifyError::PolicyChain)?;
         let signed = authority.authenticate(self.submission)?;
-        approved::judge(chain, &authority, self.index, &signed)
+        let approval = approval.map(|it| approved::prove(map, chain, (self.index, &signed), it));
+        approved::judge(chain, self.index, &signed, approval.transpose()?, now)
     }
 }
 
-/// Steps 3 to 6 for an environment under a trusted checkpoint.
+/// The policies relied on stand in the log where the chain says, and so do the orders, each signed
+/// by those who might.
+fn chain_with_orders(
+    map: &TrustedMap<'_>,
+    trust: &Trust,
+    evidence: &Evidence,
+) -> Result<PolicyChain, VerifyError> {
+    let (row, proof) = (&evidence.policy_row, &evidence.policy_proof);
+    let mut chain = map.policies(trust, row, proof, &evidence.policies)?;
+    let head = map.checkpoint.head();
+    for position in evidence.relied_on() {
+        let policy = evidence.policies.get(position);
+        let policy = policy.ok_or(VerifyError::PolicyChain)?;
+        let leaf = LeafHash::of(&policy.entry);
+        included(head, leaf, policy.index, &policy.inclusion, "a policy")?;
+    }
+    for order in &evidence.orders {
+        let leaf = LeafHash::of(&order.entry);
+        included(head, leaf, order.index, &order.inclusion, "an order")?;
+        let submission = Submission::decode(&order.entry, &order.document)?;
+        chain.adopt_order(order.index, submission)?;
+    }
+    Ok(chain)
+}
+
+/// Steps 3 to 6 for an environment under a trusted checkpoint, at `now` (Unix seconds).
 pub fn current(
     trust: &Trust,
     checkpoint: &TrustedCheckpoint,
     environment: &Environment,
     evidence: &Evidence,
+    now: u64,
 ) -> Result<Current, VerifyError> {
     let map = TrustedMap::prove(
         checkpoint,
@@ -258,15 +275,14 @@ pub fn current(
         &evidence.environment_row,
         &evidence.environment_proof,
     )?;
-    let (policy_row, policy_proof) = (&evidence.policy_row, &evidence.policy_proof);
-    let chain = map.policies(trust, policy_row, policy_proof, &evidence.policies)?;
+    let chain = chain_with_orders(&map, trust, evidence)?;
     let Some(row) = row else {
-        return Ok(Current::Absent(chain.current().policy.terms(environment)));
+        return Ok(Current::Absent(chain.terms(environment, now)));
     };
     let release = evidence.release.as_ref();
     let release = release.ok_or(VerifyError::Lacks {
         what: "the release",
     })?;
     let entry = IncludedEntry::prove(&map, &row, environment, trust, release)?;
-    entry.approve(&map, &chain, &evidence.policies)
+    entry.approve(&map, &chain, evidence.approval.as_ref(), now)
 }
