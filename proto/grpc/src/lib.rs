@@ -19,5 +19,5 @@ pub mod v1 {
 /// The compiled descriptors, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cairn.v1.bin"));
 
-pub use convert::{FieldError, LookupAnswer, hash_list, hashes, id32};
+pub use convert::{FieldError, HostAnswer, LookupAnswer, OrdersAnswer, hash_list, hashes, id32};
 pub use refusal::{Refused, refused, refusing};

@@ -186,6 +186,21 @@ impl PolicyChain {
         Err(authority.compromised(index, &struck, signers.len(), needed))
     }
 
+    /// The same for an enrolment at `index`: one is enough.
+    pub fn enrolled<'a>(
+        &self,
+        index: Index,
+        signers: &'a [PublicKey],
+    ) -> Result<Counted<'a>, RuleError> {
+        let authority = self.authority_at(index).ok_or(RuleError::GenesisTwice)?;
+        let (struck, signers) = self.parted(index, signers);
+        if signers.is_empty() {
+            return Err(authority.compromised(index, &struck, 0, 1));
+        }
+        let until = None;
+        Ok(Counted { signers, until })
+    }
+
     /// Those whose signatures on the entry at `index` count for nothing, and the others.
     fn parted<'a>(
         &self,

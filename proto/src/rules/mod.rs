@@ -13,6 +13,7 @@
 
 mod authority;
 mod chain;
+mod environment;
 mod hosts;
 mod names;
 mod orders;
@@ -23,11 +24,12 @@ use thiserror::Error;
 
 pub use authority::{Authority, SignedSubmission, authenticate_genesis};
 pub use chain::{Counted, PolicyChain, PolicyStep};
+pub use environment::{EnvironmentState, ReleaseMark, Step};
 pub use hosts::{HostState, HostStep};
 pub use names::{NAME_REUSE, Naming};
 pub use orders::OrderStep;
 pub use restore::Restoring;
-pub use state::{Effect, EnvironmentState, ReleaseMark, State, Step};
+pub use state::{Effect, State};
 
 use crate::{
     entry::{EntryError, MapRecord},

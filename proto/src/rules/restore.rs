@@ -38,10 +38,10 @@ impl Restoring {
         self.touches.extend(touched.map(|sha256| (*sha256, index)));
     }
 
-    /// Takes an approval of an environment's step; `None` where there is no such environment.
-    pub fn approval(&mut self, environment: &Environment) -> Option<()> {
+    /// Takes the approval at an index; `None` where there is no such environment.
+    pub fn approval(&mut self, index: Index, environment: &Environment) -> Option<()> {
         let state = self.environments.get_mut(environment)?;
-        state.approvals = state.approvals.saturating_add(1);
+        state.approvals.push(index);
         Some(())
     }
 

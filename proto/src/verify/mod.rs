@@ -13,6 +13,7 @@
 mod approved;
 mod error;
 mod evidence;
+mod orders;
 mod recorded;
 mod succession;
 
@@ -20,6 +21,9 @@ pub use approved::{ApprovedRelease, CompromisedRelease, Current};
 pub use error::VerifyError;
 pub use evidence::{
     ApprovalEvidence, Evidence, OrderEvidence, PolicyEvidence, ReleaseEvidence, relied_on,
+};
+pub use orders::{
+    EntryEvidence, HostEvidence, ProvenHost, ProvenOrders, are_all_orders, host, orders,
 };
 pub use recorded::Recorded;
 pub use succession::succession;
