@@ -137,7 +137,13 @@ fn proofs(bundle: &[u8], trust: &Trust) -> f64 {
         let bundle = Bundle::decode(bundle).unwrap();
         let offered = SignedCheckpoint::parse(&bundle.checkpoint).unwrap();
         let checkpoint = offered.authenticate(trust, now).unwrap().trust_first();
-        let proven = current(trust, &checkpoint, &bundle.environment, &bundle.evidence);
+        let proven = current(
+            trust,
+            &checkpoint,
+            &bundle.environment,
+            &bundle.evidence,
+            now,
+        );
         assert!(matches!(proven, Ok(Current::Release(_))));
     }
     (thread_seconds() - before) / VERIFICATIONS as f64

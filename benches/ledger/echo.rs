@@ -56,6 +56,8 @@ macro_rules! refuse {
 
 refuse! {
     get_ledger(v1::GetLedgerRequest) -> v1::GetLedgerResponse;
+    get_orders(v1::GetOrdersRequest) -> v1::GetOrdersResponse;
+    get_host(v1::GetHostRequest) -> v1::GetHostResponse;
     get_offer(v1::GetOfferRequest) -> v1::GetOfferResponse;
     add_cosignature(v1::AddCosignatureRequest) -> v1::AddCosignatureResponse;
     put_content(Streaming<v1::PutContentRequest>) -> v1::PutContentResponse;

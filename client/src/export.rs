@@ -113,7 +113,8 @@ impl Ledger {
         let checkpoint = SignedCheckpoint::parse(&again.checkpoint)?
             .authenticate(self.trust(), self.now())?
             .trust_first();
-        let proven = verify::current(self.trust(), &checkpoint, environment, &again.evidence)
+        let evidence = &again.evidence;
+        let proven = verify::current(self.trust(), &checkpoint, environment, evidence, self.now())
             .map_err(ClientError::Verify)?;
         if proven != looked.current {
             return Err(ClientError::Lacks {

@@ -134,6 +134,20 @@ pub fn open(
     Ok((ledger, recovery))
 }
 
+/// The same under keys that take over by `order` from those that signed before.
+pub fn take_over(
+    place: &Place,
+    keys: ServerKeys,
+    accept_head: Option<(TreeSize, RootHash)>,
+    order: &Genesis,
+) -> Result<(Ledger, Recovery), StartError> {
+    let store = Store::open(&disk(), &place.data, &place.options(accept_head))?;
+    let recovery = store.recovery().clone();
+    let view = place.data.join(VIEW);
+    let ledger = Ledger::open_under_new_keys(store, &view, keys, order)?;
+    Ok((ledger, recovery))
+}
+
 /// Whether a directory holds a ledger's data.
 pub fn exists(data: &Path) -> bool {
     data.join("format").is_file()

@@ -168,6 +168,10 @@ pub(crate) struct Words {
     /// Refuse unless this sequence is current now (0: none yet).
     #[arg(long, value_name = "N")]
     pub(crate) expect: Option<u64>,
+    /// In an emergency: sign with fewer keys than the policy asks for, under this order of the
+    /// admins. When it expires, the release must have been approved: `cairn approve`.
+    #[arg(long, value_name = "LEAFHASH")]
+    pub(crate) break_glass: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -11,9 +11,8 @@ use cairn_proto::{
     hash::Version,
     key::{SecretKey, Signer as _},
     name::{Label, Origin},
-    policy::{Deployer, NamedKey, Policy},
+    policy::{Deployer, NamedKey, Policy, Right},
     reason::Reason,
-    statement::Action,
     trust::Trust,
 };
 use cairn_server::{
@@ -178,7 +177,7 @@ fn policy(dev: &SecretKey) -> Result<Policy, Failure> {
         deployers: vec![Deployer {
             name,
             key: dev.public_key(),
-            actions: vec![Action::Release, Action::Retire, Action::Rollback],
+            actions: vec![Right::Release, Right::Retire, Right::Rollback],
             environments: vec!["**".parse().map_err(Failure::usage)?],
         }],
         revoked: Vec::new(),

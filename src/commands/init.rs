@@ -16,9 +16,9 @@ use cairn_proto::{
     hash::Version,
     key::{PublicKey, Signer},
     name::{Label, Pattern},
-    policy::{Deployer, NamedKey, Policy, Rule},
+    policy::{Deployer, NamedKey, Policy, Right, Rule},
     reason::Reason,
-    statement::{Action, Predecessor},
+    statement::Predecessor,
 };
 use cairn_server::{
     content::ContentLimits,
@@ -172,7 +172,7 @@ fn deployer(word: &str) -> Result<Deployer, Failure> {
     Ok(Deployer {
         name: name.parse().map_err(|_| wrong())?,
         key,
-        actions: vec![Action::Release, Action::Retire, Action::Rollback],
+        actions: vec![Right::Release, Right::Retire, Right::Rollback],
         environments,
     })
 }

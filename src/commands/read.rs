@@ -118,6 +118,22 @@ pub(super) fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
             let what = "no entry".to_owned();
             [index, what, String::new(), keys, String::new()]
         }
+        LoggedKind::Approval(approval) => {
+            let what = format!("{}#{}  approved", approval.environment, approval.sequence);
+            let reason = approval.reason.as_deref().unwrap_or_default();
+            let reason = shortened(reason, REASON_CHARS_MAX);
+            [index, what, approval.created_at.to_string(), keys, reason]
+        }
+        LoggedKind::Enrolment(enrolment) => {
+            let what = format!("host  {}", enrolment.action.as_str());
+            let reason = enrolment.reason.as_deref().unwrap_or_default();
+            let reason = shortened(reason, REASON_CHARS_MAX);
+            [index, what, enrolment.created_at.to_string(), keys, reason]
+        }
+        LoggedKind::Order(order) => {
+            let what = format!("order {}  {}", order.number, order.kind.as_str());
+            [index, what, String::new(), keys, String::new()]
+        }
         LoggedKind::MapRecord(record) => {
             let covers = usize::try_from(record.covers).unwrap_or(usize::MAX);
             let what = format!(
@@ -172,6 +188,28 @@ pub(super) fn logged_json(logged: &Logged) -> Value {
         LoggedKind::Genesis => json!({ "kind": "genesis" }),
         LoggedKind::Policy(version) => json!({ "kind": "policy", "version": version.0 }),
         LoggedKind::Unreadable => json!({ "kind": "unreadable" }),
+        LoggedKind::Approval(approval) => json!({
+            "kind": "approval",
+            "environment": approval.environment.to_string(),
+            "sequence": approval.sequence.0,
+            "release": approval.release.to_string(),
+            "number": approval.number,
+            "reason": approval.reason,
+            "createdAt": approval.created_at.to_string(),
+        }),
+        LoggedKind::Enrolment(enrolment) => json!({
+            "kind": "enrolment",
+            "action": enrolment.action.as_str(),
+            "number": enrolment.number,
+            "previous": enrolment.previous.map(|leaf| leaf.to_string()),
+            "reason": enrolment.reason,
+            "createdAt": enrolment.created_at.to_string(),
+        }),
+        LoggedKind::Order(order) => json!({
+            "kind": order.kind.as_str(),
+            "number": order.number,
+            "previous": order.previous.map(|leaf| leaf.to_string()),
+        }),
         LoggedKind::MapRecord(record) => json!({
             "kind": "map",
             "covers": record.covers,

@@ -157,6 +157,10 @@ pub(super) fn terms<'a>(
     signers: &'a [Box<dyn Signer>],
     again: bool,
 ) -> Result<Terms<'a>, Failure> {
+    let break_glass = words.break_glass.as_deref().map(str::parse).transpose();
+    let break_glass = break_glass.map_err(|_| {
+        Failure::usage("--break-glass takes the leaf hash of an order: `cairn order list`")
+    })?;
     let annotations = words.annotations.iter().map(|text| {
         let pair = text
             .split_once('=')
@@ -174,6 +178,7 @@ pub(super) fn terms<'a>(
                 run: words.run.clone(),
             }),
             annotations: annotations.collect::<Result<_, _>>()?,
+            break_glass,
         },
         again,
         expect: words.expect.map(Sequence),

@@ -10,7 +10,7 @@ use cairn_proto::{
     manifest::{Artifact, ArtifactKind, Bytes, Comparison, Digests, Manifest},
     name::Environment,
     note::{SignatureType, VerifierKey},
-    policy::{Deployer, NamedKey, Policy, Rule},
+    policy::{Deployer, NamedKey, Policy, Right, Rule},
     rules::{Effect, RuleError, State},
     statement::{Action, Genesis, Predicate, Release, Statement, Subject},
 };
@@ -31,7 +31,7 @@ pub(crate) fn policy() -> Policy {
     let deployer = |name: &str, seed| Deployer {
         name: name.parse().unwrap(),
         key: key(seed).public_key(),
-        actions: vec![Action::Release, Action::Retire, Action::Rollback],
+        actions: vec![Right::Release, Right::Retire, Right::Rollback],
         environments: vec!["**".parse().unwrap()],
     };
     Policy {
@@ -118,6 +118,7 @@ impl Book {
             ledger: *self.state.chain().unwrap().ledger(),
             sequence: Sequence(sequence),
             previous: before.map(|state| state.leaf),
+            break_glass: None,
             rollback_to: (action == Action::Rollback).then_some(Sequence(1)),
             action,
             environment,

@@ -91,7 +91,8 @@ impl Verifier {
                 .map_err(|error| (2, error.reason()))?,
         };
         // Steps 3 to 7 are one call; which of them refuses is told by the reason.
-        let found = current(&self.trust, &head, &self.environment, &bundle.evidence)
+        let (environment, evidence) = (&self.environment, &bundle.evidence);
+        let found = current(&self.trust, &head, environment, evidence, self.now)
             .map_err(|error| (3, error.reason()))?;
         let release = match found {
             Current::Release(release) => release,

@@ -53,6 +53,9 @@ fn accepted(case: &Value, bytes: &[u8], leaf: &Leaf) {
                 Predicate::Genesis(_) => "genesis",
                 Predicate::Policy(_) => "policy",
                 Predicate::Release(_) => "release",
+                Predicate::Approval(_) => "approval",
+                Predicate::Enrolment(_) => "enrolment",
+                Predicate::Order(order) => order.kind.as_str(),
             }
         }
     };

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_proto::{
     entry::Leaf,
-    hash::Sha256,
+    hash::{LeafHash, Sha256},
     json::Value as Canonical,
     name::Environment,
     reason::Reason,
@@ -65,7 +65,7 @@ impl<'a> Told<'a> {
 fn judge(state: &mut State, leaf: &[u8], document: &[u8]) -> Result<(), Reason> {
     let judged = applied(state, leaf, document);
     if judged.is_err() {
-        state.ignore();
+        state.ignore(LeafHash::of(leaf));
     }
     judged.map_err(|error| error.reason())
 }

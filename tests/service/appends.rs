@@ -30,6 +30,7 @@ fn verify(server: &Server, environment: &str, answer: v1::LookupResponse) -> Cur
         &trusted,
         &environment.parse().unwrap(),
         &answer.evidence,
+        NOW,
     )
     .unwrap()
 }

@@ -22,7 +22,7 @@ use cairn_proto::{
     key::{SecretKey, Signer},
     manifest::{Artifact, ArtifactKind, Bytes, Comparison, Digests, Manifest, Mode},
     name::Origin,
-    policy::{Deployer, NamedKey, Policy, Rule},
+    policy::{Deployer, NamedKey, Policy, Right, Rule},
     statement::{Action, Predicate, Release, Statement, Subject},
 };
 use cairn_server::{
@@ -57,7 +57,7 @@ fn deployer(name: &str, seed: u8, patterns: &[&str]) -> Deployer {
     Deployer {
         name: name.parse().unwrap(),
         key: key(seed).public_key(),
-        actions: vec![Action::Release, Action::Retire, Action::Rollback],
+        actions: vec![Right::Release, Right::Retire, Right::Rollback],
         environments: patterns
             .iter()
             .map(|pattern| pattern.parse().unwrap())
@@ -315,6 +315,7 @@ impl Draft {
                 sequence: Sequence(sequence),
                 previous: None,
                 action: Action::Release,
+                break_glass: None,
                 rollback_to: None,
                 reason: None,
                 source: None,

@@ -96,6 +96,7 @@ pub(crate) async fn lookup(client: &mut Client, trust: &Trust, environment: &str
         &head,
         &environment.parse().unwrap(),
         &answer.evidence,
+        now(),
     )
     .unwrap()
 }

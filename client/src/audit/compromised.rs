@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_proto::{
-    hash::Index,
+    entry::Content,
+    hash::{Index, LeafHash},
     key::PublicKey,
     name::Environment,
-    rules::{SignedSubmission, State},
+    rules::{EnvironmentState, PolicyChain, SignedSubmission, State},
 };
 use serde::Serialize;
 
 /// Releases that are listed; the others are counted.
 const LISTED_MAX: usize = 1_000;
 
-/// A release that nobody may rely on: a signer's key was compromised by then, and too few
-/// others signed.
+/// A release that nobody may rely on: a signer's key was compromised by then, and too few others
+/// signed; or the break-glass order has expired under which too few did. No approval that stands
+/// makes up for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Compromised {
@@ -34,12 +36,18 @@ pub struct Compromised {
 #[derive(Debug, Default)]
 pub(super) struct Signers {
     indices: BTreeMap<PublicKey, Vec<u64>>,
+    /// The break-glass order that a release names, by the release's index.
+    glasses: BTreeMap<u64, LeafHash>,
 }
 
 impl Signers {
     pub(super) fn add(&mut self, index: u64, signed: &SignedSubmission) {
         for key in signed.signers() {
             self.indices.entry(*key).or_default().push(index);
+        }
+        if let Content::Release(release, _) = signed.submission().content() {
+            let named = release.break_glass;
+            self.glasses.extend(named.map(|order| (index, order)));
         }
     }
 
@@ -52,8 +60,8 @@ impl Signers {
     }
 
     /// The releases that do not stand under the newest policy, ascending by index, and how
-    /// many more there are.
-    pub(super) fn compromised(&self, state: &State) -> (Vec<Compromised>, usize) {
+    /// many more there are. `now` is Unix seconds.
+    pub(super) fn compromised(&self, state: &State, now: u64) -> (Vec<Compromised>, usize) {
         let Some(chain) = state.chain() else {
             return (Vec::new(), 0);
         };
@@ -63,6 +71,7 @@ impl Signers {
             let signed = signed.into_iter().flatten().copied();
             struck.extend(signed.filter(|index| revocation.strikes(Index(*index))));
         }
+        struck.extend(self.glasses.keys().copied());
         if struck.is_empty() {
             return (Vec::new(), 0);
         }
@@ -74,9 +83,15 @@ impl Signers {
                 }
                 let current = step.sequence().0 == sequence;
                 let signers = self.of(mark.index.0);
-                if let Err(why) = chain.standing(mark.index, environment, &signers) {
+                let asked = (environment, self.glasses.get(&mark.index.0).copied());
+                // Of what is history an expired order takes nothing.
+                let at = if current { now } else { 0 };
+                let standing = chain.standing(mark.index, asked, &signers, at);
+                if let Err(why) = standing
+                    && !(current && self.is_approved(chain, environment, step))
+                {
                     found.push(Compromised {
-                        environment: Environment::to_string(environment),
+                        environment: environment.to_string(),
                         sequence,
                         index: mark.index.0,
                         current,
@@ -91,5 +106,18 @@ impl Signers {
         found.truncate(LISTED_MAX);
         found.sort_by_key(|release| release.index);
         (found, more)
+    }
+
+    /// Whether an approval of the current release still has enough signers.
+    fn is_approved(
+        &self,
+        chain: &PolicyChain,
+        environment: &Environment,
+        step: &EnvironmentState,
+    ) -> bool {
+        step.approvals.iter().any(|index| {
+            let signers = self.of(index.0);
+            chain.approved(*index, environment, &signers).is_ok()
+        })
     }
 }

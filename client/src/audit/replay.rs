@@ -212,16 +212,16 @@ impl Replay {
             Ahead::Broken(error) => Err(error.into()),
             Ahead::Undocumented => {
                 let what = "the document that the entry names is not served";
-                self.leave_gap(Reason::DocumentMissing, index, what);
+                self.leave_gap(Reason::DocumentMissing, (index, hash), what);
                 return Ok(());
             }
             Ahead::Misdocumented => {
                 let what = "what is served is not the document that the entry names";
-                self.leave_gap(Reason::DocumentMismatch, index, what);
+                self.leave_gap(Reason::DocumentMismatch, (index, hash), what);
                 return Ok(());
             }
             _ if self.gap => {
-                self.outcome.state.ignore();
+                self.outcome.state.ignore(hash);
                 return Ok(());
             }
             Ahead::MapRecord(record) => self.map_record(&record),
@@ -235,7 +235,7 @@ impl Replay {
                 Err(ClientError::Verify(VerifyError::Rule(error)))
             }
             Err(error) => {
-                self.outcome.state.ignore();
+                self.outcome.state.ignore(hash);
                 let reason = error.reason();
                 self.outcome.alarm(reason, Some(index), error.to_string());
                 Ok(())
@@ -244,9 +244,9 @@ impl Replay {
     }
 
     /// Passes over an entry of which nobody can say what it did.
-    fn leave_gap(&mut self, reason: Reason, index: u64, what: &str) {
+    fn leave_gap(&mut self, reason: Reason, (index, hash): (u64, LeafHash), what: &str) {
         self.gap = true;
-        self.outcome.state.ignore();
+        self.outcome.state.ignore(hash);
         self.outcome.alarm(reason, Some(index), what);
     }
 

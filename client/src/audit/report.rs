@@ -95,7 +95,7 @@ impl Report {
         found: Outcome,
         policy_version: u64,
     ) -> Self {
-        let (compromised, more_compromised) = found.signers.compromised(&found.state);
+        let (compromised, more_compromised) = found.signers.compromised(&found.state, job.now);
         let relied_on = compromised.iter().any(|release| release.current);
         Self {
             schema: SCHEMA,

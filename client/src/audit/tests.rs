@@ -217,7 +217,8 @@ fn a_release_by_a_stranger_is_an_alarm() {
     };
     let envelope =
         cairn_proto::envelope::Envelope::sign(statement.encode(), &[&stranger.deployer]).unwrap();
-    log.state.ignore();
+    log.state
+        .ignore(cairn_proto::hash::LeafHash::of(&envelope.encode()));
     log.push(envelope.encode(), Some(document));
     log.close();
     case.serve(&log);

@@ -189,12 +189,14 @@ fn contradiction(home: &Home, trust: &Trust, body: serde_json::Value) -> Result<
         policy_proof: decoded(&file.policy_proof)?,
         policies: policies.collect::<Result<_, _>>()?,
         release: release.transpose()?,
+        ..Evidence::default()
     };
     let case = Case {
         trust,
         checkpoint: &head.trust_first(),
         environment: &environment,
         evidence: &evidence,
+        now: 0,
         store: &EvidenceStore::new(home, trust),
     };
     case.contradiction()

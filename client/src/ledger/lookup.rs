@@ -203,9 +203,10 @@ impl Ledger {
             checkpoint: &checkpoint,
             environment,
             evidence: &answer.evidence,
+            now: self.now(),
             store: self.evidence(),
         };
-        let current = case.prove(self.now())?;
+        let current = case.prove()?;
         Ok(Looked {
             age: age_of(checkpoint.head(), self.now()),
             checkpoint,

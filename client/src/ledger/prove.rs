@@ -35,7 +35,7 @@ use cairn_proto::{
     rules::PolicyChain,
     statement::Subject,
     trust::Trust,
-    verify::{self, Current, Evidence, TrustedMap, VerifyError},
+    verify::{self, Current, Evidence, Recorded, TrustedMap, VerifyError},
 };
 
 use crate::{error::ClientError, evidence::EvidenceStore};
@@ -46,6 +46,8 @@ pub(crate) struct Case<'a> {
     pub(crate) checkpoint: &'a TrustedCheckpoint,
     pub(crate) environment: &'a Environment,
     pub(crate) evidence: &'a Evidence,
+    /// The verifier's time, Unix seconds.
+    pub(crate) now: u64,
     /// Where contradictions are kept.
     pub(crate) store: &'a EvidenceStore,
 }
@@ -80,7 +82,7 @@ impl Case<'_> {
 
     /// The current release, or that there is none. Evidence of what contradicts the signed
     /// head is kept before the error is returned.
-    pub(crate) fn prove(&self, now: u64) -> Result<Current, ClientError> {
+    pub(crate) fn prove(&self) -> Result<Current, ClientError> {
         let error = match self.bind().and_then(|()| self.current()) {
             Ok(current) => return Ok(current),
             Err(Fault::Unproven(error)) => return Err(ClientError::Verify(error)),
@@ -88,7 +90,10 @@ impl Case<'_> {
         };
         let asked = (self.environment, self.checkpoint.head().bytes());
         let code = error.reason().code();
-        match self.store.contradiction(code, asked, self.evidence, now) {
+        match self
+            .store
+            .contradiction(code, asked, self.evidence, self.now)
+        {
             Ok(evidence) => Err(ClientError::Contradiction { error, evidence }),
             Err(failure) => Err(failure.into()),
         }
@@ -114,6 +119,14 @@ impl Case<'_> {
         for policy in &evidence.policies {
             bind_document(&policy.entry, &policy.document)?;
         }
+        let head = self.checkpoint.head();
+        for order in &evidence.orders {
+            // Only what is in the log is bound; the steps find what is not.
+            let (index, inclusion) = (order.index, &order.inclusion);
+            if Recorded::prove(head, &order.entry, index, inclusion).is_ok() {
+                bind_document(&order.entry, &order.document)?;
+            }
+        }
         let (Some(row), Some(release)) = (row, &evidence.release) else {
             return Ok(());
         };
@@ -130,7 +143,8 @@ impl Case<'_> {
 
     /// The same steps once more, now down to what the bytes say.
     fn current(&self) -> Result<Current, Fault> {
-        let proven = verify::current(self.trust, self.checkpoint, self.environment, self.evidence);
+        let (environment, evidence) = (self.environment, self.evidence);
+        let proven = verify::current(self.trust, self.checkpoint, environment, evidence, self.now);
         proven.map_err(|error| match error {
             VerifyError::Entry(_) | VerifyError::RowMismatch { .. } => Fault::of_bound(error),
             error => Fault::Unproven(error),

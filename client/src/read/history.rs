@@ -14,7 +14,7 @@ use cairn_proto::{
     entry::{Entry, Leaf, MapRecord},
     hash::{Index, KeyId, LeafHash, Sequence, TreeSize, Version},
     name::Environment,
-    statement::{Predicate, Release, Subject},
+    statement::{Approval, Enrolment, Order, Predicate, Release, Subject},
     verify::{Recorded, VerifyError},
 };
 
@@ -52,6 +52,12 @@ pub enum LoggedKind {
     Policy(Version),
     /// An environment changed.
     Release(Box<Release>),
+    /// A release that stands got other signers.
+    Approval(Box<Approval>),
+    /// A host came or went.
+    Enrolment(Box<Enrolment>),
+    /// Admins ordered something.
+    Order(Order),
     /// The server summed up.
     MapRecord(MapRecord),
     /// It is in the log and is no entry: no honest server sequences such a leaf.
@@ -83,6 +89,9 @@ impl Logged {
                 Predicate::Genesis(_) => LoggedKind::Genesis,
                 Predicate::Policy(change) => LoggedKind::Policy(change.version),
                 Predicate::Release(release) => LoggedKind::Release(release.clone()),
+                Predicate::Approval(approval) => LoggedKind::Approval(approval.clone()),
+                Predicate::Enrolment(enrolment) => LoggedKind::Enrolment(enrolment.clone()),
+                Predicate::Order(order) => LoggedKind::Order(*order),
             },
             subject: Some(entry.statement().subject),
             keyids: signatures.map(|signature| signature.keyid).collect(),

@@ -39,6 +39,8 @@ pub struct Words {
     pub source: Option<Source>,
     /// The deployer's own data.
     pub annotations: BTreeMap<String, String>,
+    /// Leaf hash of the break-glass order under which fewer sign than the policy asks for.
+    pub break_glass: Option<LeafHash>,
 }
 
 /// How to append.

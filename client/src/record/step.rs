@@ -277,6 +277,7 @@ impl Ledger {
             previous,
             action: step.action,
             rollback_to: step.rollback_to,
+            break_glass: words.break_glass,
             reason: words.reason.clone(),
             source: words.source.clone(),
             created_at,

@@ -17,7 +17,7 @@ use cairn_proto::{
     merkle::{Tree, prove_inclusion},
     name::{Environment, Origin},
     note::{SignatureType, VerifierKey},
-    policy::{Deployer, NamedKey, Policy, Rule},
+    policy::{Deployer, NamedKey, Policy, Right, Rule},
     row::{Row, RowName},
     rules::{State, authenticate_genesis},
     statement::{Action, Genesis, PolicyChange, Predicate, Release, Statement, Subject},
@@ -127,7 +127,7 @@ impl Log {
             deployers: vec![Deployer {
                 name: "ci".parse().unwrap(),
                 key: self.deployer.public_key(),
-                actions: vec![Action::Release, Action::Retire, Action::Rollback],
+                actions: vec![Right::Release, Right::Retire, Right::Rollback],
                 environments: vec!["**".parse().unwrap()],
             }],
             revoked: Vec::new(),
@@ -189,7 +189,7 @@ impl Log {
                 .collect(),
         };
         if self.state.apply_map_record(&record).is_err() {
-            self.state.ignore();
+            self.state.ignore(LeafHash::of(&record.encode()));
         }
         self.push(record.encode(), None);
         self.heads.insert(self.size(), snapshot);
@@ -211,6 +211,7 @@ impl Log {
             previous: before.map(|state| state.leaf),
             environment,
             action,
+            break_glass: None,
             rollback_to: None,
             reason: None,
             source: None,
@@ -346,6 +347,7 @@ impl Log {
                     manifest: self.document_of(row.index.0),
                 }
             }),
+            ..Evidence::default()
         }
     }
 

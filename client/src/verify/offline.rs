@@ -117,9 +117,10 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
             checkpoint: &checkpoint,
             environment: &bundle.environment,
             evidence: &bundle.evidence,
+            now: check.now,
             store: &evidence,
         };
-        let current = case.prove(check.now)?;
+        let current = case.prove()?;
         let (sequence, version) = numbers(&current);
         let below = below(floor.as_ref(), bundle, sequence, version);
         if below.is_some() {

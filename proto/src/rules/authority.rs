@@ -10,7 +10,7 @@ use crate::{
     key::PublicKey,
     name::Environment,
     policy::{NamedKey, Policy, Right},
-    statement::{PolicyChange, Release},
+    statement::PolicyChange,
     trust::check_keys,
 };
 
@@ -182,7 +182,8 @@ impl<'a> Authority<'a> {
             Content::Release(release, _) => {
                 let environment = &release.environment;
                 self.all_may(&signed.signers, release.action.into(), environment)?;
-                enough(environment, signed.signers.len(), self.needed(release)?)
+                let needed = self.needed(environment, release.break_glass)?;
+                enough(environment, signed.signers.len(), needed)
             }
             Content::Approval(approval, _) => {
                 let environment = &approval.environment;
@@ -199,12 +200,16 @@ impl<'a> Authority<'a> {
 
     /// How many deployers a release takes: as many as the policy says, or fewer by the order that
     /// it names.
-    fn needed(&self, release: &Release) -> Result<usize, RuleError> {
-        let needed = self.step.policy.approvals(&release.environment);
-        if release.break_glass.is_none() {
+    fn needed(
+        &self,
+        environment: &Environment,
+        named: Option<LeafHash>,
+    ) -> Result<usize, RuleError> {
+        let needed = self.step.policy.approvals(environment);
+        let Some(named) = named else {
             return Ok(needed);
-        }
-        let glass = self.orders.glass(release, self.index)?;
+        };
+        let glass = self.orders.glass(environment, named, self.index)?;
         Ok(glass.approvals.map_or(needed, |less| less.min(needed)))
     }
 
@@ -233,18 +238,19 @@ impl<'a> Authority<'a> {
     /// (Unix seconds) if that is by a break-glass order alone.
     pub(super) fn suffices(
         &self,
-        release: &Release,
+        (environment, named): (&Environment, Option<LeafHash>),
         counting: usize,
     ) -> Result<Suffices, RuleError> {
-        let usual = self.step.policy.approvals(&release.environment);
+        let usual = self.step.policy.approvals(environment);
         if counting >= usual {
             return Ok(Suffices::ForGood);
         }
-        if counting == 0 || counting < self.needed(release)? {
+        let enough = counting > 0 && counting >= self.needed(environment, named)?;
+        let Some(named) = named.filter(|_| enough) else {
             return Ok(Suffices::No { needed: usual });
-        }
-        let until = self.orders.glass(release, self.index)?.expires;
-        Ok(Suffices::Until(until))
+        };
+        let glass = self.orders.glass(environment, named, self.index)?;
+        Ok(Suffices::Until(glass.expires))
     }
 
     /// Every one of these deployers may do this there.

@@ -15,7 +15,7 @@ use crate::{
     order::OrderDocument,
     policy::{Policy, Terms},
     row::{OrdersRow, PolicyRow, history_leaf},
-    statement::{Genesis, Release},
+    statement::Genesis,
     trust::{Keys, Trust},
 };
 
@@ -143,11 +143,11 @@ impl PolicyChain {
 
     /// What the newest policy leaves of the signatures on the release at `index`, which the
     /// policy then in force allowed: the signers that count, if they are still enough at `now`
-    /// (Unix seconds).
+    /// (Unix seconds). Of the release it needs the environment, and the order that it names.
     pub fn standing<'a>(
         &self,
         index: Index,
-        release: &Release,
+        release: (&Environment, Option<LeafHash>),
         signers: &'a [PublicKey],
         now: u64,
     ) -> Result<Counted<'a>, RuleError> {

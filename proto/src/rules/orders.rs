@@ -9,6 +9,7 @@ use crate::{
     limits::BREAK_GLASS_MILLIS_MAX,
     manifest::{Bytes, Manifest},
     merkle::Frontier,
+    name::Environment,
     order::{BreakGlass, KeySuccession, OrderDocument},
     row::{OrdersRow, history_leaf},
     statement::{Action, Order, Release},
@@ -85,12 +86,16 @@ impl Orders {
     }
 
     /// The break-glass order that a release names, of those before an index.
-    pub(super) fn glass(&self, release: &Release, before: Index) -> Result<&BreakGlass, RuleError> {
-        let named = release.break_glass;
-        let step = self.steps.iter().find(|step| Some(step.leaf) == named);
+    pub(super) fn glass(
+        &self,
+        environment: &Environment,
+        named: LeafHash,
+        before: Index,
+    ) -> Result<&BreakGlass, RuleError> {
+        let step = self.steps.iter().find(|step| step.leaf == named);
         match step.map(|step| (step.index, &step.order)) {
             Some((index, OrderDocument::BreakGlass(glass)))
-                if index < before && glass.environments.matches(&release.environment) =>
+                if index < before && glass.environments.matches(environment) =>
             {
                 Ok(glass)
             }

@@ -25,8 +25,10 @@ use crate::{
 /// What an applied entry changed: the rows to write down again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Effect {
+    /// Which entry.
+    pub index: Index,
     /// A policy, or an order of the admins: the chain, and its row.
-    pub chain: Option<Index>,
+    pub chain: bool,
     /// This environment.
     pub environment: Option<Environment>,
     /// These digest rows.
@@ -143,6 +145,7 @@ impl State {
                 let key = RowName::Host(&step.host).key();
                 self.map.insert(key, Row::Host(row));
                 Effect {
+                    index,
                     host: Some(step),
                     ..Effect::default()
                 }
@@ -195,7 +198,8 @@ impl State {
             }
         }
         Effect {
-            chain: Some(index),
+            index,
+            chain: true,
             ..Effect::default()
         }
     }
@@ -233,6 +237,7 @@ impl State {
             state.approvals.push(index);
         }
         Ok(Effect {
+            index,
             environment: Some(approval.environment.clone()),
             approved: true,
             ..Effect::default()
@@ -282,6 +287,7 @@ impl State {
             self.map.insert(key, Row::Digest(row));
         }
         Effect {
+            index,
             environment: Some(release.environment.clone()),
             digests: touched,
             names: step.names,

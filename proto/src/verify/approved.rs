@@ -23,7 +23,8 @@ pub(super) fn prove(
     (release_index, release): (Index, &SignedSubmission),
     evidence: &ApprovalEvidence,
 ) -> Result<ProvenApproval, VerifyError> {
-    let same = |same: bool, what| same.then_some(()).ok_or(VerifyError::RowMismatch { what });
+    let same = |same: bool, what| same.then_some(()).ok_or(VerifyError::Misplaced { what });
+    let no_approval = "what is no approval in place of one";
     let Content::Release(stated, manifest) = release.submission().content() else {
         return Err(VerifyError::RowMismatch { what: "the kind" });
     };
@@ -31,17 +32,18 @@ pub(super) fn prove(
     let proof = &evidence.inclusion;
     included(map.checkpoint.head(), leaf, index, proof, "the approval")?;
     let Leaf::Entry(entry) = Leaf::decode(&evidence.entry)? else {
-        return Err(VerifyError::RowMismatch { what: "the kind" });
+        return Err(VerifyError::Misplaced { what: no_approval });
     };
     let Predicate::Approval(approval) = &entry.statement().predicate else {
-        return Err(VerifyError::RowMismatch { what: "the kind" });
+        return Err(VerifyError::Misplaced { what: no_approval });
     };
     let of = release.submission().leaf();
-    same(approval.release == *of, "the release that is approved")?;
-    same(release_index < index, "the index of the approval")?;
+    same(approval.release == *of, "an approval of another release")?;
+    same(release_index < index, "an approval from before the release")?;
     let environment = &approval.environment;
-    same(*environment == stated.environment, "the environment")?;
-    same(approval.sequence == stated.sequence, "the sequence")?;
+    let place = (environment, approval.sequence);
+    let stated = (&stated.environment, stated.sequence);
+    same(place == stated, "an approval for another place")?;
     let submission = entry.with_document(&manifest.encode())?;
     let authority = chain.authority_at(index).ok_or(VerifyError::PolicyChain)?;
     let signed = authority.authenticate(submission)?;
@@ -62,7 +64,8 @@ pub(super) fn judge(
     let leaf = *signed.submission().leaf();
     let terms = chain.terms(&release.environment, now);
     let release = (**release).clone();
-    let own = chain.standing(index, &release, signed.signers(), now);
+    let asked = (&release.environment, release.break_glass);
+    let own = chain.standing(index, asked, signed.signers(), now);
     let by = approval.as_ref().and_then(|approval| {
         let signers = approval.signed.signers();
         let counted = chain.approved(approval.index, &release.environment, signers);

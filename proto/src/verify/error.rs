@@ -36,6 +36,13 @@ pub enum VerifyError {
         /// What differs.
         what: &'static str,
     },
+    /// The evidence carries something beside the release that is not what it should be. That is the
+    /// answer's doing, and says nothing of the log.
+    #[error("the evidence carries {what}")]
+    Misplaced {
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Bytes that are bound by a signed root do not decode.
     #[error("a recorded entry does not decode: {0}")]
     Entry(#[from] EntryError),
@@ -80,7 +87,7 @@ impl VerifyError {
             Self::Inclusion { .. } | Self::Lacks { .. } => Reason::InclusionUnproven,
             Self::MapRecord => Reason::MapRecordWrong,
             Self::Map { .. } => Reason::MapProof,
-            Self::RowMismatch { .. } => Reason::RowMismatch,
+            Self::RowMismatch { .. } | Self::Misplaced { .. } => Reason::RowMismatch,
             Self::Undocumented => Reason::DocumentMissing,
             Self::Entry(error) => error.reason(),
             Self::WrongGenesis { .. } | Self::WrongKeys => Reason::WrongGenesis,

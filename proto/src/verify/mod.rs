@@ -255,7 +255,18 @@ fn chain_with_orders(
     for order in &evidence.orders {
         let leaf = LeafHash::of(&order.entry);
         included(head, leaf, order.index, &order.inclusion, "an order")?;
-        let submission = Submission::decode(&order.entry, &order.document)?;
+        let no_order = VerifyError::Misplaced {
+            what: "what is no order in place of one, or orders that do not ascend",
+        };
+        let Leaf::Entry(entry) = Leaf::decode(&order.entry)? else {
+            return Err(no_order);
+        };
+        let is_order = matches!(entry.statement().predicate, Predicate::Order(_));
+        let last = chain.orders().last().map(|step| step.index);
+        if !is_order || last >= Some(order.index) {
+            return Err(no_order);
+        }
+        let submission = entry.with_document(&order.document)?;
         chain.adopt_order(order.index, submission)?;
     }
     Ok(chain)

@@ -59,12 +59,13 @@ pub fn succession(
 
 fn succession_of(order: &OrderEvidence) -> Result<Option<KeySuccession>, VerifyError> {
     let submission = Submission::decode(&order.entry, &order.document)?;
+    let what = "what is no order in place of one";
     match submission.content() {
         Content::Order(_, crate::order::OrderDocument::KeySuccession(order)) => {
             Ok(Some((**order).clone()))
         }
         Content::Order(..) => Ok(None),
-        _ => Err(VerifyError::RowMismatch { what: "the kind" }),
+        _ => Err(VerifyError::Misplaced { what }),
     }
 }
 

@@ -13,6 +13,7 @@ use cairn_proto::{
     hash::{ContentId, LeafHash},
     manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
     name::Environment,
+    order::OrderDocument,
     row::{Row, RowName},
     rules::{RuleError, authenticate_genesis},
     statement::{Predicate, Release},
@@ -44,10 +45,11 @@ impl Received {
         }
     }
 
-    /// The environment that a release is for.
+    /// The environment that a release, or an approval of one, is for.
     pub(crate) fn environment(&self) -> Option<&Environment> {
         match &self.entry.statement().predicate {
             Predicate::Release(release) => Some(&release.environment),
+            Predicate::Approval(approval) => Some(&approval.environment),
             _ => None,
         }
     }
@@ -95,9 +97,15 @@ impl Ledger {
             .with_document(&document)
             .map_err(RuleError::Entry)?;
         let signed = self.authenticate(submission)?;
-        if let Content::Release(release, manifest) = signed.submission().content() {
-            self.in_order(release)?;
-            self.hold_content(release, manifest, caller).await?;
+        match signed.submission().content() {
+            Content::Release(release, manifest) => {
+                self.in_order(release)?;
+                self.hold_content(release, manifest, caller).await?;
+            }
+            Content::Order(_, OrderDocument::KeySuccession(_)) => {
+                return Err(Refusal::SuccessionRunning);
+            }
+            _ => {}
         }
         self.enqueue(Candidate {
             signed,
@@ -114,8 +122,11 @@ impl Ledger {
         } else {
             let head = self.head();
             // The genesis entry is the server's own: nobody who sends it tries again.
-            let mut later = head.chain.steps().skip(1);
-            later.find(|step| step.leaf == trace.leaf)?.index
+            let policies = head.chain.steps().skip(1);
+            let policies = policies.map(|step| (step.leaf, step.index));
+            let orders = head.chain.orders().iter();
+            let mut all = policies.chain(orders.map(|step| (step.leaf, step.index)));
+            all.find(|(leaf, _)| *leaf == trace.leaf)?.1
         };
         let leaf = reading(&self.shared.tree).leaf(index)?;
         // Read last: a head that was published since holds the entry as well.

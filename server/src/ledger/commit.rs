@@ -14,6 +14,7 @@ use std::{
 
 use cairn_proto::{
     checkpoint::Checkpoint,
+    entry::Content,
     hash::{DocumentId, LeafHash, TreeSize},
     key::SignError,
     merkle::Frontier,
@@ -22,7 +23,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Message, Placed, PolicyBytes, Queued, Refusal, Shared,
+    ChainEntry, Message, Placed, Queued, Refusal, Shared,
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},
@@ -237,20 +238,27 @@ impl Committer {
         drop(tree);
         for (index, effect) in &batch.effects {
             if let Some(environment) = &effect.environment {
-                // The state has gone on to the end of the batch, and so has the manifest.
-                if let Some(state) = self.sequencer.state.environment(environment) {
-                    let releases = &self.shared.releases;
+                let releases = &self.shared.releases;
+                if effect.approved {
+                    releases.approve(environment, *index);
+                } else if let Some(state) = self.sequencer.state.environment(environment) {
+                    // The state has gone on to the end of the batch, and so has the manifest.
                     releases.add(environment, *index, state.manifest.blake3);
                 }
             }
-            if effect.policy {
+            if effect.chain {
                 let offset = usize::try_from(index.0 - batch.record.first.0).unwrap_or(usize::MAX);
                 let leaf = batch.leaves.get(offset);
                 let candidate = candidates
                     .iter()
                     .find(|candidate| Some(candidate.signed.submission().leaf()) == leaf);
                 if let Some(candidate) = candidate {
-                    writing(&self.shared.policies).push(PolicyBytes {
+                    let content = candidate.signed.submission().content();
+                    let list = match content {
+                        Content::Order(..) => &self.shared.orders,
+                        _ => &self.shared.policies,
+                    };
+                    writing(list).push(ChainEntry {
                         index: *index,
                         entry: candidate.entry.clone(),
                         document: candidate.document.clone(),

@@ -16,6 +16,7 @@ mod documents;
 mod head;
 mod listing;
 mod open;
+mod orders;
 mod prove;
 mod read;
 mod releases;
@@ -96,6 +97,9 @@ pub enum Refusal {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Other keys take over between two runs.
+    #[error("keys take over between two runs of the server, not while it runs")]
+    SuccessionRunning,
     /// The server shows less than was signed before, and signs nothing.
     #[error("this server's store shows less than was signed before: it signs nothing more")]
     NotSigning,
@@ -137,6 +141,7 @@ impl Refusal {
             Self::Listing { error, .. } => error.reason,
             Self::Content(error) => error.reason(),
             Self::Store(error) => error.reason(),
+            Self::SuccessionRunning => Reason::SuccessionRunning,
             Self::NotSigning => Reason::NotSigning,
             Self::NotOffered => Reason::NotOffered,
             Self::Cosignature { .. } => Reason::NoteSignature,
@@ -188,9 +193,9 @@ pub(crate) struct Placed {
     pub(crate) head: Arc<Head>,
 }
 
-/// One version of the policy, as raw bytes.
+/// A policy, or an order of the admins, as raw bytes.
 #[derive(Debug, Clone)]
-struct PolicyBytes {
+struct ChainEntry {
     index: Index,
     entry: Bytes,
     document: Bytes,
@@ -204,7 +209,8 @@ struct Shared {
     tree: RwLock<Tree>,
     head: watch::Sender<Arc<Head>>,
     releases: releases::Releases,
-    policies: RwLock<Vec<PolicyBytes>>,
+    policies: RwLock<Vec<ChainEntry>>,
+    orders: RwLock<Vec<ChainEntry>>,
     documents: Documents,
     cache: read::EntryCache,
     listings: listing::Listings,

@@ -13,18 +13,19 @@ use std::{
 use bytes::Bytes;
 use cairn_proto::{
     checkpoint::Checkpoint,
-    entry::Submission,
+    entry::{Content, Submission},
     hash::{Index, LeafHash},
     key::SignError,
-    merkle::{Frontier, Tree},
+    merkle::Tree,
+    order::OrderDocument,
     reason::Reason,
-    rules::{PolicyChain, RuleError, State, authenticate_genesis},
+    rules::{RuleError, State, authenticate_genesis},
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Ledger, PolicyBytes, QUEUE_MAX, Shared,
+    ChainEntry, Ledger, QUEUE_MAX, Shared,
     commit::{Clock, Committer},
     cosigning::Cosigning,
     documents::Documents,
@@ -32,8 +33,8 @@ use super::{
     listing::Listings,
     read::EntryCache,
     releases::Releases,
-    replay::{Replay, policy_at},
-    sequence::{Candidate, Sequencer},
+    replay::{Replay, chain_entry},
+    sequence::{Batch, Candidate, Outcome, Sequencer},
 };
 use crate::{
     clock::{now, now_ms},
@@ -43,15 +44,16 @@ use crate::{
     view::{DocumentIndex, View, ViewError},
 };
 
-/// Bytes to reserve for the first record: a genesis entry, the largest policy, a map record.
+/// Bytes to reserve for such a record: an entry, the largest policy or order, a map record.
 const GENESIS_BYTES: u64 = 1 << 20;
 
-/// The first entry of a ledger that does not exist yet.
+/// The first entry of a ledger that does not exist yet, or an order by which other keys take over
+/// between two runs: what no client appends.
 #[derive(Debug, Clone)]
 pub struct Genesis {
     /// The signed envelope.
     pub entry: Bytes,
-    /// The first policy.
+    /// Its document.
     pub document: Bytes,
 }
 
@@ -89,7 +91,10 @@ pub enum LedgerError {
         position: u64,
     },
     /// The keys are not this ledger's.
-    #[error("the {which} key is not the one that the ledger's genesis entry names")]
+    #[error(
+        "the {which} key is not the one that signs this ledger: the genesis entry, or the newest \
+         order of succession, names another"
+    )]
     WrongKey {
         /// Which of the two.
         which: &'static str,
@@ -124,6 +129,17 @@ impl Ledger {
         genesis: Option<&Genesis>,
     ) -> Result<Self, LedgerError> {
         begin(&store, genesis, now_ms)?;
+        Self::start(store, View::open(view)?, keys, now_ms)
+    }
+
+    /// Starts the ledger that the store holds under keys that take over by `order`.
+    pub fn open_under_new_keys(
+        store: Store,
+        view: &Path,
+        keys: ServerKeys,
+        order: &Genesis,
+    ) -> Result<Self, LedgerError> {
+        take_over(&store, View::open(view)?, &keys, order, now_ms)?;
         Self::start(store, View::open(view)?, keys, now_ms)
     }
 
@@ -170,11 +186,10 @@ impl Committer {
         clock: Clock,
     ) -> Result<(Self, Arc<View>), LedgerError> {
         let (replay, view) = Replay::run(&store, view)?;
-        let (shared, state, frontier, position) = replay.share(store, &keys, clock)?;
+        let (shared, state, position) = replay.share(store, &keys, clock)?;
         let committer = Self {
             sequencer: Sequencer {
                 state,
-                frontier,
                 last: shared.store.journal().tail().hash,
             },
             position,
@@ -184,6 +199,70 @@ impl Committer {
         };
         Ok((committer, Arc::new(view)))
     }
+}
+
+/// Commits an order by which these keys take over, as the next entry of a ledger that does not run,
+/// through the sequencer's own step. One that stands already is passed over: the start after it
+/// may have failed.
+pub(super) fn take_over(
+    store: &Store,
+    view: View,
+    keys: &ServerKeys,
+    order: &Genesis,
+    clock: Clock,
+) -> Result<(), LedgerError> {
+    let (replay, _) = Replay::run(store, view)?;
+    let chain = replay.state.chain().ok_or(LedgerError::NoGenesis)?.clone();
+    let leaf = LeafHash::of(&order.entry);
+    if chain.orders().iter().any(|step| step.leaf == leaf) {
+        return Ok(());
+    }
+    let index = Index(replay.state.size().0);
+    let rule = |error: RuleError| LedgerError::Rule {
+        index,
+        error: Box::new(error),
+    };
+    let submission = Submission::decode(&order.entry, &order.document);
+    let submission = submission.map_err(|error| rule(error.into()))?;
+    let Content::Order(_, OrderDocument::KeySuccession(succession)) = submission.content() else {
+        return Err(rule(RuleError::SuccessionKeys));
+    };
+    for (named, signer, which) in [
+        (&succession.log_key, &keys.log, "log"),
+        (&succession.clock_key, &keys.clock, "clock"),
+    ] {
+        if *named.key() != signer.public_key() {
+            return Err(LedgerError::WrongKey { which });
+        }
+    }
+    let signed = chain.authority().authenticate(submission).map_err(rule)?;
+    let mut sequencer = Sequencer {
+        state: replay.state,
+        last: store.journal().tail().hash,
+    };
+    let known = |id: &_| replay.documents.place(id).is_some();
+    let (mut outcomes, batch) = sequencer.step(
+        &[Candidate {
+            signed,
+            entry: order.entry.clone(),
+            document: order.document.clone(),
+        }],
+        &known,
+        &replay.tree,
+        clock(),
+    );
+    if let Some(Outcome::Refused(error)) = outcomes.pop() {
+        return Err(rule(*error));
+    }
+    commit(store, batch)
+}
+
+fn commit(store: &Store, batch: Option<Batch>) -> Result<(), LedgerError> {
+    let batch = batch.ok_or(LedgerError::NoGenesis)?;
+    store.journal().reserve(GENESIS_BYTES)?;
+    let _ = store.commit(&batch.record)?;
+    store.advance_anchor()?;
+    Ok(())
 }
 
 /// Commits the genesis entry to an empty journal, through the sequencer's own step.
@@ -210,16 +289,11 @@ pub(super) fn begin(
             };
             let mut sequencer = Sequencer {
                 state: State::new(),
-                frontier: Frontier::default(),
                 last: tail.hash,
             };
             let tree = Tree::default();
             let (_, batch) = sequencer.step(&[candidate], &|_| false, &tree, clock());
-            let batch = batch.ok_or(LedgerError::NoGenesis)?;
-            store.journal().reserve(GENESIS_BYTES)?;
-            let _ = store.commit(&batch.record)?;
-            store.advance_anchor()?;
-            Ok(())
+            commit(store, batch)
         }
         (_, None) => Ok(()),
         (_, Some(genesis)) => {
@@ -237,7 +311,7 @@ impl Replay {
         store: Store,
         keys: &ServerKeys,
         clock: Clock,
-    ) -> Result<(Shared, State, Frontier, u64), LedgerError> {
+    ) -> Result<(Shared, State, u64), LedgerError> {
         let chain = self.state.chain().ok_or(LedgerError::NoGenesis)?.clone();
         let trust = chain.identity().ok_or(LedgerError::NoGenesis)?;
         for (pinned, signer, which) in [
@@ -265,7 +339,10 @@ impl Replay {
             chain: chain.clone(),
             standing: Arc::default(),
         };
-        let policies = policies_of(&store, &self.documents, &chain)?;
+        let policies = chain.steps().map(|step| step.index);
+        let policies = entries_of(&store, &self.documents, policies)?;
+        let orders = chain.orders().iter().map(|step| step.index);
+        let orders = entries_of(&store, &self.documents, orders)?;
         let shared = Shared {
             store: Arc::new(store),
             trust,
@@ -273,6 +350,7 @@ impl Replay {
             head: watch::Sender::new(Arc::new(head)),
             releases: Releases::of(&self.state),
             policies: RwLock::new(policies),
+            orders: RwLock::new(orders),
             documents: Documents::new(self.documents),
             cache: EntryCache::new(),
             listings: Listings::new(),
@@ -280,22 +358,19 @@ impl Replay {
             failed: watch::Sender::new(None),
             halted: AtomicBool::new(false),
         };
-        Ok((shared, self.state, self.frontier, self.position))
+        Ok((shared, self.state, self.position))
     }
 }
 
-fn policies_of(
+fn entries_of(
     store: &Store,
     documents: &DocumentIndex,
-    chain: &PolicyChain,
-) -> Result<Vec<PolicyBytes>, LedgerError> {
-    chain
-        .steps()
-        .map(|step| {
-            let missing = StoreError::Absent {
-                number: step.index.0,
-            };
-            policy_at(store, documents, step.index).ok_or(LedgerError::Store(missing))
-        })
-        .collect()
+    mut indices: impl Iterator<Item = Index>,
+) -> Result<Vec<ChainEntry>, LedgerError> {
+    indices.try_fold(Vec::new(), |mut entries, index| {
+        let missing = StoreError::Absent { number: index.0 };
+        let entry = chain_entry(store, documents, index);
+        entries.push(entry.ok_or(LedgerError::Store(missing))?);
+        Ok(entries)
+    })
 }

@@ -26,7 +26,7 @@ type ProvenRow = (Option<Row>, Bytes, Bytes);
 
 impl Shared {
     /// Proves that a leaf is under a head, and checks the proof.
-    fn inclusion(
+    pub(super) fn inclusion(
         &self,
         index: Index,
         leaf: LeafHash,
@@ -40,7 +40,7 @@ impl Shared {
     }
 
     /// A row and the proof for it, or for its absence.
-    fn row(head: &Head, name: &RowName<'_>) -> Result<ProvenRow, Refusal> {
+    pub(super) fn row(head: &Head, name: &RowName<'_>) -> Result<ProvenRow, Refusal> {
         let key = name.key();
         let row = head.map.get(&key).copied();
         let bytes = row.map(|row| row.encode()).unwrap_or_default();
@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// The policy's row, and the proof for it.
-    fn policy_row(head: &Head) -> Result<(Bytes, Bytes), Refusal> {
+    pub(super) fn policy_row(head: &Head) -> Result<(Bytes, Bytes), Refusal> {
         let made = head.standing.policy_row.get(|| {
             let (_, row, proof) = Self::row(head, &RowName::Policy)?;
             Ok((row, proof))
@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// A proven row, and the map record that its root stands in.
-    fn under_map_record(
+    pub(super) fn under_map_record(
         &self,
         head: &Head,
         row: Bytes,
@@ -85,9 +85,13 @@ impl Shared {
         })
     }
 
-    /// The policies; inclusion is proven for those that a verifier of the entry at `index`
-    /// relies on.
-    fn policies(&self, head: &Head, index: Option<Index>) -> Result<Vec<v1::PolicyStep>, Refusal> {
+    /// The policies; inclusion is proven for those that a verifier of the entries at these
+    /// indices relies on.
+    pub(super) fn policies(
+        &self,
+        head: &Head,
+        entries: impl IntoIterator<Item = Index>,
+    ) -> Result<Vec<v1::PolicyStep>, Refusal> {
         let known = head.standing.policies.get_or_init(|| {
             let policies = reading(&self.policies);
             let below = policies
@@ -100,8 +104,7 @@ impl Shared {
             standing.collect()
         });
         let indices: Vec<_> = known.iter().map(|one| one.policy.index).collect();
-        let wanted = index.map(|index| relied_on(&indices, index));
-        let wanted = wanted.unwrap_or_default();
+        let wanted = relied_on(&indices, entries);
         let steps = known.iter().enumerate().map(|(position, one)| {
             let policy = &one.policy;
             let inclusion = if wanted.contains(&position) {
@@ -148,7 +151,7 @@ impl Ledger {
         Some(authentic.size())
     }
 
-    fn link(&self, trusted: &[u8], head: &Head) -> Vec<NodeHash> {
+    pub(super) fn link(&self, trusted: &[u8], head: &Head) -> Vec<NodeHash> {
         if trusted.is_empty() {
             return Vec::new();
         }
@@ -221,7 +224,11 @@ impl Ledger {
         })
     }
 
-    fn current_proof(&self, head: &Head, name: &RowName<'_>) -> Result<v1::CurrentProof, Refusal> {
+    pub(super) fn current_proof(
+        &self,
+        head: &Head,
+        name: &RowName<'_>,
+    ) -> Result<v1::CurrentProof, Refusal> {
         let (_, row, row_proof) = Shared::row(head, name)?;
         self.shared.under_map_record(head, row, row_proof)
     }
@@ -246,16 +253,31 @@ impl Ledger {
             policy_proof,
             ..v1::LookupResponse::default()
         };
-        let mut release = None;
+        let mut relied = Vec::new();
         if let Some(Row::Environment(row)) = row {
-            release = Some(row.index);
+            relied.push(row.index);
             answer.index = row.index.0;
             answer.entry = shared.entry(row.index)?;
             let leaf = LeafHash::of(&answer.entry);
             answer.inclusion = hash_list(&shared.inclusion(row.index, leaf, &head)?);
             answer.manifest = shared.manifest(environment, row.index, &answer.entry)?;
         }
-        answer.policies = shared.policies(&head, release)?;
+        let release = relied.first().copied();
+        answer.orders = self.orders_for(&head, environment, &answer.entry)?;
+        relied.extend(answer.orders.iter().map(|order| Index(order.index)));
+        let approval =
+            release.and_then(|index| shared.releases.approval(environment, index, head.size()));
+        if let Some(index) = approval {
+            relied.push(index);
+            let entry = shared.entry(index)?;
+            let leaf = LeafHash::of(&entry);
+            answer.approval = Some(v1::ApprovalStep {
+                index: index.0,
+                inclusion: hash_list(&shared.inclusion(index, leaf, &head)?),
+                entry,
+            });
+        }
+        answer.policies = shared.policies(&head, relied)?;
         Ok(answer)
     }
 

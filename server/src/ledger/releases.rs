@@ -24,15 +24,21 @@ struct Steps {
     indices: Vec<Index>,
     /// What the newest names.
     manifest: DocumentId,
+    /// Where the approvals of a release stand, by where that stands. Those of releases that were
+    /// followed before the last start are forgotten: nothing asks for them.
+    approvals: HashMap<Index, Vec<Index>>,
 }
 
 impl Releases {
     pub(super) fn of(state: &State) -> Self {
         let all = state.environments().map(|(name, environment)| {
             let marks = environment.releases.iter();
+            let newest = environment.releases.last().map(|mark| mark.index);
+            let approvals = Some(environment.approvals.clone()).filter(|all| !all.is_empty());
             let steps = Steps {
                 indices: marks.map(|mark| mark.index).collect(),
                 manifest: environment.manifest.blake3,
+                approvals: newest.zip(approvals).into_iter().collect(),
             };
             (name.clone(), steps)
         });
@@ -46,9 +52,36 @@ impl Releases {
         let steps = all.entry(environment.clone()).or_insert_with(|| Steps {
             indices: Vec::new(),
             manifest,
+            approvals: HashMap::new(),
         });
         steps.indices.push(index);
         steps.manifest = manifest;
+    }
+
+    /// One more approval of the environment's newest release. Before publication.
+    pub(super) fn approve(&self, environment: &Environment, index: Index) {
+        let mut all = writing(&self.0);
+        let Some(steps) = all.get_mut(environment) else {
+            return;
+        };
+        let before = steps.indices.partition_point(|release| *release < index);
+        let approved = before.checked_sub(1).and_then(|at| steps.indices.get(at));
+        if let Some(release) = approved {
+            steps.approvals.entry(*release).or_default().push(index);
+        }
+    }
+
+    /// The newest approval below a size of the release at an index.
+    pub(super) fn approval(
+        &self,
+        environment: &Environment,
+        release: Index,
+        size: TreeSize,
+    ) -> Option<Index> {
+        let all = reading(&self.0);
+        let approvals = all.get(environment)?.approvals.get(&release)?;
+        let mut newest = approvals.iter().rev();
+        newest.find(|index| index.0 < size.0).copied()
     }
 
     /// Where a release stands.

@@ -14,13 +14,13 @@ use std::{sync::Arc, thread};
 
 use bytes::Bytes;
 use cairn_proto::{
-    entry::{Leaf, MapRecord, Submission},
+    entry::{Content, Leaf, MapRecord, Submission},
     hash::{DocumentId, Index, LeafHash, RootHash, TreeSize},
-    merkle::{Frontier, Tree},
+    merkle::Tree,
     rules::{PolicyChain, RuleError, SignedSubmission, State, authenticate_genesis},
 };
 
-use super::{LedgerError, PolicyBytes};
+use super::{ChainEntry, LedgerError};
 use crate::{
     journal::{Journal as _, Record},
     segment::StoreError,
@@ -38,7 +38,6 @@ const AHEAD_BYTES: usize = 32 << 20;
 pub(super) struct Replay {
     pub(super) state: State,
     pub(super) tree: Tree,
-    pub(super) frontier: Frontier,
     pub(super) position: u64,
     /// Runs ahead of the rest: of every record that was read.
     pub(super) documents: DocumentIndex,
@@ -108,7 +107,6 @@ impl Replay {
         Self {
             state: State::new(),
             tree: Tree::default(),
-            frontier: Frontier::default(),
             position: 0,
             documents: DocumentIndex::default(),
         }
@@ -124,7 +122,7 @@ impl Replay {
         } = loaded.watermark;
         let record = journal.read(position.checked_sub(1)?).ok()?;
         (record.size == size && loaded.tree.root() == record.root).then_some(())?;
-        let chain = Arc::new(chain_of(store, &loaded.documents, &loaded.policies)?);
+        let chain = Arc::new(chain_of(store, &loaded.documents, &loaded.chain)?);
         let mut state = loaded.state.finish(&loaded.tree, time, chain)?;
         let stated = MapRecord::decode(record.leaves.last()?).ok()?;
         let adds_up = MapRecord {
@@ -132,11 +130,9 @@ impl Replay {
             ..state.map_record(time)
         };
         (stated == adds_up).then_some(())?;
-        let frontier = Frontier::of(&loaded.tree, loaded.tree.size())?;
         Some(Self {
             state,
             tree: loaded.tree,
-            frontier,
             position,
             documents: loaded.documents,
         })
@@ -244,9 +240,8 @@ impl Replay {
         record.documents.iter().for_each(|id| update.document(id));
         for leaf in &hashes {
             self.tree.push(*leaf);
-            self.frontier.push(*leaf);
         }
-        if self.frontier.root() != record.root || self.tree.size() != record.size {
+        if self.state.root() != record.root || self.tree.size() != record.size {
             let position = record.position;
             return Err(LedgerError::Record { position });
         }
@@ -307,12 +302,12 @@ fn parts(group: &mut [Read]) -> Vec<Vec<&mut ReadLeaf>> {
     parts
 }
 
-/// Entry and document of the policy at an index.
-pub(super) fn policy_at(
+/// Entry and document of the policy or order at an index.
+pub(super) fn chain_entry(
     store: &Store,
     documents: &DocumentIndex,
     index: Index,
-) -> Option<PolicyBytes> {
+) -> Option<ChainEntry> {
     let journal = store.journal();
     let entry = journal.leaf(index).ok()?;
     let Ok(Leaf::Entry(decoded)) = Leaf::decode(&entry) else {
@@ -321,7 +316,7 @@ pub(super) fn policy_at(
     let id = decoded.statement().subject.blake3;
     let place = documents.place(&id)?;
     let document = journal.document(place.position, place.ordinal, &id).ok()?;
-    Some(PolicyBytes {
+    Some(ChainEntry {
         index,
         entry,
         document,
@@ -331,11 +326,15 @@ pub(super) fn policy_at(
 fn chain_of(store: &Store, documents: &DocumentIndex, indices: &[Index]) -> Option<PolicyChain> {
     let mut chain: Option<PolicyChain> = None;
     for index in indices {
-        let policy = policy_at(store, documents, *index)?;
-        let submission = Submission::decode(&policy.entry, &policy.document).ok()?;
+        let bytes = chain_entry(store, documents, *index)?;
+        let submission = Submission::decode(&bytes.entry, &bytes.document).ok()?;
         match &mut chain {
             None => chain = Some(PolicyChain::begin(&authenticate_genesis(submission).ok()?).ok()?),
             Some(chain) => {
+                if let Content::Order(..) = submission.content() {
+                    chain.adopt_order(*index, submission).ok()?;
+                    continue;
+                }
                 let signed = chain.authority().authenticate(submission).ok()?;
                 chain.extend(*index, &signed).ok()?;
             }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cairn_proto::{
     entry::{Content, MapRecord},
     hash::{DocumentId, Index, LeafHash, TreeSize},
-    merkle::{Frontier, Tree},
+    merkle::Tree,
     rules::{Effect, RuleError, SignedSubmission, State},
 };
 
@@ -50,7 +50,6 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct Sequencer {
     pub(crate) state: State,
-    pub(crate) frontier: Frontier,
     pub(crate) last: RecordHash,
 }
 
@@ -77,14 +76,14 @@ impl Sequencer {
         // The state's own statement about itself always applies.
         let applied = self.state.apply_map_record(&map_record);
         debug_assert!(applied.is_ok());
-        building.push(Bytes::from(map_record.encode()), &mut self.frontier);
+        building.push(Bytes::from(map_record.encode()));
         let record = Record {
             previous: self.last,
             first,
             leaves: building.entries,
             documents: building.documents,
             size: TreeSize(self.state.size().0),
-            root: self.frontier.root(),
+            root: self.state.root(),
         };
         let batch = Batch {
             record,
@@ -115,7 +114,7 @@ impl Sequencer {
                         bytes: candidate.document.clone(),
                     });
                 }
-                building.push(candidate.entry.clone(), &mut self.frontier);
+                building.push(candidate.entry.clone());
                 Outcome::Recorded(index)
             }
             Err(error) => match self.stands(candidate, tree, building, index) {
@@ -148,6 +147,16 @@ impl Sequencer {
                 let state = self.state.environment(&release.environment)?;
                 state.release(release.sequence)?.index
             }
+            Content::Approval(approval, _) => {
+                let state = self.state.environment(&approval.environment)?;
+                let position = usize::try_from(approval.number.checked_sub(1)?).ok()?;
+                *state.approvals.get(position)?
+            }
+            Content::Enrolment(_, record) => self.state.host(&record.id())?.index,
+            Content::Order(order, _) => {
+                let position = usize::try_from(order.number.checked_sub(1)?).ok()?;
+                self.state.chain()?.orders().get(position)?.index
+            }
         };
         let before = next.0.saturating_sub(building.leaves.len() as u64);
         let leaf = match index.0.checked_sub(before) {
@@ -170,9 +179,8 @@ struct Building {
 }
 
 impl Building {
-    fn push(&mut self, entry: Bytes, frontier: &mut Frontier) {
+    fn push(&mut self, entry: Bytes) {
         let leaf = LeafHash::of(&entry);
-        frontier.push(leaf);
         self.leaves.push(leaf);
         self.entries.push(entry);
     }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::{PolicyBytes, Refusal};
+use super::{ChainEntry, Refusal};
 
 /// A cell that is filled by whoever comes first. Two that come at once both work; a failure
 /// fills nothing, and the next one tries again.
@@ -27,7 +27,7 @@ impl<T> Once<T> {
 /// One policy below the head.
 #[derive(Debug)]
 pub(super) struct StandingPolicy {
-    pub(super) policy: PolicyBytes,
+    pub(super) policy: ChainEntry,
     /// Its inclusion, once somebody relied on it.
     pub(super) inclusion: Once<Vec<Bytes>>,
 }

@@ -11,7 +11,7 @@ use std::{pin::Pin, time::Duration};
 
 use cairn_grpc::{FieldError, refusing, v1};
 use cairn_proto::{
-    hash::{Index, Sha256, TreeSize},
+    hash::{Index, KeyId, Sha256, TreeSize},
     limits::COSIGNERS_MAX,
     name::Environment,
     reason::Reason,
@@ -223,6 +223,28 @@ impl v1::ledger_server::Ledger for LedgerService {
         Ok(Response::new(v1::AddCosignatureResponse {
             cosignatures: u32::try_from(count).unwrap_or(u32::MAX),
         }))
+    }
+
+    async fn get_orders(
+        &self,
+        request: Request<v1::GetOrdersRequest>,
+    ) -> Result<Response<v1::GetOrdersResponse>, Status> {
+        self.reader(&request)?;
+        let orders = self.ledger.orders(&request.into_inner());
+        orders
+            .map(Response::new)
+            .map_err(|refusal| status(&refusal))
+    }
+
+    async fn get_host(
+        &self,
+        request: Request<v1::GetHostRequest>,
+    ) -> Result<Response<v1::GetHostResponse>, Status> {
+        self.reader(&request)?;
+        let message = request.into_inner();
+        let id = cairn_grpc::id32(&message.host, "host").map_err(malformed)?;
+        let host = self.ledger.host(&KeyId(id), &message.trusted_checkpoint);
+        host.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
     async fn find_digest(

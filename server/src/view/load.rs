@@ -8,7 +8,7 @@ use cairn_proto::{
 
 use super::{
     DocumentIndex,
-    rows::{RECORD, Reader, WATERMARK, Watermark},
+    rows::{Change, RECORD, Reader, WATERMARK, Watermark},
     store::View,
 };
 
@@ -19,8 +19,8 @@ pub(crate) struct Loaded {
     pub(crate) tree: Tree,
     pub(crate) state: Restoring,
     pub(crate) documents: DocumentIndex,
-    /// Index of each policy's entry, ascending.
-    pub(crate) policies: Vec<Index>,
+    /// Where each policy and each order stands, ascending.
+    pub(crate) chain: Vec<Index>,
 }
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Rows {
     tree: Tree,
     state: Restoring,
     documents: DocumentIndex,
-    policies: Vec<Index>,
+    chain: Vec<Index>,
     /// The record whose pieces come, as far as they came.
     bytes: Vec<u8>,
     position: u64,
@@ -45,12 +45,12 @@ impl View {
         self.for_each(|key, value| rows.take(key, value))?;
         let watermark = rows.watermark?;
         let whole = watermark.position == rows.position && watermark.size == rows.tree.size();
-        (whole && !rows.policies.is_empty()).then_some(Loaded {
+        (whole && !rows.chain.is_empty()).then_some(Loaded {
             watermark,
             tree: rows.tree,
             state: rows.state,
             documents: rows.documents,
-            policies: rows.policies,
+            chain: rows.chain,
         })
     }
 }
@@ -88,12 +88,16 @@ impl Rows {
         let ids = reader.hashes(documents)?.iter().copied().map(DocumentId);
         self.documents.add(self.position, ids);
         for _ in 0..reader.count()? {
-            self.policies.push(Index(reader.u64()?));
+            self.chain.push(Index(reader.u64()?));
         }
         for _ in 0..reader.count()? {
-            let (index, name, step) = reader.step()?;
+            let (index, change) = reader.change()?;
             let leaf = self.tree.leaf(index)?;
-            self.state.step(index, &leaf, name, &step);
+            match change {
+                Change::Release(name, step) => self.state.step(index, &leaf, name, &step),
+                Change::Approval(name) => self.state.approval(index, &name)?,
+                Change::Host(step) => self.state.host(index, &leaf, &step),
+            }
         }
         reader.end()?;
         // Their room is used again.

@@ -6,23 +6,21 @@
 //! | `w` | watermark |
 //!
 //! What a record changed, its pieces put together again: index of its first leaf; leaf
-//! hashes; ids of its documents; its policies; the steps of its releases. Lists begin with
-//! their length.
+//! hashes; ids of its documents; where its policies and orders stand; its changes: steps of
+//! releases, approvals, enrolments. Lists begin with their length.
 //!
 //! Every value ends with the first 8 bytes of BLAKE3 over key and value, so that a flipped
 //! bit is seen when it is read. Numbers are big-endian: keys sort by them.
 
-use std::collections::HashMap;
-
 use cairn_proto::{
-    hash::{ArtifactsDigest, DocumentId, Index, LeafHash, Sha256, TreeSize},
+    hash::{ArtifactsDigest, DocumentId, Index, KeyId, LeafHash, Sha256, TreeSize},
     name::Environment,
-    rules::{Effect, Naming, State, Step},
-    statement::{Action, Subject},
+    rules::{Effect, HostStep, Naming, State, Step},
+    statement::{Action, Standing, Subject},
 };
 
 /// Written into the watermark; another version is rebuilt.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 const CHECK_BYTES: usize = 8;
 /// sled keeps some 16 rows in a page, and pages in segments of 512 KiB.
 const PIECE_BYTES: usize = 4_096;
@@ -85,12 +83,22 @@ struct Building {
     first: u64,
     leaves: Vec<u8>,
     documents: Vec<u8>,
-    policies: Vec<u8>,
-    releases: Vec<u8>,
+    chain: Vec<u8>,
+    changes: Vec<u8>,
     counts: [u32; 4],
-    /// Steps of each environment so far.
-    steps: HashMap<Environment, usize>,
 }
+
+/// A change that needs no document to be made again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Release(Environment, Step),
+    Approval(Environment),
+    Host(HostStep),
+}
+
+const RELEASE: u8 = 1;
+const APPROVAL: u8 = 2;
+const HOST: u8 = 3;
 
 impl Update {
     /// The leaf hashes of a record. They come before all else that it changed.
@@ -114,31 +122,15 @@ impl Update {
     /// which is all that is ever asked of them.
     pub(crate) fn effect(&mut self, state: &State, effect: &Effect) {
         let record = &mut self.record;
-        if effect.policy
-            && let Some(chain) = state.chain()
-        {
-            let index = chain.current().index.0;
-            record.policies.extend_from_slice(&index.to_be_bytes());
+        let index = effect.index.0.to_be_bytes();
+        if effect.chain {
+            record.chain.extend_from_slice(&index);
             record.counts[2] += 1;
         }
-        if let Some(name) = &effect.environment
-            && let Some(environment) = state.environment(name)
-        {
-            let taken = record.steps.entry(name.clone()).or_default();
-            let marks = &environment.releases;
-            let begin = marks.partition_point(|mark| mark.index.0 < record.first);
-            if let Some(mark) = marks.get(begin + *taken) {
-                *taken += 1;
-                let step = Step {
-                    action: environment.action,
-                    manifest: environment.manifest,
-                    artifacts: mark.artifacts,
-                    touched: effect.digests.clone(),
-                    names: effect.names.clone(),
-                };
-                push_step(&mut record.releases, mark.index, name, &step);
-                record.counts[3] += 1;
-            }
+        if let Some(change) = change_of(state, effect) {
+            record.changes.extend_from_slice(&index);
+            push_change(&mut record.changes, &change);
+            record.counts[3] += 1;
         }
         self.things += 1;
     }
@@ -172,12 +164,7 @@ impl Update {
 impl Building {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = self.first.to_be_bytes().to_vec();
-        let lists = [
-            &self.leaves,
-            &self.documents,
-            &self.policies,
-            &self.releases,
-        ];
+        let lists = [&self.leaves, &self.documents, &self.chain, &self.changes];
         for (list, count) in lists.into_iter().zip(self.counts) {
             bytes.extend_from_slice(&count.to_be_bytes());
             bytes.extend_from_slice(list);
@@ -186,8 +173,59 @@ impl Building {
     }
 }
 
-fn push_step(out: &mut Vec<u8>, index: Index, name: &Environment, step: &Step) {
-    out.extend_from_slice(&index.0.to_be_bytes());
+fn change_of(state: &State, effect: &Effect) -> Option<Change> {
+    if let Some(step) = &effect.host {
+        return Some(Change::Host(step.clone()));
+    }
+    let name = effect.environment.as_ref()?;
+    if effect.approved {
+        return Some(Change::Approval(name.clone()));
+    }
+    let environment = state.environment(name)?;
+    let marks = &environment.releases;
+    let place = marks.binary_search_by_key(&effect.index, |mark| mark.index);
+    let mark = marks.get(place.ok()?)?;
+    let step = Step {
+        action: environment.action,
+        manifest: environment.manifest,
+        artifacts: mark.artifacts,
+        touched: effect.digests.clone(),
+        names: effect.names.clone(),
+    };
+    Some(Change::Release(name.clone(), step))
+}
+
+fn push_change(out: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Release(name, step) => {
+            out.push(RELEASE);
+            push_step(out, name, step);
+        }
+        Change::Approval(name) => {
+            out.push(APPROVAL);
+            push_text(out, name.as_str());
+        }
+        Change::Host(step) => {
+            out.push(HOST);
+            out.extend_from_slice(step.host.as_bytes());
+            out.push(match step.action {
+                Standing::Enrol => 1,
+                Standing::Dismiss => 2,
+            });
+            out.extend_from_slice(step.record.blake3.as_bytes());
+            out.extend_from_slice(step.record.sha256.as_bytes());
+            push_text(out, step.environment.as_str());
+        }
+    }
+}
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn push_step(out: &mut Vec<u8>, name: &Environment, step: &Step) {
     out.push(match step.action {
         Action::Release => 1,
         Action::Rollback => 2,
@@ -216,10 +254,7 @@ fn push_names(out: &mut Vec<u8>, names: &[Naming]) {
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&count.to_be_bytes());
     for naming in names {
-        let name = naming.name.as_str().as_bytes();
-        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(name);
+        push_text(out, naming.name.as_str());
         out.extend_from_slice(naming.sha256.as_bytes());
     }
 }
@@ -248,9 +283,41 @@ impl<'a> Reader<'a> {
         Some(bytes.as_chunks::<32>().0)
     }
 
-    /// The step of an entry, as [`push_step`] wrote it.
-    pub(super) fn step(&mut self) -> Option<(Index, Environment, Step)> {
+    fn text(&mut self) -> Option<&'a str> {
+        let length = self.count()?;
+        let (text, tail) = self.0.split_at_checked(length)?;
+        self.0 = tail;
+        str::from_utf8(text).ok()
+    }
+
+    /// What an entry changed, as [`push_change`] wrote it.
+    pub(super) fn change(&mut self) -> Option<(Index, Change)> {
         let index = Index(self.u64()?);
+        let change = match self.array()? {
+            [RELEASE] => {
+                let (name, step) = self.step()?;
+                Change::Release(name, step)
+            }
+            [APPROVAL] => Change::Approval(self.text()?.parse().ok()?),
+            [HOST] => Change::Host(HostStep {
+                host: KeyId(self.array()?),
+                action: match self.array()? {
+                    [1] => Standing::Enrol,
+                    [2] => Standing::Dismiss,
+                    _ => return None,
+                },
+                record: Subject {
+                    blake3: DocumentId(self.array()?),
+                    sha256: Sha256(self.array()?),
+                },
+                environment: self.text()?.parse().ok()?,
+            }),
+            _ => return None,
+        };
+        Some((index, change))
+    }
+
+    fn step(&mut self) -> Option<(Environment, Step)> {
         let action = match self.array()? {
             [1] => Action::Release,
             [2] => Action::Rollback,
@@ -278,18 +345,15 @@ impl<'a> Reader<'a> {
             touched,
             names: self.names()?,
         };
-        Some((index, name, step))
+        Some((name, step))
     }
 
     /// Which entry gave a name before is not kept: nothing that follows depends on it.
     fn names(&mut self) -> Option<Vec<Naming>> {
         let mut names = Vec::new();
         for _ in 0..self.count()? {
-            let length = self.count()?;
-            let (name, tail) = self.0.split_at_checked(length)?;
-            self.0 = tail;
             names.push(Naming {
-                name: str::from_utf8(name).ok()?.parse().ok()?,
+                name: self.text()?.parse().ok()?,
                 sha256: Sha256(self.array()?),
                 before: None,
             });

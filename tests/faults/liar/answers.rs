@@ -30,8 +30,7 @@ impl World {
 
     fn shown_policies(&self, release: Option<Index>) -> Vec<PolicyEvidence> {
         let indices: Vec<_> = self.policies.iter().map(|policy| policy.index).collect();
-        let wanted = release.map(|index| relied_on(&indices, index));
-        let wanted = wanted.unwrap_or_default();
+        let wanted = relied_on(&indices, release);
         let shown = self.policies.iter().enumerate();
         let shown = shown.map(|(position, policy)| {
             let wanted = wanted.contains(&position);
@@ -73,6 +72,7 @@ impl World {
                 policy_proof,
                 policies: self.shown_policies(release.as_ref().map(|release| release.index)),
                 release,
+                ..Evidence::default()
             },
         };
         answer.into()

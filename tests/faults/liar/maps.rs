@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use cairn_proto::{
     entry::MapRecord,
-    hash::{Index, Sha256},
+    hash::{Index, LeafHash, Sha256},
     row::{DigestRow, EnvironmentRow, Row, RowName},
     statement::Action,
 };
@@ -201,7 +201,7 @@ fn ending(stage: &mut Stage, change: impl FnOnce(MapRecord) -> Vec<u8>) {
         time: now() * 1_000,
     };
     let leaf = Bytes::from(change(record));
-    world.state.ignore();
+    world.state.ignore(LeafHash::of(&leaf));
     world.end(leaf, map);
 }
 

@@ -74,7 +74,7 @@ pub(super) fn proves(trust: &Trust, note: &[u8], evidence: &Evidence) -> bool {
     let head = SignedCheckpoint::parse(note).and_then(|note| note.authenticate(trust, now()));
     let Ok(head) = head else { return false };
     let head = head.trust_first();
-    let proven = current(trust, &head, &environment(), evidence);
+    let proven = current(trust, &head, &environment(), evidence, now());
     matches!(proven, Ok(Current::Release(_)))
 }
 

@@ -123,7 +123,7 @@ impl World {
         let signed = self.state.authenticate(submission).unwrap();
         let effect = self.state.apply(&signed).unwrap();
         let index = self.put(entry, document);
-        if effect.policy {
+        if effect.chain {
             self.show_policy(index, entry, document);
         }
         index
@@ -138,7 +138,7 @@ impl World {
 
     /// Enters what the rules forbid.
     pub(super) fn force(&mut self, entry: &Bytes, document: &Bytes) -> Index {
-        self.state.ignore();
+        self.state.ignore(LeafHash::of(entry));
         self.put(entry, document)
     }
 
@@ -172,8 +172,9 @@ impl World {
             rows: map.rows(),
             time: now() * 1_000,
         };
-        self.state.ignore();
-        self.end(record.encode().into(), map);
+        let leaf = Bytes::from(record.encode());
+        self.state.ignore(LeafHash::of(&leaf));
+        self.end(leaf, map);
     }
 
     /// The map without one of its rows.

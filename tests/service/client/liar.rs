@@ -89,6 +89,8 @@ implement! {
         stat_content(StatContentRequest) -> StatContentResponse;
         get_entry(GetEntryRequest) -> GetEntryResponse;
         list_entries(ListEntriesRequest) -> ListEntriesResponse;
+        get_orders(GetOrdersRequest) -> GetOrdersResponse;
+        get_host(GetHostRequest) -> GetHostResponse;
         find_digest(FindDigestRequest) -> FindDigestResponse;
         get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
         get_offer(GetOfferRequest) -> GetOfferResponse;

@@ -8,7 +8,7 @@ use cairn_proto::{
     hash::{LeafHash, Sequence, Version},
     key::{SecretKey, Signer},
     manifest::{Artifact, ArtifactKind, Bytes as ArtifactBytes, Comparison, Digests, Manifest},
-    policy::{Deployer, NamedKey, Policy},
+    policy::{Deployer, NamedKey, Policy, Right},
     statement::{Action, PolicyChange, Predicate, Release, Statement, Subject},
 };
 
@@ -154,6 +154,7 @@ impl World {
             sequence: Sequence(sequence),
             previous,
             action: Action::Release,
+            break_glass: None,
             rollback_to: None,
             reason: None,
             source: None,
@@ -223,7 +224,7 @@ fn policy(version: u64, admin: &SecretKey, deployer: &SecretKey) -> Policy {
         deployers: vec![Deployer {
             name: "ci".parse().unwrap(),
             key: deployer.public_key(),
-            actions: vec![Action::Release, Action::Retire, Action::Rollback],
+            actions: vec![Right::Release, Right::Retire, Right::Rollback],
             environments: vec!["**".parse().unwrap()],
         }],
         revoked: Vec::new(),
