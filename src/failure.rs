@@ -51,6 +51,13 @@ impl Failure {
         }
     }
 
+    /// Whether a checkpoint was signed by other keys of the ledger than the pinned ones, or by
+    /// none of them.
+    pub(crate) fn is_of_other_keys(&self) -> bool {
+        let codes = [Reason::NoteSignature, Reason::KeySucceeded].map(Reason::code);
+        codes.contains(&self.code.as_str())
+    }
+
     /// Prints it and gives the process's exit code.
     pub(crate) fn report(&self, format: Format) -> ExitCode {
         match format {

@@ -10,6 +10,7 @@ use cairn_client::{
     home::Home,
     keys::{self, AskPassphrase, KeySpec},
     ledger::Ledger,
+    trust,
 };
 use cairn_proto::{key::Signer, reason::Reason};
 use zeroize::Zeroizing;
@@ -65,6 +66,27 @@ impl Session {
     /// The ledger of the context in use.
     pub(crate) fn ledger(&self) -> Result<Ledger, Failure> {
         Ok(Ledger::open(&self.home, self.context.as_deref())?)
+    }
+
+    /// Pins the keys that took over from the pinned ones, where an order of the admins proves that
+    /// others did.
+    pub(crate) async fn follow_other_keys(&self) -> bool {
+        let Ok(ledger) = self.ledger() else {
+            return false;
+        };
+        let named = self.context().map(|context| context.trust.parse());
+        let Ok(Ok(name)) = named else { return false };
+        let Ok(eras) = trust::follow(&self.home, &name, &ledger).await else {
+            return false;
+        };
+        for era in &eras {
+            complain(format!(
+                "  note      other keys of the ledger took over at index {}, by order of its admins: \
+                 {} signs now",
+                era.after, era.keys.log
+            ));
+        }
+        !eras.is_empty()
     }
 
     /// The keys named on the command line, or the context's.

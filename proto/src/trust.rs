@@ -147,6 +147,20 @@ impl Trust {
         Ok(self)
     }
 
+    /// The same ledger, with the keys that took over of which either knows; refused where the two
+    /// know of different ones.
+    pub fn with_later_keys_of(mut self, other: &Self) -> Result<Self, KeysError> {
+        let (own, others) = (&self.later, &other.later);
+        let agree = own.iter().zip(others).all(|(one, other)| one == other);
+        if !agree {
+            return Err(KeysError);
+        }
+        if others.len() > own.len() {
+            self.later.clone_from(others);
+        }
+        Ok(self)
+    }
+
     fn all_keys(&self) -> impl Iterator<Item = &Keys> {
         std::iter::once(&self.first).chain(self.later.iter().map(|era| &era.keys))
     }

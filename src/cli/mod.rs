@@ -1,6 +1,7 @@
 //! What can be typed. Words, flags and help only: nothing is done here.
 
 mod keys;
+mod orders;
 mod policy;
 mod server;
 mod systems;
@@ -14,6 +15,9 @@ use cairn_proto::name::{ArtifactName, Environment};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
+pub(crate) use orders::{
+    Approve, HostCommand, HostWords, OrderCommand, ProposalCommand, Redact, Succession,
+};
 pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
 pub(crate) use server::{Demo, Dev, Init, Repair, Serve};
 pub(crate) use systems::Systems;
@@ -90,6 +94,17 @@ pub(crate) enum Command {
     /// Who may do what: shown, changed, and what it was.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Stand up for an environment's current release, whose own signers no longer suffice.
+    Approve(Approve),
+    /// What admins order beside policies: erasures, emergencies, other log keys.
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Orders and approvals that several must sign: sign, submit.
+    #[command(subcommand)]
+    Proposal(ProposalCommand),
+    /// Which hosts belong to which environment.
+    #[command(subcommand)]
+    Host(HostCommand),
     /// List an environment's releases, or all entries, newest first.
     Log(Log),
     /// List every step of an environment, proven to be all there are.

@@ -80,6 +80,10 @@ pub(crate) struct Serve {
     /// and only if no witness and no client has seen more.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) accept_head: Option<String>,
+    /// The order, signed by enough admins, by which the configured keys take over from those before:
+    /// needed for the first start with them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succession: Option<PathBuf>,
 }
 
 /// What is said of a new entry.

@@ -12,9 +12,11 @@ mod dev;
 mod export;
 mod help;
 mod history;
+mod hosts;
 #[cfg(feature = "server")]
 mod init;
 mod keys;
+mod orders;
 mod policy;
 mod proposals;
 mod read;
@@ -51,39 +53,59 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         _ => {}
     }
     let session = Session::new(global)?;
+    let ended = dispatch(&session, &command).await;
+    let Err(failure) = ended else { return ended };
+    // Other keys may have taken over from the pinned ones: then, and only if an order of the admins
+    // proves it, all is tried once more. Whatever is refused so was refused before anything was done.
+    if !failure.is_of_other_keys() || !session.follow_other_keys().await {
+        return Err(failure);
+    }
     match command {
-        Command::Record(record) => record::record(&session, &record).await,
-        Command::Run(run) => run::run(&session, &run).await,
-        Command::Rollback(rollback) => record::rollback(&session, &rollback).await,
-        Command::Retire(retire) => record::retire(&session, &retire).await,
-        Command::Verify(verify) => verify::verify(&session, &verify).await,
-        Command::Release(release) => release::release(&session, &release).await,
-        Command::Policy(policy) => policy::policy(&session, &policy).await,
-        Command::Log(log) => read::log(&session, &log).await,
-        Command::History(history) => history::history(&session, &history).await,
-        Command::Find(find) => history::find(&session, &find).await,
-        Command::Show(show) => read::show(&session, &show).await,
-        Command::Diff(diff) => read::diff(&session, &diff).await,
-        Command::Restore(restore) => read::restore(&session, &restore).await,
-        Command::Export(export) => export::export(&session, &export).await,
-        Command::Audit(audit) => audit::audit(&session, &audit).await,
-        Command::Watch(watch) => watch::watch(&session, &watch).await,
-        Command::Status => status::status(&session).await,
-        Command::Key(key) => keys::key(&session, &key),
-        Command::SecretKey(key) => keys::secret_key(&session, &key),
-        Command::Trust(trust) => trust::trust(&session, &trust).await,
+        Command::Run(_) | Command::Watch(_) => {
+            Err(failure.mended_by("Other keys took over, and are pinned now: run it again."))
+        }
+        command => dispatch(&session, &command).await,
+    }
+}
+
+async fn dispatch(session: &Session, command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Record(record) => record::record(session, record).await,
+        Command::Run(run) => run::run(session, run).await,
+        Command::Rollback(rollback) => record::rollback(session, rollback).await,
+        Command::Retire(retire) => record::retire(session, retire).await,
+        Command::Verify(verify) => verify::verify(session, verify).await,
+        Command::Release(release) => release::release(session, release).await,
+        Command::Policy(policy) => policy::policy(session, policy).await,
+        Command::Approve(approve) => hosts::approve(session, approve).await,
+        Command::Order(order) => orders::order(session, order).await,
+        Command::Proposal(proposal) => orders::proposal(session, proposal).await,
+        Command::Host(host) => hosts::host(session, host).await,
+        Command::Log(log) => read::log(session, log).await,
+        Command::History(history) => history::history(session, history).await,
+        Command::Find(find) => history::find(session, find).await,
+        Command::Show(show) => read::show(session, show).await,
+        Command::Diff(diff) => read::diff(session, diff).await,
+        Command::Restore(restore) => read::restore(session, restore).await,
+        Command::Export(export) => export::export(session, export).await,
+        Command::Audit(audit) => audit::audit(session, audit).await,
+        Command::Watch(watch) => watch::watch(session, watch).await,
+        Command::Status => status::status(session).await,
+        Command::Key(key) => keys::key(session, key),
+        Command::SecretKey(key) => keys::secret_key(session, key),
+        Command::Trust(trust) => trust::trust(session, trust).await,
         #[cfg(feature = "server")]
-        Command::Demo(demo) => demo::demo(&session, &demo).await,
+        Command::Demo(demo) => demo::demo(session, demo).await,
         #[cfg(feature = "server")]
-        Command::Dev(dev) => dev::dev(&session, &dev).await,
+        Command::Dev(dev) => dev::dev(session, dev).await,
         #[cfg(feature = "server")]
-        Command::Init(init) => init::init(&session, &init),
+        Command::Init(init) => init::init(session, init),
         #[cfg(feature = "server")]
-        Command::Serve(serve) => serve::serve(&session, &serve).await,
+        Command::Serve(serve) => serve::serve(session, serve).await,
         #[cfg(feature = "server")]
-        Command::Repair(repair) => repair::repair(&session, &repair).await,
+        Command::Repair(repair) => repair::repair(session, repair).await,
         #[cfg(feature = "server")]
-        Command::Witness(witness) => witness::witness(&session, &witness).await,
+        Command::Witness(witness) => witness::witness(session, witness).await,
         #[cfg(not(feature = "server"))]
         Command::Demo(_)
         | Command::Dev(_)

@@ -10,7 +10,7 @@ use cairn_proto::{
 use cairn_server::{
     access::Access,
     config::Config,
-    ledger::{Ledger, ServerKeys},
+    ledger::{Genesis, Ledger, ServerKeys},
     serve::{Duties, ServeError},
     start,
 };
@@ -20,7 +20,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::witnesses;
+use super::{proposals, witnesses};
 use crate::{cli, failure::Failure, output::complain, session::Session};
 
 /// `cairn serve`.
@@ -39,7 +39,11 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         .map_err(|error| Failure::usage(format!("cannot listen on {}: {error}", config.listen)))?;
     let address = listener.local_addr().map_err(Failure::usage)?;
     let server_keys = keys.clone();
-    let open = move || start::open(&place, server_keys, accept_head);
+    let order = args.succession.as_deref().map(succession).transpose()?;
+    let open = move || match order {
+        Some(order) => start::take_over(&place, server_keys, accept_head, &order),
+        None => start::open(&place, server_keys, accept_head),
+    };
     let opened = tokio::task::spawn_blocking(open)
         .await
         .map_err(Failure::usage)?;
@@ -79,6 +83,15 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
         genesis: ledger.trust().genesis().to_string(),
     });
     run(listener, ledger, duties, access, stop).await
+}
+
+/// The order in a proposal's file, as the ledger takes it.
+fn succession(file: &std::path::Path) -> Result<Genesis, Failure> {
+    let proposal = proposals::read(file)?;
+    Ok(Genesis {
+        entry: proposal.entry()?.into(),
+        document: proposal.document().to_vec().into(),
+    })
 }
 
 #[derive(Serialize)]

@@ -91,6 +91,16 @@ async fn against_ledger(
         progress: bars,
     };
     let report = ledger.verify(&environment, &subject).await?;
+    let other_keys = [Reason::NoteSignature, Reason::KeySucceeded].map(Reason::code);
+    let of_other_keys = report.reason.as_deref();
+    let of_other_keys = of_other_keys.is_some_and(|code| other_keys.contains(&code));
+    let (ledger, report) = if of_other_keys && session.follow_other_keys().await {
+        let ledger = session.ledger()?;
+        let report = ledger.verify(&environment, &subject).await?;
+        (ledger, report)
+    } else {
+        (ledger, report)
+    };
     let of_objects = report.objects.matched < report.objects.total;
     let realised = if of_objects && report.verdicts.contains(&Verdict::Drift) {
         // The verdict stands without the advice.

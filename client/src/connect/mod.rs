@@ -126,6 +126,10 @@ impl Connection {
         list_entries(ListEntriesRequest) -> ListEntriesResponse;
         /// The current release of an environment.
         lookup(LookupRequest) -> LookupResponse;
+        /// The admins' orders.
+        get_orders(GetOrdersRequest) -> GetOrdersResponse;
+        /// A host's standing.
+        get_host(GetHostRequest) -> GetHostResponse;
         /// The row of a sha256.
         find_digest(FindDigestRequest) -> FindDigestResponse;
         /// The checkpoint that auditors are to cosign now.

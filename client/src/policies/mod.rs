@@ -188,20 +188,7 @@ impl Ledger {
         }
         policies.proposed(proposal)?;
         proposal.standing(policies.chain())?.ready()?;
-        let held = self.held().load()?;
-        let request = v1::AppendRequest {
-            envelope: entry.clone().into(),
-            document: proposal.document().to_vec().into(),
-            trusted_checkpoint: Self::note_of(held.as_ref()),
-        };
-        let answer = self.connection().append(request).await?;
-        let consistency = cairn_grpc::hashes(&answer.consistency, "consistency")?;
-        let checkpoint = self
-            .trusted(held.as_ref(), &answer.checkpoint, &consistency)
-            .await?;
-        let inclusion = cairn_grpc::hashes(&answer.inclusion, "inclusion")?;
-        let recorded = Recorded::prove(checkpoint.head(), &entry, Index(answer.index), &inclusion)
-            .map_err(ClientError::Verify)?;
+        let recorded = self.append_proven(proposal).await?;
         // In force is what the map's chain of policies says, not what the receipt does.
         let now = self.policies().await?;
         let step = now.chain.steps().find(|step| step.leaf == leaf);

@@ -157,6 +157,12 @@ impl Ledger {
         looked: &Looked,
         policies: &PolicyChain,
     ) -> Result<Proven, ClientError> {
+        let named = logged.release().and_then(|release| release.break_glass);
+        let with_orders = match named {
+            Some(_) => Some(self.orders().await?.on(policies.clone())?),
+            None => None,
+        };
+        let policies = with_orders.as_ref().unwrap_or(policies);
         let request = v1::GetEntryRequest {
             index: logged.index.0,
             size: 0,
@@ -277,6 +283,19 @@ impl Ledger {
                 what: format!("the document blake3:{id}"),
             })
         }
+    }
+
+    /// The newest checkpoint's note, linked to what was seen.
+    pub async fn newest_note(&self) -> Result<String, ClientError> {
+        let held = self.held().load()?;
+        let said = self
+            .connection()
+            .get_ledger(v1::GetLedgerRequest {})
+            .await?;
+        let note = &said.checkpoint;
+        let checkpoint = self.trusted_unasked(held.as_ref(), note).await?;
+        Self::current(&checkpoint)?;
+        Ok(String::from_utf8_lossy(checkpoint.head().bytes()).into_owned())
     }
 
     /// How things stand, linked to what was seen.

@@ -67,7 +67,7 @@ impl Ledger {
         let statement = self.statement(&step, &terms.words, &looked)?;
         let mut proposal = Proposal::new(statement, step.document)?;
         proposal.sign(&terms.signers)?;
-        self.proposed_under(&proposal, &looked)?;
+        self.proposed_under(&proposal, &looked).await?;
         Ok(proposal)
     }
 
@@ -77,17 +77,20 @@ impl Ledger {
         proposal: &Proposal,
     ) -> Result<ProposedRelease, ClientError> {
         let looked = self.lookup(&release_of(proposal)?.environment).await?;
-        self.proposed_under(proposal, &looked)
+        self.proposed_under(proposal, &looked).await
     }
 
-    fn proposed_under(
+    async fn proposed_under(
         &self,
         proposal: &Proposal,
         looked: &Looked,
     ) -> Result<ProposedRelease, ClientError> {
         let release = release_of(proposal)?;
         let manifest = Manifest::decode(proposal.document()).map_err(|error| wrong(&error))?;
-        let chain = looked.policies(self.trust()).map_err(ClientError::Verify)?;
+        let mut chain = looked.policies(self.trust()).map_err(ClientError::Verify)?;
+        if release.break_glass.is_some() {
+            chain = self.orders().await?.on(chain)?;
+        }
         let standing = proposal.standing(&chain)?;
         if release.ledger != *self.trust().genesis() {
             return Err(wrong(&"it was made for another ledger"));
@@ -130,7 +133,7 @@ impl Ledger {
             // An answer that was lost: it stands already.
             return Ok(receipt);
         }
-        let proposed = self.proposed_under(proposal, &looked)?;
+        let proposed = self.proposed_under(proposal, &looked).await?;
         let signed = proposed.standing.ready()?;
         let Content::Release(release, manifest) = signed.submission().content() else {
             return Err(wrong(&"it proposes no release"));

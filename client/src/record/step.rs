@@ -8,7 +8,7 @@ use cairn_proto::{
     hash::{Index, LeafHash, Sequence},
     key::SignError,
     manifest::Manifest,
-    name::{Environment, TimeText},
+    name::Environment,
     reason::Reason,
     statement::{Action, Predicate, Release, Statement, Subject},
     verify::{Recorded, TrustedMap, VerifyError},
@@ -16,7 +16,6 @@ use cairn_proto::{
 
 use super::{Outcome, Receipt, Sent, Terms, UploadProgress, Words};
 use crate::{
-    clock,
     error::ClientError,
     ledger::{Ledger, Looked},
     read::{Chain, Logged},
@@ -266,10 +265,6 @@ impl Ledger {
         looked: &Looked,
     ) -> Result<Statement, ClientError> {
         let previous = looked.current.last().map(|(_, leaf)| *leaf);
-        let now = clock::time_text(self.now());
-        let created_at: TimeText = now.parse().map_err(|_| ClientError::Usage {
-            why: "this machine's clock shows no year that can be written".to_owned(),
-        })?;
         let release = Release {
             ledger: *self.trust().genesis(),
             environment: step.environment.clone(),
@@ -280,7 +275,7 @@ impl Ledger {
             break_glass: words.break_glass,
             reason: words.reason.clone(),
             source: words.source.clone(),
-            created_at,
+            created_at: self.time_text()?,
             annotations: words.annotations.clone(),
         };
         Ok(Statement {

@@ -18,6 +18,7 @@ use cairn_proto::{
     verify::{Recorded, TrustedMap},
 };
 
+use super::succession::succeeded;
 use crate::{connect::Connection, error::ClientError, ledger::policies};
 
 /// A key as a person reads it.
@@ -127,6 +128,14 @@ pub async fn discover(
         said.log_key.as_str(),
         said.clock_key.as_str(),
     );
+    let trust = match SignedCheckpoint::parse(&entry.checkpoint)?.authenticate(&trust, now) {
+        Ok(_) => trust,
+        // Others took over from the keys that the genesis entry names, if the admins say so.
+        Err(error) => {
+            let followed = succeeded(connection, &trust, now).await;
+            followed.map_err(|_| error)?
+        }
+    };
     let keys = (trust.log_key().to_string(), trust.clock_key().to_string());
     if told != (trust.origin().as_str(), keys.0.as_str(), keys.1.as_str())
         || said.genesis.as_ref() != genesis.as_bytes()

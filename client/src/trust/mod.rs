@@ -4,15 +4,19 @@
 //! first removes it. Nothing but these files, and no environment variable, pins anything.
 
 mod discover;
+mod succession;
 pub mod tlog_policy;
 
 use cairn_proto::{
-    hash::LeafHash,
+    hash::{LeafHash, TreeSize},
     name::{Label, Origin},
     note::VerifierKey,
-    trust::{Cosigners, Trust},
+    trust::{Cosigners, Era, Keys, Trust},
 };
 use serde::{Deserialize, Serialize};
+
+pub(crate) use succession::nothing_seen_contradicts;
+pub use succession::{follow, succeeded};
 
 pub use discover::{DeployerSummary, KeySummary, TrustSummary, discover};
 
@@ -33,6 +37,9 @@ struct TrustFile {
     log_key: String,
     clock_key: String,
     genesis: String,
+    /// Keys that took over, by orders that were proven.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    successors: Vec<EraFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     auditors: Option<CosignersFile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,10 +47,28 @@ struct TrustFile {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct EraFile {
+    after: u64,
+    log_key: String,
+    clock_key: String,
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CosignersFile {
     keys: Vec<String>,
     quorum: usize,
+}
+
+impl EraFile {
+    fn of(era: &Era) -> Self {
+        Self {
+            after: era.after.0,
+            log_key: era.keys.log.to_string(),
+            clock_key: era.keys.clock.to_string(),
+        }
+    }
 }
 
 impl CosignersFile {
@@ -71,9 +96,10 @@ pub fn encode(trust: &Trust) -> String {
     let file = TrustFile {
         schema: SCHEMA.to_owned(),
         origin: trust.origin().to_string(),
-        log_key: trust.log_key().to_string(),
-        clock_key: trust.clock_key().to_string(),
+        log_key: trust.first_keys().log.to_string(),
+        clock_key: trust.first_keys().clock.to_string(),
         genesis: trust.genesis().to_string(),
+        successors: trust.later_keys().iter().map(EraFile::of).collect(),
         auditors: CosignersFile::of(trust.auditors()),
         witnesses: CosignersFile::of(trust.witnesses()),
     };
@@ -101,6 +127,15 @@ pub fn parse(bytes: &[u8]) -> Result<Trust, String> {
         .map_err(|_| "`genesis` is not a hash")?;
     let mut trust =
         Trust::new(origin, log_key, clock_key, genesis).map_err(|error| error.to_string())?;
+    for era in file.successors {
+        let keys = Keys {
+            log: key(&era.log_key, "successors.logKey")?,
+            clock: key(&era.clock_key, "successors.clockKey")?,
+        };
+        let after = TreeSize(era.after);
+        let succeeded = trust.succeeded_by(Era { after, keys });
+        trust = succeeded.map_err(|error| error.to_string())?;
+    }
     if let Some(auditors) = file.auditors {
         let auditors = auditors.parse("auditors")?;
         trust = trust
@@ -130,11 +165,14 @@ pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
     let _lock = Lock::of(&path)?;
     match load(home, name) {
         Ok(known) if known.is_same_ledger(trust) => {
-            let merged = trust.clone().or_cosigners_of(&known);
-            let merged = merged.map_err(|error| HomeError::Invalid {
+            let invalid = |why: String| HomeError::Invalid {
                 path: path.clone(),
-                why: error.to_string(),
-            })?;
+                why,
+            };
+            let merged = trust.clone().with_later_keys_of(&known);
+            let merged = merged.map_err(|error| invalid(error.to_string()))?;
+            let merged = merged.or_cosigners_of(&known);
+            let merged = merged.map_err(|error| invalid(error.to_string()))?;
             if merged == known {
                 return Ok(());
             }

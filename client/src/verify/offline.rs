@@ -5,11 +5,11 @@
 
 use cairn_proto::{
     bundle::Bundle,
-    checkpoint::{AdvanceError, SignedCheckpoint, TrustedCheckpoint},
+    checkpoint::{AdvanceError, CheckpointError, SignedCheckpoint, TrustedCheckpoint},
     hash::Sequence,
     name::Environment,
     trust::Trust,
-    verify::Current,
+    verify::{self, Current},
 };
 
 use super::{Report, Subject, measure};
@@ -20,6 +20,7 @@ use crate::{
     home::Home,
     ledger::{Case, age_of},
     sources::Recorded,
+    trust::nothing_seen_contradicts,
     verdict::Verdict,
 };
 
@@ -55,12 +56,24 @@ pub fn verify_bundle(
             why: format!("the bundle is of {environment}, not of {expected}"),
         });
     }
+    let followed = match followed(&bundle, check) {
+        Ok(followed) => followed,
+        Err(error) => return Report::of_error(environment, error),
+    };
+    let check = &BundleCheck {
+        trust: followed.as_ref().unwrap_or(check.trust),
+        ..*check
+    };
     let proven = match prove(&bundle, check) {
         Ok(proven) => proven,
         Err(error) => return Report::of_error(environment, error),
     };
     let mut report = Report::new(environment);
     report.checkpoint(&proven.checkpoint, proven.age);
+    if followed.is_some() {
+        let note = "other keys took over from those that are pinned, by orders of the admins";
+        report.notes.push(note.to_owned());
+    }
     if let Some((what, held, found)) = proven.below {
         let error = ClientError::RolledBack { what, held, found };
         report.hold(Verdict::Stale);
@@ -78,6 +91,27 @@ pub fn verify_bundle(
         report.notes.push(format!("{environment} is retired"));
     }
     Ok(report)
+}
+
+/// The trust under which a bundle's note is authentic, where others took over from the pinned keys
+/// by orders that it carries.
+fn followed(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<Option<Trust>, ClientError> {
+    let note = SignedCheckpoint::parse(&bundle.checkpoint)?;
+    let Err(error) = note.authenticate(check.trust, check.now) else {
+        return Ok(None);
+    };
+    if !matches!(
+        error,
+        CheckpointError::NotSigned | CheckpointError::OtherEra { .. }
+    ) {
+        return Err(error.into());
+    }
+    let (note, evidence) = (&bundle.checkpoint, &bundle.evidence);
+    let Ok(trust) = verify::succession(check.trust, note, evidence, check.now) else {
+        return Err(error.into());
+    };
+    nothing_seen_contradicts(check.home, check.trust, &trust)?;
+    Ok(Some(trust))
 }
 
 /// What a bundle proves.

@@ -15,6 +15,7 @@ use cairn_proto::{
 use serde::Serialize;
 
 use crate::{
+    clock::time_text,
     compare::{Comparison, Difference, DifferenceKind},
     error::ClientError,
     verdict::Verdict,
@@ -54,8 +55,12 @@ pub struct Report {
     pub ignored: usize,
     /// Withheld values that were not measured, as the signed comparison accepts.
     pub accepted_unmeasured: usize,
-    /// Who signed the current release.
+    /// Who signed the current release, or the approval by which it stands.
     pub signers: Vec<SignerReport>,
+    /// Where the approval stands by which the release does, rather than by its own signatures.
+    pub approval: Option<u64>,
+    /// Until when (Unix seconds) a break-glass order lets it stand with too few signatures.
+    pub stands_until: Option<u64>,
     /// What differs from the current release.
     pub differences: Vec<Difference>,
     /// Files, links and empty directories.
@@ -136,6 +141,8 @@ impl Report {
             ignored: 0,
             accepted_unmeasured: 0,
             signers: Vec::new(),
+            approval: None,
+            stands_until: None,
             differences: Vec::new(),
             files: Tally::default(),
             images: Tally::default(),
@@ -256,6 +263,19 @@ impl Report {
         self.sequence = Some(approved.release().sequence.0);
         self.index = Some(approved.index().0);
         self.action = Some(approved.release().action.as_str());
+        self.approval = approved.approval().map(|index| index.0);
+        self.stands_until = approved.until();
+        if let Some(index) = self.approval {
+            let note = format!("it stands by the approval at index {index}");
+            self.notes.push(note);
+        }
+        if let Some(until) = self.stands_until {
+            let until = time_text(until);
+            self.notes.push(format!(
+                "fewer signed than the policy asks for: it stands until {until}, by a break-glass \
+                 order"
+            ));
+        }
         let signers = approved.signers().iter();
         self.signers = signers
             .map(|(name, keyid)| SignerReport {
@@ -288,6 +308,11 @@ impl Report {
             self.because(Reason::TooFewWitnesses);
             self.notes.push(format!(
                 "{found} of the pinned witnesses cosigned the checkpoint, {needed} must"
+            ));
+        }
+        if let Some(index) = terms.eased_by {
+            self.notes.push(format!(
+                "a break-glass order, at index {index}, allows an older proof than the policy does"
             ));
         }
         self.staleness(terms.max_staleness);

@@ -272,7 +272,8 @@ fn chain_with_orders(
     Ok(chain)
 }
 
-/// Steps 3 to 6 for an environment under a trusted checkpoint, at `now` (Unix seconds).
+/// Steps 3 to 6 for an environment under a trusted checkpoint, at `now` (Unix seconds), or at the
+/// map record's time where that is later: a clock that was set back expires nothing later.
 pub fn current(
     trust: &Trust,
     checkpoint: &TrustedCheckpoint,
@@ -291,6 +292,7 @@ pub fn current(
         &evidence.environment_proof,
     )?;
     let chain = chain_with_orders(&map, trust, evidence)?;
+    let now = now.max(map.record.time.div_euclid(1_000));
     let Some(row) = row else {
         return Ok(Current::Absent(chain.terms(environment, now)));
     };

@@ -1,0 +1,164 @@
+//! Words and flags of `cairn order`, `cairn approve`, `cairn host` and `cairn proposal`.
+
+use std::path::PathBuf;
+
+use cairn_client::read::Reference;
+use cairn_proto::name::{Environment, Label, Pattern};
+use clap::{Args, Subcommand};
+
+use super::Sign;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrderCommand {
+    /// List every order that the admins ever gave, proven to be all there are.
+    List,
+    /// Order that contents are erased: their bytes go, what names them and every proof stay.
+    Redact(Redact),
+    /// Order that for a while fewer deployers are enough, or older proofs, in some environments.
+    BreakGlass(BreakGlass),
+    /// Order that other keys sign checkpoints from the next entry on.
+    Succession(Succession),
+}
+
+/// Where an order goes, and who signs it at once.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OrderWords {
+    /// Why; it is recorded.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// The proposal to write.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Sign it with this key at once; may be given several times.
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Redact {
+    /// Contents as `blake3:HEX`, or, with --from, names of artifacts.
+    #[arg(required = true)]
+    pub(crate) contents: Vec<String>,
+    /// The release in which artifacts have those names.
+    #[arg(long, value_name = "REF")]
+    pub(crate) from: Option<Reference>,
+    #[command(flatten)]
+    pub(crate) words: OrderWords,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BreakGlass {
+    /// Where, such as `prod/**`.
+    pub(crate) environments: Pattern,
+    /// So many deployers are enough for a release that names the order with --break-glass.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) approvals: Option<u8>,
+    /// A proof may be so many seconds old.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=2_147_483_647))]
+    pub(crate) max_staleness: Option<u64>,
+    /// How long from now on, such as `90m`, `4h`, `2d`; at most 30 days.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) lasts: u64,
+    #[command(flatten)]
+    pub(crate) words: OrderWords,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Succession {
+    /// The new log key: its file, or the verifier key of it.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: String,
+    /// The new clock key: its file, or the verifier key of it.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) clock_key: String,
+    #[command(flatten)]
+    pub(crate) words: OrderWords,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Approve {
+    /// Whose current release.
+    pub(crate) environment: Environment,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Sign with this key instead of the context's; may be given several times.
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Write a proposal for others to sign, instead of sending it.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Say that a host belongs to an environment, and what its key is.
+    Enrol(Enrol),
+    /// Say that a host belongs nowhere any more.
+    Dismiss(Dismiss),
+    /// Prove where a host is enrolled, and by whom, or that it never was.
+    Show {
+        /// Its key, as `cairn key show` prints it, or that key's id.
+        host: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Enrol {
+    /// Where it belongs.
+    pub(crate) environment: Environment,
+    /// Its public key, as `cairn key show` prints it.
+    pub(crate) host_key: String,
+    /// What people call it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Label,
+    #[command(flatten)]
+    pub(crate) words: HostWords,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Dismiss {
+    /// Its key, as `cairn key show` prints it, or that key's id.
+    pub(crate) host: String,
+    #[command(flatten)]
+    pub(crate) words: HostWords,
+}
+
+/// What is said of an enrolment.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HostWords {
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Sign with this key instead of the context's; may be given several times.
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProposalCommand {
+    /// Show what an order or an approval says, and sign it.
+    Sign(Sign),
+    /// Send an order or an approval that enough have signed.
+    Submit {
+        /// The proposal; several files are copies of one, signed apart.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Seconds of `90m`, `4h`, `2d`.
+fn parse_duration(text: &str) -> Result<u64, String> {
+    let wrong = || "a number and m, h or d, such as 90m, 4h, 2d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let all = number.checked_mul(seconds).filter(|all| *all > 0);
+    all.ok_or_else(wrong)
+}
