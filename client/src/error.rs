@@ -302,7 +302,9 @@ impl ClientError {
                 Some(Verdict::Tampered)
             }
             Self::Verify(error) if error.is_untrusted() => Some(Verdict::Untrusted),
-            Self::Checkpoint(error) if error.reason() == Reason::NoteSignature => {
+            Self::Checkpoint(error)
+                if matches!(error.reason(), Reason::NoteSignature | Reason::KeySucceeded) =>
+            {
                 Some(Verdict::Untrusted)
             }
             Self::Behind { .. }

@@ -72,11 +72,11 @@ reasons! {
     SignerCompromised "SIGNER_COMPROMISED" "A signer's key was compromised by then, so the signature counts for nothing, and too few others signed." "Do not run it: record a release that other deployers sign, or go back to one from before.";
     WrongNumber "WRONG_NUMBER" "An order, an approval or an enrolment does not have the next number of its kind." "Somebody was first: look at what there is, then make it again.";
     BreakGlassUnknown "BREAK_GLASS_UNKNOWN" "A release names a break-glass order that is not in the log before it, or not for its environment." "`cairn order list` shows the orders and what each is for.";
-    BreakGlassExpired "BREAK_GLASS_EXPIRED" "A break-glass order has expired, or would last longer than 30 days." "Have as many deployers approve the release as the policy asks for: `cairn release approve-standing`; or give a new order.";
+    BreakGlassExpired "BREAK_GLASS_EXPIRED" "A break-glass order has expired, or would last longer than 30 days." "Have as many deployers approve the release as the policy asks for: `cairn approve ENV`; or give a new order.";
     ContentErased "CONTENT_ERASED" "The content's bytes were erased by an order of the admins." "Nothing is lost or tampered with: `cairn order list` shows who erased it and why. Record other content.";
     AlreadyErased "ALREADY_ERASED" "An order erases a content that an earlier one erased." "Leave it out of the order.";
-    SuccessionKeys "SUCCESSION_KEYS" "The keys that take over are not two new keys of this log." "Make new ones with `cairn init keys`; a key never comes back.";
-    SuccessionHead "SUCCESSION_HEAD" "The head that an order of succession names is not the last that the log signed, right before the order." "Stop the server, then make the order with `cairn order succession`: nothing may be recorded in between.";
+    SuccessionKeys "SUCCESSION_KEYS" "The keys that take over are not two new keys of this log." "Make new ones with `cairn key new`; a key never comes back.";
+    SuccessionHead "SUCCESSION_HEAD" "The head that an order of succession names is not the last that the log signed, right before the order." "Make the order anew with `cairn order succession`, and stop the server before anything else is recorded.";
     SuccessionRunning "SUCCESSION_RUNNING" "Keys take over between two runs of the server, not while it runs." "Stop the server, then start it with the new keys and `--succession FILE`.";
     KeySucceeded "KEY_SUCCEEDED" "A checkpoint is signed by a key of the log that may not sign that size: another took over." "Whoever shows it runs an old server, or stole an old key: tell the auditors, and use another address.";
     HostOther "HOST_OTHER" "A dismissal names another host record than the one that stands, or none stands." "Dismiss with the record that `cairn host show` prints.";

@@ -147,11 +147,12 @@ pub(crate) enum ProposalCommand {
     },
 }
 
-/// Seconds of `90m`, `4h`, `2d`.
+/// Seconds of `90s`, `90m`, `4h`, `2d`.
 fn parse_duration(text: &str) -> Result<u64, String> {
-    let wrong = || "a number and m, h or d, such as 90m, 4h, 2d".to_owned();
+    let wrong = || "a number and s, m, h or d, such as 90m, 4h, 2d".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let seconds = match unit {
+        's' => 1,
         'm' => 60,
         'h' => 3_600,
         'd' => 86_400,

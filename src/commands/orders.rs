@@ -130,7 +130,8 @@ async fn list(session: &Session, ledger: &Ledger, orders: &Orders) -> Result<u8,
     let mut listed = Vec::new();
     for (ordered, number) in orders.all().iter().zip(1_u64..) {
         let step = &ordered.step;
-        let signers = policies.names_at(step.index, &ordered.keyids);
+        let mut signers = policies.names_at(step.index, &ordered.keyids);
+        signers.sort();
         output.line(format!(
             "  order {number}  index {}  {}  by {}",
             step.index,

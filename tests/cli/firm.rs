@@ -11,6 +11,7 @@ use crate::{
 pub(crate) struct Firm {
     pub(crate) stage: Stage,
     ledger: Option<Ledger>,
+    url: String,
     genesis: String,
 }
 
@@ -42,6 +43,7 @@ impl Firm {
         with_token(&stage, &genesis, &ledger.url);
         Self {
             stage,
+            url: ledger.url.clone(),
             ledger: Some(ledger),
             genesis,
         }
@@ -79,6 +81,21 @@ impl Firm {
             + 1
     }
 
+    /// Where it is served.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What to pin.
+    pub(crate) fn genesis(&self) -> &str {
+        &self.genesis
+    }
+
+    /// Stops the server.
+    pub(crate) fn stop(&mut self) {
+        self.ledger = None;
+    }
+
     /// The same program as somebody who never saw this ledger.
     pub(crate) fn as_host(&self, home: &str, words: &str) -> Ran {
         let mut command = self.stage.command_of(home);
@@ -86,7 +103,7 @@ impl Firm {
     }
 
     pub(crate) fn host(&self, home: &str) {
-        let url = &self.ledger.as_ref().unwrap().url;
+        let url = &self.url;
         let words = format!("trust add {url} --name firm --genesis {}", self.genesis);
         self.as_host(home, &words).exits(0);
     }

@@ -20,7 +20,7 @@ use cairn_proto::{
 };
 
 use super::{Ledger, Placed, QUEUE_MAX, Refusal, reading, sequence::Candidate};
-use crate::{access::Caller, content::ContentStore as _};
+use crate::{access::Caller, clock::now, content::ContentStore as _};
 
 /// What leads to an entry that may stand already, without an index of payloads.
 struct Trace {
@@ -100,6 +100,7 @@ impl Ledger {
         match signed.submission().content() {
             Content::Release(release, manifest) => {
                 self.in_order(release)?;
+                self.in_time(release)?;
                 self.hold_content(release, manifest, caller).await?;
             }
             Content::Order(_, OrderDocument::KeySuccession(_)) => {
@@ -160,6 +161,23 @@ impl Ledger {
         }
         let head = self.head();
         Ok(head.chain.authority().authenticate(submission)?)
+    }
+
+    /// The rules know no time but the last map record's: where nothing was recorded for long, an
+    /// order that has expired since would still hold by them.
+    fn in_time(&self, release: &Release) -> Result<(), Refusal> {
+        let Some(named) = release.break_glass else {
+            return Ok(());
+        };
+        let head = self.head();
+        let mut orders = head.chain.orders().iter();
+        match orders.find(|step| step.leaf == named).map(|it| &it.order) {
+            Some(OrderDocument::BreakGlass(glass)) if glass.expires <= now() => {
+                let expires = glass.expires;
+                Err(RuleError::BreakGlassExpired { expires }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses early what the sequencer would refuse anyway, before content is made durable
