@@ -51,13 +51,6 @@ impl Failure {
         }
     }
 
-    /// Whether a checkpoint was signed by other keys of the ledger than the pinned ones, or by
-    /// none of them.
-    pub(crate) fn is_of_other_keys(&self) -> bool {
-        let codes = [Reason::NoteSignature, Reason::KeySucceeded].map(Reason::code);
-        codes.contains(&self.code.as_str())
-    }
-
     /// Prints it and gives the process's exit code.
     pub(crate) fn report(&self, format: Format) -> ExitCode {
         match format {
@@ -82,6 +75,13 @@ impl Failure {
         }
         ExitCode::from(self.exit)
     }
+}
+
+/// Whether a code says that a checkpoint was signed by other keys of the ledger than the pinned
+/// ones, or by none of them.
+pub(crate) fn is_of_other_keys(code: &str) -> bool {
+    let codes = [Reason::NoteSignature, Reason::KeySucceeded].map(Reason::code);
+    codes.contains(&code)
 }
 
 #[derive(Serialize)]

@@ -39,7 +39,7 @@ mod witnesses;
 
 use crate::{
     cli::{Command, Global},
-    failure::Failure,
+    failure::{Failure, is_of_other_keys},
     session::Session,
 };
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
     let Err(failure) = ended else { return ended };
     // Other keys may have taken over from the pinned ones: then, and only if an order of the admins
     // proves it, all is tried once more. Whatever is refused so was refused before anything was done.
-    if !failure.is_of_other_keys() || !session.follow_other_keys().await {
+    if !is_of_other_keys(&failure.code) || !session.follow_other_keys().await {
         return Err(failure);
     }
     match command {

@@ -102,63 +102,49 @@ pub(super) fn logged_row(logged: &Logged, policies: &Policies) -> [String; 5] {
     } else {
         format!("key {}", keys.join(", "))
     };
-    match &logged.kind {
-        LoggedKind::Genesis => [
-            index,
-            "genesis".to_owned(),
-            String::new(),
-            keys,
-            String::new(),
-        ],
-        LoggedKind::Policy(version) => {
-            let what = format!("policy {version}");
-            [index, what, String::new(), keys, String::new()]
-        }
-        LoggedKind::Unreadable => {
-            let what = "no entry".to_owned();
-            [index, what, String::new(), keys, String::new()]
-        }
-        LoggedKind::Approval(approval) => {
-            let what = format!("{}#{}  approved", approval.environment, approval.sequence);
-            let reason = approval.reason.as_deref().unwrap_or_default();
-            let reason = shortened(reason, REASON_CHARS_MAX);
-            [index, what, approval.created_at.to_string(), keys, reason]
-        }
-        LoggedKind::Enrolment(enrolment) => {
-            let what = format!("host  {}", enrolment.action.as_str());
-            let reason = enrolment.reason.as_deref().unwrap_or_default();
-            let reason = shortened(reason, REASON_CHARS_MAX);
-            [index, what, enrolment.created_at.to_string(), keys, reason]
-        }
+    let [what, time, more] = told(&logged.kind);
+    [index, what, time, keys, more]
+}
+
+/// What an entry says: in words, when, and what more there is.
+fn told(kind: &LoggedKind) -> [String; 3] {
+    let bare = |what: String| [what, String::new(), String::new()];
+    let reason = |reason: &Option<String>| {
+        shortened(reason.as_deref().unwrap_or_default(), REASON_CHARS_MAX)
+    };
+    match kind {
+        LoggedKind::Genesis => bare("genesis".to_owned()),
+        LoggedKind::Policy(version) => bare(format!("policy {version}")),
+        LoggedKind::Unreadable => bare("no entry".to_owned()),
         LoggedKind::Order(order) => {
-            let what = format!("order {}  {}", order.number, order.kind.as_str());
-            [index, what, String::new(), keys, String::new()]
+            bare(format!("order {}  {}", order.number, order.kind.as_str()))
         }
+        LoggedKind::Approval(approval) => [
+            format!("{}#{}  approved", approval.environment, approval.sequence),
+            approval.created_at.to_string(),
+            reason(&approval.reason),
+        ],
+        LoggedKind::Enrolment(enrolment) => [
+            format!("host  {}", enrolment.action.as_str()),
+            enrolment.created_at.to_string(),
+            reason(&enrolment.reason),
+        ],
         LoggedKind::MapRecord(record) => {
             let covers = usize::try_from(record.covers).unwrap_or(usize::MAX);
-            let what = format!(
-                "sums up {}",
-                count(covers, "entry").replace("entrys", "entries")
-            );
-            [
-                index,
-                "map".to_owned(),
-                millis_text(record.time),
-                String::new(),
-                what,
-            ]
+            let entries = count(covers, "entry").replace("entrys", "entries");
+            let time = millis_text(record.time);
+            ["map".to_owned(), time, format!("sums up {entries}")]
         }
-        LoggedKind::Release(release) => {
-            let what = format!(
+        LoggedKind::Release(release) => [
+            format!(
                 "{}#{}  {}",
                 release.environment,
                 release.sequence,
                 act(release)
-            );
-            let reason = release.reason.as_deref().unwrap_or_default();
-            let reason = shortened(reason, REASON_CHARS_MAX);
-            [index, what, release.created_at.to_string(), keys, reason]
-        }
+            ),
+            release.created_at.to_string(),
+            reason(&release.reason),
+        ],
     }
 }
 

@@ -21,7 +21,7 @@ use cairn_proto::{
 
 use crate::{
     cli,
-    failure::Failure,
+    failure::{Failure, is_of_other_keys},
     output::{Bars, Output, count},
     session::Session,
 };
@@ -90,17 +90,11 @@ async fn against_ledger(
         tags: tags.as_ref(),
         progress: bars,
     };
-    let report = ledger.verify(&environment, &subject).await?;
-    let other_keys = [Reason::NoteSignature, Reason::KeySucceeded].map(Reason::code);
-    let of_other_keys = report.reason.as_deref();
-    let of_other_keys = of_other_keys.is_some_and(|code| other_keys.contains(&code));
-    let (ledger, report) = if of_other_keys && session.follow_other_keys().await {
-        let ledger = session.ledger()?;
-        let report = ledger.verify(&environment, &subject).await?;
-        (ledger, report)
-    } else {
-        (ledger, report)
-    };
+    let mut report = ledger.verify(&environment, &subject).await?;
+    let of_other_keys = report.reason.as_deref().is_some_and(is_of_other_keys);
+    if of_other_keys && session.follow_other_keys().await {
+        report = session.ledger()?.verify(&environment, &subject).await?;
+    }
     let of_objects = report.objects.matched < report.objects.total;
     let realised = if of_objects && report.verdicts.contains(&Verdict::Drift) {
         // The verdict stands without the advice.

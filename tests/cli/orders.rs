@@ -73,12 +73,17 @@ fn a_break_glass_order_lets_one_release_until_it_expires_and_then_others_must_ap
     firm.run("audit").exits(0);
 
     std::thread::sleep(Duration::from_secs(14).saturating_sub(given.elapsed()));
+    it_has_expired(&firm, &leaf);
+    two_stand_up_for_it(&firm);
+}
+
+fn it_has_expired(firm: &Firm, leaf: &str) {
     let words = [
         "verify prod/shop app",
         "verify --bundle early.bundle --offline app",
     ];
     for (home, words) in [("host", words[0]), ("offline", words[1])] {
-        let refused = report(&firm, home, words, 12);
+        let refused = report(firm, home, words, 12);
         assert_eq!(refused["reason"], "BREAK_GLASS_EXPIRED", "{home}");
     }
     firm.run(&format!(
@@ -91,7 +96,9 @@ fn a_break_glass_order_lets_one_release_until_it_expires_and_then_others_must_ap
         .json("cairn.audit/v1");
     assert_eq!(audit["compromised"][0]["current"], true);
     assert_eq!(audit["alarms"], json!([]), "the log itself broke no rule");
+}
 
+fn two_stand_up_for_it(firm: &Firm) {
     firm.run("approve prod/shop")
         .refuses(1, "TOO_FEW_APPROVALS")
         .says("-o FILE");
@@ -103,7 +110,7 @@ fn a_break_glass_order_lets_one_release_until_it_expires_and_then_others_must_ap
         .exits(0)
         .says("by enough");
     firm.run("proposal submit approval.json").exits(0);
-    let proven = report(&firm, "host", "verify prod/shop app", 0);
+    let proven = report(firm, "host", "verify prod/shop app", 0);
     assert!(proven["approval"].is_u64(), "{proven}");
     assert_eq!(proven["standsUntil"], Value::Null);
     firm.run("export prod/shop -o late.bundle").exits(0);
