@@ -97,7 +97,7 @@ struct ErrorJson<'a> {
 
 fn exit_of(reason: Reason) -> u8 {
     match reason {
-        Reason::Usage | Reason::TrustMissing => EXIT_USAGE,
+        Reason::Usage | Reason::TrustMissing | Reason::KeyUri | Reason::PinExposed => EXIT_USAGE,
         Reason::Unreachable => 3,
         Reason::NotAuthenticated | Reason::NotAllowed | Reason::SourceDenied => 4,
         Reason::TooFewAuditors | Reason::TooFewWitnesses => Verdict::Stale.exit_code(),

@@ -101,7 +101,7 @@ impl Session {
         Ok(vec![self.signer(&key)?])
     }
 
-    /// One key: a file or an agent's.
+    /// One key: a file, an agent's, or a token's.
     pub(crate) fn signer(&self, key: &str) -> Result<Box<dyn Signer>, Failure> {
         let spec: KeySpec = key.parse()?;
         Ok(keys::load(&spec, self)?)
@@ -135,5 +135,9 @@ impl Session {
 impl AskPassphrase for Session {
     fn passphrase(&self, path: &Path) -> Option<Zeroizing<String>> {
         self.ask_passphrase(&format!("Passphrase of {}:", path.display()))
+    }
+
+    fn pin(&self, token: &str) -> Option<Zeroizing<String>> {
+        self.ask_passphrase(&format!("PIN of the token {token}:"))
     }
 }

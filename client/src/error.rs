@@ -260,7 +260,7 @@ impl ClientError {
             Self::Manifest(error) => error.reason(),
             Self::Key(error) => error.reason(),
             Self::Secret(error) => error.reason(),
-            Self::Sign(_) => Reason::KeyFile,
+            Self::Sign(_) => Reason::SignerFailed,
             Self::RaceLost { .. } | Self::Expected { .. } => Reason::RaceLost,
             Self::NotFound { .. } => Reason::NotFound,
             Self::ContentMismatch { .. } | Self::Inconsistent { .. } => Reason::ContentMismatch,

@@ -136,6 +136,16 @@ reasons! {
     StoreAnchor "STORE_ANCHOR" "The journal and the anchor disagree, or the anchor is missing." "An old copy or a loss: restore the newest, or accept the head with --accept-head SIZE:ROOT.";
     KeyFileLoose "KEY_FILE_LOOSE" "A private key file may be read by others, or is not owned by this user." "chmod 600 the file and check its owner.";
     KeyFile "KEY_FILE" "A private key could not be read." "Check the path; an encrypted key asks for its passphrase.";
+    SignerFailed "SIGNER_FAILED" "An agent or a token did not sign, or what it signed does not verify with its public key." "See what it says; nothing that it signed was used.";
+    KeyUri "KEY_URI" "The PKCS#11 URI of a key is malformed, or says what could not be held to." "Write pkcs11:token=NAME;object=NAME?module-path=/FILE&pin-source=file:/FILE, percent-encoded as RFC 7512 has it.";
+    PinExposed "PIN_EXPOSED" "A PIN stands in a key's URI, where others on the machine can read it." "Change the PIN, put the new one into a file of mode 0600, and name that: pin-source=file:/FILE.";
+    TokenModule "TOKEN_MODULE" "A PKCS#11 module cannot be loaded, is not safe to load, or failed." "Check module-path: the token's vendor says which file it is. Nobody but root and you may write to it.";
+    TokenNotFound "TOKEN_NOT_FOUND" "No token fits the URI of a key." "Plug it in, or check token= and serial=: `cairn key list URI` shows what is there.";
+    TokenKeyNotFound "TOKEN_KEY_NOT_FOUND" "A token holds no key that fits the URI and that could be used." "`cairn key list URI` shows what it holds, and `cairn key new URI` makes one.";
+    TokenAmbiguous "TOKEN_AMBIGUOUS" "More than one token, or more than one key, has the name that the URI gives." "Name one alone: add serial=, object= or id= from `cairn key list URI`.";
+    PinMissing "PIN_MISSING" "A token wants its PIN, and there is none." "Run this on a terminal, or name a file of mode 0600 with the PIN: pin-source=file:/FILE.";
+    PinWrong "PIN_WRONG" "A token refused its PIN. It was tried once, and is not tried again." "Put it right before you try again: a few wrong ones lock a token.";
+    PinLocked "PIN_LOCKED" "A token's PIN is locked, or the next wrong one locks it." "With one try left, type the PIN on a terminal. Once it is locked, whoever keeps the token's SO PIN unlocks it.";
     PathUnreadable "PATH_UNREADABLE" "A path does not exist or cannot be read." "Check the path and its permissions.";
     PathChanged "PATH_CHANGED" "A file changed while it was read." "Stop what writes it, then try again; nothing was recorded.";
     PathSpecial "PATH_SPECIAL" "A device, socket or pipe stands where files were expected." "Remove it, or record the files beside it by name.";

@@ -10,9 +10,10 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Make a signing key in a new file that only you can read.
+    /// Make a signing key in a new file that only you can read, or on a token that it never leaves.
     New {
-        /// The file.
+        /// The file, or a `pkcs11:` URI that names the token and, as object, the new key.
+        #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Ask for a passphrase to encrypt it with.
         #[arg(long)]
@@ -20,12 +21,20 @@ pub(crate) enum Key {
     },
     /// Print the public half, as `cairn init --deployer` takes it.
     Show {
-        /// A file, or `agent:SHA256:...`; without it, the context's key.
+        /// A file, `agent:SHA256:...` or a `pkcs11:` URI; without it, the context's key.
         key: Option<String>,
         /// Print the verifier key of an auditor or witness of this name, as `cairn trust add --auditor`
         /// takes it.
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
+    },
+    /// List the Ed25519 keys on PKCS#11 tokens.
+    #[cfg(feature = "pkcs11")]
+    List {
+        /// Which: a `pkcs11:` URI with the module, and as much else as you like. With a pin-source the
+        /// keys that can sign; without one the public halves that everybody sees.
+        #[arg(value_name = "URI")]
+        uri: String,
     },
 }
 

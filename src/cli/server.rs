@@ -38,8 +38,8 @@ pub(crate) struct Init {
     /// The data directory to make.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// An admin's key, who may change the policy; the first signs the genesis entry. A file, or
-    /// `agent:SHA256:...`.
+    /// An admin's key, who may change the policy; the first signs the genesis entry. A file,
+    /// `agent:SHA256:...` or a `pkcs11:` URI.
     #[arg(long = "admin", value_name = "NAME=KEY", required = true)]
     pub(crate) admins: Vec<String>,
     /// How many admins a new policy takes.

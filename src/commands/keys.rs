@@ -6,7 +6,12 @@
 use std::{io::Read as _, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cairn_client::{detail::printable_bytes, keys, secrets::SecretKeys, trust};
+use cairn_client::{
+    detail::printable_bytes,
+    keys::{self, KeyError, KeySpec},
+    secrets::SecretKeys,
+    trust,
+};
 use cairn_proto::{
     key::PublicKey,
     name::Environment,
@@ -16,6 +21,8 @@ use cairn_proto::{
 use serde_json::json;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "pkcs11")]
+use super::tokens;
 use super::trust::name_in_use;
 use crate::{cli, failure::Failure, output::complain, session::Session};
 
@@ -27,10 +34,22 @@ pub(crate) fn key(session: &Session, command: &cli::Key) -> Result<u8, Failure> 
     match command {
         cli::Key::New { file, passphrase } => new(session, file, *passphrase),
         cli::Key::Show { key, name } => show(session, key.as_deref(), name.as_deref()),
+        #[cfg(feature = "pkcs11")]
+        cli::Key::List { uri } => tokens::list(session, uri),
     }
 }
 
 fn new(session: &Session, file: &Path, locked: bool) -> Result<u8, Failure> {
+    match file.to_str().map(str::parse::<KeySpec>) {
+        #[cfg(feature = "pkcs11")]
+        Some(Ok(KeySpec::Token(uri))) => return tokens::new(session, &uri, locked),
+        // A file may have any other name.
+        #[cfg(feature = "pkcs11")]
+        Some(Err(error @ KeyError::Token(_))) => return Err(error.into()),
+        #[cfg(not(feature = "pkcs11"))]
+        Some(Err(error @ KeyError::NoTokens)) => return Err(error.into()),
+        _ => {}
+    }
     let passphrase = locked.then(|| new_passphrase(session)).transpose()?;
     let passphrase = passphrase.as_ref().map(|text| text.as_str());
     let public = keys::new_key_file(file, passphrase)?;
@@ -90,7 +109,7 @@ fn show(session: &Session, key: Option<&str>, name: Option<&str>) -> Result<u8, 
     Ok(0)
 }
 
-fn base64_of(public: &PublicKey) -> String {
+pub(super) fn base64_of(public: &PublicKey) -> String {
     STANDARD.encode(public.as_bytes())
 }
 

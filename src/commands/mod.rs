@@ -29,6 +29,8 @@ mod run;
 mod serve;
 mod show;
 mod status;
+#[cfg(feature = "pkcs11")]
+mod tokens;
 mod trust;
 mod verify;
 mod watch;

@@ -116,6 +116,8 @@ fn context_of(args: &cli::TrustAdd) -> Result<Context, Failure> {
         None => None,
         Some(key) => match key.parse()? {
             KeySpec::Agent(_) => Some(key.clone()),
+            #[cfg(feature = "pkcs11")]
+            KeySpec::Token(_) => Some(key.clone()),
             KeySpec::File(path) => {
                 let path = absolute(&path)?.into_os_string().into_string();
                 let named = path.map_err(|_| Failure::usage("the key's path is not UTF-8"))?;

@@ -1,5 +1,5 @@
 //! Keys that sign: in PKCS#8 files, as `openssl genpkey -algorithm ed25519` writes them,
-//! or in an ssh-agent.
+//! in an ssh-agent, or on a PKCS#11 token.
 //!
 //! Invariant: a key that others could have read is refused, never merely warned about, and
 //! buffers that held one are wiped. Out of scope: what keys may do; the ledger's policy says.
@@ -9,6 +9,8 @@ pub(crate) mod file;
 mod pkcs8;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "pkcs11")]
+mod token;
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +26,8 @@ use zeroize::Zeroizing;
 
 use self::pkcs8::{Nonces, Pem};
 pub use file::PrivateFileError;
+#[cfg(feature = "pkcs11")]
+pub use token::{Listed, TokenError, TokenUri, TriesLeft, UriError};
 
 /// Where a signing key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +36,24 @@ pub enum KeySpec {
     Agent(String),
     /// In a file.
     File(PathBuf),
+    /// On a PKCS#11 token.
+    #[cfg(feature = "pkcs11")]
+    Token(Box<TokenUri>),
 }
 
 impl FromStr for KeySpec {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
+        #[cfg(feature = "pkcs11")]
+        if token::uri::is_uri(text) {
+            let uri = text.parse().map_err(TokenError::from)?;
+            return Ok(Self::Token(Box::new(uri)));
+        }
+        #[cfg(not(feature = "pkcs11"))]
+        if text.starts_with("pkcs11:") {
+            return Err(KeyError::NoTokens);
+        }
         let Some(fingerprint) = text.strip_prefix("agent:") else {
             return Ok(Self::File(text.into()));
         };
@@ -100,6 +116,14 @@ pub enum KeyError {
     /// The agent's key is of another kind.
     #[error("the agent's key is not an Ed25519 key")]
     NotEd25519,
+    /// A token gave no key.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Tokens were left out when the program was built.
+    #[cfg(not(feature = "pkcs11"))]
+    #[error("this cairn was built without keys on PKCS#11 tokens (its feature pkcs11)")]
+    NoTokens,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random,
@@ -112,6 +136,10 @@ impl KeyError {
             Self::File(error) => error.reason(),
             Self::Weak => Reason::KeyWeak,
             Self::Fingerprint => Reason::Usage,
+            #[cfg(feature = "pkcs11")]
+            Self::Token(error) => error.reason(),
+            #[cfg(not(feature = "pkcs11"))]
+            Self::NoTokens => Reason::Usage,
             _ => Reason::KeyFile,
         }
     }
@@ -121,6 +149,11 @@ impl KeyError {
 pub trait AskPassphrase {
     /// The passphrase of a key file; `None` if nobody can be asked.
     fn passphrase(&self, path: &Path) -> Option<Zeroizing<String>>;
+
+    /// The PIN of a token of this name; `None` if nobody can be asked.
+    fn pin(&self, _token: &str) -> Option<Zeroizing<String>> {
+        None
+    }
 }
 
 /// Nobody is asked: `--no-input`.
@@ -161,6 +194,8 @@ pub fn load(spec: &KeySpec, ask: &dyn AskPassphrase) -> Result<Box<dyn Signer>, 
             let signer = agent::AgentSigner::open(Path::new(&socket), fingerprint)?;
             Ok(Box::new(signer))
         }
+        #[cfg(feature = "pkcs11")]
+        KeySpec::Token(uri) => Ok(Box::new(token::TokenSigner::open(uri, ask)?)),
     }
 }
 
@@ -177,6 +212,18 @@ pub fn load_file(path: &Path, ask: &dyn AskPassphrase) -> Result<SecretKey, KeyE
                 .ok_or(KeyError::PassphraseWrong { path: shown }),
         },
     }
+}
+
+/// The Ed25519 keys on the tokens that a URI fits.
+#[cfg(feature = "pkcs11")]
+pub fn list_tokens(uri: &TokenUri, ask: &dyn AskPassphrase) -> Result<Vec<Listed>, KeyError> {
+    Ok(token::list(uri, ask)?)
+}
+
+/// Makes a key on a token: the one that a URI fits, under the name that it gives.
+#[cfg(feature = "pkcs11")]
+pub fn new_token_key(uri: &TokenUri, ask: &dyn AskPassphrase) -> Result<Listed, KeyError> {
+    Ok(token::generate(uri, ask)?)
 }
 
 /// Random bytes from the system.
