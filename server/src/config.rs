@@ -29,10 +29,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The log key: a file.
-    pub log_key: PathBuf,
-    /// The clock key: a file.
-    pub clock_key: PathBuf,
+    /// The log key: a file, or how else the client names a key.
+    pub log_key: String,
+    /// The clock key, likewise.
+    pub clock_key: String,
     /// The anchor's file, best on another disk; in the data directory if not said.
     #[serde(default)]
     pub anchor: Option<PathBuf>,

@@ -63,6 +63,12 @@ pub(crate) struct Init {
     /// auditor's copy. It stands in the genesis entry for everybody to see.
     #[arg(long, value_name = "FILE")]
     pub(crate) predecessor: Option<PathBuf>,
+    /// The log key, instead of a new file: a `pkcs11:` URI of a key that only the server can use.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) log_key: Option<String>,
+    /// The clock key, likewise; another one.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) clock_key: Option<String>,
     /// Where to listen, for the configuration that is written.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
     pub(crate) listen: SocketAddr,

@@ -15,7 +15,8 @@ pub(crate) struct WitnessServe {
     /// What was cosigned last of each log is kept here. Whoever loses it has lost the witness.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// The witness's key, used for nothing else: a file, or `agent:SHA256:...`.
+    /// The witness's key, used for nothing else: a file, `agent:SHA256:...` or a `pkcs11:`
+    /// URI.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: String,
     /// The witness's name, such as `witness.example/one`: its verifier key has it.

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -27,6 +27,7 @@ use cairn_server::{
 };
 use serde::Serialize;
 
+use super::keys::lasting;
 use crate::{cli, failure::Failure, session::Session};
 
 /// `cairn init`.
@@ -46,12 +47,10 @@ pub(crate) fn init(session: &Session, args: &cli::Init) -> Result<u8, Failure> {
     let predecessor = args.predecessor.as_deref().map(predecessor).transpose()?;
     let directory = args.data.join("keys");
     make_directory(&directory)?;
-    let log_key = new_key(&directory.join("log.pem"))?;
-    let clock_key = new_key(&directory.join("clock.pem"))?;
-    let keys = ServerKeys {
-        log: Arc::new(keys::load_file(&log_key, &NoPassphrase)?),
-        clock: Arc::new(keys::load_file(&clock_key, &NoPassphrase)?),
-    };
+    let file = |name| directory.join(name);
+    let (log_key, log) = server_key(session, args.log_key.as_deref(), &file("log.pem"))?;
+    let (clock_key, clock) = server_key(session, args.clock_key.as_deref(), &file("clock.pem"))?;
+    let keys = ServerKeys { log, clock };
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(Failure::usage)?;
     let signers: Vec<&dyn Signer> = admins.iter().map(|(_, signer)| signer.as_ref()).collect();
@@ -220,12 +219,22 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
         .map_err(unwritable(path))
 }
 
-fn new_key(path: &Path) -> Result<PathBuf, Failure> {
+/// A key of the server, and how its configuration names it: the one that was given, or a new file.
+fn server_key(
+    session: &Session,
+    given: Option<&str>,
+    path: &Path,
+) -> Result<(String, Arc<dyn Signer>), Failure> {
+    if let Some(key) = given {
+        return Ok((lasting(key)?, Arc::from(session.signer(key)?)));
+    }
     // An earlier attempt may have made it; a key that nothing names yet is as good as new.
     if !path.exists() {
         keys::new_key_file(path, None)?;
     }
-    path.canonicalize().map_err(unwritable(path))
+    let path = path.canonicalize().map_err(unwritable(path))?;
+    let key = keys::load_file(&path, &NoPassphrase)?;
+    Ok((path.to_string_lossy().into_owned(), Arc::new(key)))
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
@@ -245,23 +254,22 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
 fn configuration(
     args: &cli::Init,
     place: &Place,
-    log_key: &Path,
-    clock_key: &Path,
+    log_key: &str,
+    clock_key: &str,
 ) -> Result<String, Failure> {
     let data = place.data.canonicalize().map_err(unwritable(&place.data))?;
-    let quoted = |path: &Path| serde_json::to_string(&path.to_string_lossy()).unwrap_or_default();
-    let origin = serde_json::to_string(args.origin.as_str()).unwrap_or_default();
+    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let mut text = format!(
         "origin = {}\ndata = {}\nlisten = \"{}\"\nlog_key = {}\nclock_key = {}\n",
-        origin,
-        quoted(&data),
+        quoted(args.origin.as_str()),
+        quoted(&data.to_string_lossy()),
         args.listen,
         quoted(log_key),
         quoted(clock_key),
     );
     if let Some(anchor) = &args.anchor {
         let anchor = anchor.canonicalize().map_err(unwritable(anchor))?;
-        let _ = writeln!(text, "anchor = {}", quoted(&anchor));
+        let _ = writeln!(text, "anchor = {}", quoted(&anchor.to_string_lossy()));
     }
     text.push_str(
         "\n# Who may call. Signatures decide what may be released; tokens decide who may\n\

@@ -82,6 +82,17 @@ fn new_passphrase(session: &Session) -> Result<Zeroizing<String>, Failure> {
     Ok(first)
 }
 
+/// A key's name that means the same wherever it is used later: a file's path counts from here.
+pub(super) fn lasting(key: &str) -> Result<String, Failure> {
+    let KeySpec::File(path) = key.parse()? else {
+        return Ok(key.to_owned());
+    };
+    let path = std::path::absolute(&path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| Failure::usage("the key's path is not UTF-8"))
+}
+
 /// The base64 alone goes to standard output: `$(cairn key show FILE)` is what `init` takes.
 fn show(session: &Session, key: Option<&str>, name: Option<&str>) -> Result<u8, Failure> {
     let signer = match key {

@@ -6,12 +6,10 @@ use bytes::Bytes;
 use cairn_client::{
     clock,
     connect::{Endpoint, ReadApi},
-    keys,
 };
 use cairn_proto::{
     checkpoint::SignedCheckpoint,
     hash::LeafHash,
-    key::Signer as _,
     note::{SignatureType, VerifierKey},
     tile::{Tile, TileKind},
     trust::Trust,
@@ -92,8 +90,8 @@ async fn target(
     place: &Place,
     source: &ReadApi,
 ) -> Result<Head, Failure> {
-    let key = |name: &str, kind, path| {
-        let key = keys::load_file(path, session)?.public_key();
+    let key = |name: &str, kind, key: &str| {
+        let key = session.signer(key)?.public_key();
         VerifierKey::new(name, kind, key).map_err(Failure::usage)
     };
     let origin = place.origin.clone();

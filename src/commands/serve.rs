@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cairn_client::keys;
 use cairn_proto::{
     hash::{RootHash, TreeSize},
     reason::Reason,
@@ -30,8 +29,8 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
     let access = config.access.access().map_err(Failure::usage)?;
     let accept_head = args.accept_head.as_deref().map(parse_head).transpose()?;
     let keys = ServerKeys {
-        log: Arc::new(keys::load_file(&config.log_key, session)?),
-        clock: Arc::new(keys::load_file(&config.clock_key, session)?),
+        log: Arc::from(session.signer(&config.log_key)?),
+        clock: Arc::from(session.signer(&config.clock_key)?),
     };
     let place = config.place().map_err(Failure::usage)?;
     let listener = TcpListener::bind(config.listen)

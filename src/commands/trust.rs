@@ -10,7 +10,6 @@ use cairn_client::{
     connect::{Connection, Endpoint},
     context::{Context, Contexts},
     error::HomeError,
-    keys::KeySpec,
     trust::{self, TrustSummary, discover, tlog_policy},
 };
 use cairn_proto::{
@@ -18,7 +17,7 @@ use cairn_proto::{
 };
 use serde_json::Value;
 
-use super::{check, cosigners};
+use super::{check, cosigners, keys::lasting};
 use crate::{
     cli,
     failure::Failure,
@@ -112,19 +111,7 @@ fn context_of(args: &cli::TrustAdd) -> Result<Context, Failure> {
         std::path::absolute(path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
     };
-    let key = match &args.key {
-        None => None,
-        Some(key) => match key.parse()? {
-            KeySpec::Agent(_) => Some(key.clone()),
-            #[cfg(feature = "pkcs11")]
-            KeySpec::Token(_) => Some(key.clone()),
-            KeySpec::File(path) => {
-                let path = absolute(&path)?.into_os_string().into_string();
-                let named = path.map_err(|_| Failure::usage("the key's path is not UTF-8"))?;
-                Some(named)
-            }
-        },
-    };
+    let key = args.key.as_deref().map(lasting).transpose()?;
     let file = |path: &Option<_>| path.as_deref().map(absolute).transpose();
     Ok(Context {
         url: args.url.clone(),

@@ -28,6 +28,7 @@ mod names;
 mod offline;
 mod orders;
 mod pipelines;
+mod pkcs11;
 mod policies;
 mod production;
 mod proofs;

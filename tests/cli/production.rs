@@ -64,6 +64,11 @@ pub(crate) fn serve(stage: &Stage) -> Ledger {
 
 /// Lets the token write everywhere, and this stage's context use it.
 pub(crate) fn with_token(stage: &Stage, genesis: &str, url: &str) {
+    with_key(stage, genesis, url, "ci.pem");
+}
+
+/// The same for a deployer with another key.
+pub(crate) fn with_key(stage: &Stage, genesis: &str, url: &str, key: &str) {
     let add = [
         "trust",
         "add",
@@ -73,7 +78,7 @@ pub(crate) fn with_token(stage: &Stage, genesis: &str, url: &str) {
         "--genesis",
         genesis,
         "--key",
-        "ci.pem",
+        key,
     ];
     stage
         .run_words(&[&add[..], &["--token-file", "token"]].concat())

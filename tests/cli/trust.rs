@@ -54,9 +54,18 @@ fn a_ledger_of_the_named_genesis_is_trusted_and_used() {
 /// A command line on a terminal of its own, with an answer typed at each question; `None`
 /// where no terminal can be had.
 fn on_a_terminal(stage: &Stage, line: &str, answers: &[&str]) -> Option<Ran> {
+    typed(stage, &mut Command::new("script"), line, answers)
+}
+
+/// The same with variables that `script` was given.
+pub(crate) fn typed(
+    stage: &Stage,
+    script: &mut Command,
+    line: &str,
+    answers: &[&str],
+) -> Option<Ran> {
     let program = env!("CARGO_BIN_EXE_cairn");
-    let mut command = Command::new("script");
-    command
+    let command = script
         .args(["-qec", &format!("'{program}' {line}"), "/dev/null"])
         .current_dir(stage.path(""))
         .env("CAIRN_HOME", stage.path("newcomer"))

@@ -7,9 +7,9 @@ use cairn_proto::reason::Reason;
 use proptest::prelude::*;
 
 use super::{
+    TokenError,
     objects::point_of,
     uri::{self, TokenUri, UriError},
-    *,
 };
 
 fn parsed(text: &str) -> Result<TokenUri, UriError> {
