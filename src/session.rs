@@ -140,4 +140,12 @@ impl AskPassphrase for Session {
     fn pin(&self, token: &str) -> Option<Zeroizing<String>> {
         self.ask_passphrase(&format!("PIN of the token {token}:"))
     }
+
+    fn pin_on_token(&self, token: &str) -> bool {
+        let asked = !self.cannot_ask();
+        if asked {
+            complain(format!("PIN of the token {token}: type it there"));
+        }
+        asked
+    }
 }

@@ -154,6 +154,11 @@ pub trait AskPassphrase {
     fn pin(&self, _token: &str) -> Option<Zeroizing<String>> {
         None
     }
+
+    /// Tells somebody to type the PIN on the token's own keys; `false` if nobody is there.
+    fn pin_on_token(&self, _token: &str) -> bool {
+        false
+    }
 }
 
 /// Nobody is asked: `--no-input`.

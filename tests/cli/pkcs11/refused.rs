@@ -1,9 +1,9 @@
 //! What a token, a URI or a file with a PIN is refused for, and tokens that lie.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use super::token::{Hsm, PIN};
-use crate::support::tools::installed;
+use crate::{support::tools::installed, trust::typed};
 
 /// Goal: a PIN is kept out of argv, and its file as private as a key. Method: each way to get it
 /// wrong.
@@ -151,6 +151,10 @@ fn a_wrong_pin_is_tried_once_and_the_last_try_is_left_to_people() {
     assert_eq!(hsm.logins(), 1, "one try, though the key was named twice");
     assert_eq!(stage.size(), 2);
     drop(ledger);
+    hsm.variable("LIAR", "pad");
+    hsm.show(&hsm.bare("token=cairn;object=ci"))
+        .refuses(1, "PIN_MISSING");
+    assert_eq!(hsm.logins(), 0, "nobody is there to type it on the token");
     for lie in ["last", "locked"] {
         hsm.variable("LIAR", lie);
         hsm.show(&ci).refuses(1, "PIN_LOCKED");
@@ -190,6 +194,28 @@ fn a_token_at_fault_is_said_to_be_and_nothing_of_it_is_used() {
         .refuses(1, "SIGNER_FAILED")
         .says("at fault");
     assert_eq!(stage.size(), 2, "nothing was recorded");
+}
+
+/// Goal: whoever signs for weeks outlives an HSM that is started again. Method: a module that says once
+/// that the session is gone; with and without a file that holds the PIN.
+#[test]
+fn a_session_that_was_lost_is_opened_again() {
+    let test = "a session that was lost";
+    let Some(hsm) = Hsm::new(test).and_then(|hsm| hsm.with_liar(test)) else {
+        return;
+    };
+    hsm.variable("LIAR", "lost");
+    hsm.run(&["key", "new", &hsm.uri("ci")]).exits(0);
+    assert_eq!(hsm.logins(), 2, "once to make it, once when all was lost");
+
+    let bare = hsm.bare("token=cairn;object=cd");
+    let mut script = Command::new("script");
+    hsm.set(&mut script);
+    let line = format!("key new '{bare}'");
+    let Some(asked) = typed(&hsm.stage, &mut script, &line, &[PIN]) else {
+        return;
+    };
+    asked.exits(1).says("[SIGNER_FAILED]").says("wants its PIN");
 }
 
 /// Goal: a public half that is not the private key's is found out. Method: two keys' halves swapped

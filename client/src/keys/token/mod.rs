@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use cairn_proto::key::{PublicKey, SignError, Signer};
 use cryptoki::{
-    error::Error,
+    error::{Error, RvError},
     mechanism::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
@@ -34,7 +34,7 @@ use self::{
     module::Token,
     objects::{Object, any, find, named, public_half},
 };
-use super::AskPassphrase;
+use super::{AskPassphrase, NoPassphrase};
 
 /// What a new key signs to show that it can: no payload that is ever signed begins so.
 const TRIAL: &[u8] = b"cairn: does this key sign?";
@@ -43,11 +43,17 @@ const ID_BYTES: usize = 8;
 
 /// A key that a token holds.
 pub(super) struct TokenSigner {
+    uri: TokenUri,
     /// One call at a time: a session does one thing at once.
-    session: Mutex<Session>,
-    key: ObjectHandle,
+    held: Mutex<Held>,
     public_key: PublicKey,
     token: String,
+}
+
+/// A session and what is in it.
+struct Held {
+    session: Session,
+    key: ObjectHandle,
 }
 
 impl TokenSigner {
@@ -61,13 +67,58 @@ impl TokenSigner {
             return Err(TokenError::AlwaysAuthenticate);
         }
         let public_key = public_half(&session, &token, &private)?;
+        let key = private.handle;
         Ok(Self {
-            session: Mutex::new(session),
-            key: private.handle,
+            uri: uri.clone(),
+            held: Mutex::new(Held { session, key }),
             public_key,
             token: token.label(),
         })
     }
+
+    /// What the token makes of a message. A session that was lost, as an HSM that was started again
+    /// loses them, is opened again once, with the PIN's file: nobody is asked in mid-work.
+    fn signed(&self, message: &[u8]) -> Result<Vec<u8>, String> {
+        let params = EddsaParams::new(EddsaSignatureScheme::Ed25519);
+        let sign = |held: &Held| {
+            let mechanism = Mechanism::Eddsa(params);
+            held.session.sign(&mechanism, held.key, message)
+        };
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = match sign(&held) {
+            Ok(signature) => return Ok(signature),
+            Err(error) => error,
+        };
+        if !is_lost(&error) {
+            return Err(error::said(&error));
+        }
+        let again = Self::open(&self.uri, &NoPassphrase)
+            .map_err(|why| format!("{}, and then {why}", error::said(&error)))?;
+        if again.public_key != self.public_key {
+            return Err("its key is another now".to_owned());
+        }
+        *held = again
+            .held
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        sign(&held).map_err(|error| error::said(&error))
+    }
+}
+
+/// Whether a call failed because the session, or the login in it, is no more.
+fn is_lost(error: &Error) -> bool {
+    let Error::Pkcs11(value, _) = error else {
+        return false;
+    };
+    matches!(
+        value,
+        RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::KeyHandleInvalid
+            | RvError::UserNotLoggedIn
+            | RvError::DeviceRemoved
+            | RvError::TokenNotPresent
+    )
 }
 
 /// The one private key that fits.
@@ -96,13 +147,8 @@ impl Signer for TokenSigner {
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
         let failed = |why: &str| SignError(format!("the token {} {why}", self.token));
-        let params = EddsaParams::new(EddsaSignatureScheme::Ed25519);
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let signed = session.sign(&Mechanism::Eddsa(params), self.key, message);
-        let signature = signed.map_err(|error: Error| {
-            let why = error::said(&error);
-            failed(&format!("did not sign: {why}"))
-        })?;
+        let signed = self.signed(message);
+        let signature = signed.map_err(|why| failed(&format!("did not sign: {why}")))?;
         let at_fault = || failed("is at fault: what it signed does not verify with its public key");
         let signature: [u8; 64] = signature.try_into().map_err(|_| at_fault())?;
         let verified = self.public_key.verify(message, &signature);
@@ -177,12 +223,13 @@ pub(super) fn generate(uri: &TokenUri, ask: &dyn AskPassphrase) -> Result<Listed
         Attribute::Id(id.clone()),
     ];
     generate_pair(&session, &both)?;
-    drop(session);
     let made = TokenUri {
         id: Some(id.clone()),
         ..uri.clone()
     };
+    // While the session lives its login does, and nobody is asked twice.
     let signer = TokenSigner::open(&made, ask)?;
+    drop(session);
     signer.sign(TRIAL).map_err(|error| TokenError::Faulty {
         token: token.label(),
         why: error.0,

@@ -1,7 +1,7 @@
 //! Logging in to a token.
 //!
-//! Invariant: a PIN is tried once in a process, and one from a file never when the token says that
-//! a wrong one would lock it. It is wiped, and stands in no error.
+//! Invariant: a PIN that was refused is not tried again, and one from a file is never tried when the
+//! token says that a wrong one would lock it. It is wiped, and stands in no error.
 
 use std::path::Path;
 
@@ -76,17 +76,17 @@ fn pin(
         }
         return from_file(path).map(Some);
     }
-    if info.protected_authentication_path() {
-        return Ok(None);
-    }
     let warning = if last {
         ", the last try before it is locked"
     } else {
         ""
     };
     let label = token.label();
-    let typed = ask.pin(&format!("{label}{warning}"));
-    let typed = typed.filter(|pin| !pin.is_empty());
+    let named = format!("{label}{warning}");
+    if info.protected_authentication_path() && ask.pin_on_token(&named) {
+        return Ok(None);
+    }
+    let typed = ask.pin(&named).filter(|pin| !pin.is_empty());
     match typed {
         Some(pin) => Ok(Some(AuthPin::from(pin.as_str()))),
         None => Err(TokenError::PinMissing { token: label }),
