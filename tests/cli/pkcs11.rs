@@ -3,7 +3,7 @@
 mod refused;
 mod token;
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde_json::json;
 
@@ -11,7 +11,8 @@ use self::token::{Hsm, PIN, nowhere_below};
 use crate::{
     background::Background,
     production::{grant, with_key},
-    stage::Ledger,
+    stage::{Ledger, Ran},
+    support::tools::installed,
     trust::typed,
 };
 
@@ -85,19 +86,45 @@ fn a_ledger_whose_keys_are_all_on_a_token_works_as_any() {
     assert_eq!(keys.count(), 0, "no private key is in a file");
 }
 
-/// Goal: auditors and witnesses keep their keys on tokens too. Method: both cosign with one.
+/// Makes a key on the token; its verifier key under a name.
+fn vkey(hsm: &Hsm, object: &str, name: &str) -> String {
+    hsm.new_key(object);
+    let shown = hsm.run(&["key", "show", &hsm.uri(object), "--as", name]);
+    shown.exits(0).out.trim().to_owned()
+}
+
+/// Goal: an auditor keeps its key on a token. Method: it cosigns, and a host asks for that.
 #[test]
-fn an_auditor_and_a_witness_sign_with_keys_on_a_token() {
-    let Some(hsm) = Hsm::new("cosigners with keys on a token") else {
+fn an_auditor_cosigns_with_a_key_on_a_token() {
+    let Some(hsm) = Hsm::new("an auditor with its key on a token") else {
         return;
     };
-    let vkey = |object: &str, name: &str| {
-        hsm.new_key(object);
-        let shown = hsm.run(&["key", "show", &hsm.uri(object), "--as", name]);
-        shown.exits(0).out.trim().to_owned()
+    let auditor = vkey(&hsm, "aud", "auditor.example/one");
+    let stage = &hsm.stage;
+    let mut dev = stage.command();
+    dev.args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]);
+    let ledger = Ledger::start(dev.args(["--auditor", &auditor]));
+    stage.write("app/web.yaml", "replicas: 3\n");
+    stage.run("record prod/shop app").exits(0);
+    let key = hsm.uri("aud");
+    let cosign = ["audit", "--cosign", &key, "--as", "auditor.example/one"];
+    hsm.run(&cosign).exits(0);
+    let trust = stage.run("trust show --output json").exits(0);
+    let genesis = trust.json("cairn.trust/v1")["genesis"].clone();
+    let add = ["trust", "add", &ledger.url, "--genesis"];
+    let pins = [genesis.as_str().unwrap(), "--auditor", &auditor];
+    hsm.run(&[&add[..], &pins].concat()).exits(0);
+    let verified = hsm.run(&["verify", "prod/shop", "app"]).exits(0);
+    verified.says("VERIFIED").says("audited (1)");
+}
+
+/// Goal: a witness keeps its key on a token. Method: a record that waits for it.
+#[test]
+fn a_witness_cosigns_with_a_key_on_a_token() {
+    let Some(hsm) = Hsm::new("a witness with its key on a token") else {
+        return;
     };
-    let auditor = vkey("aud", "auditor.example/one");
-    let witness = vkey("wit", "witness.example/one");
+    let witness = vkey(&hsm, "wit", "witness.example/one");
     let stage = &hsm.stage;
     drop(stage.dev());
     let trust = stage.run("trust show --output json").exits(0);
@@ -107,23 +134,18 @@ fn an_auditor_and_a_witness_sign_with_keys_on_a_token() {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     words.extend(["--key", &key, "--log", log]);
     let asked = Background::start(&mut hsm.command(&words), "Witness");
-
     let peer = format!("{}={witness}", asked.url);
     let mut dev = stage.command();
     dev.args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]);
-    dev.args(["--auditor", &auditor, "--witness", &peer]);
-    let ledger = Ledger::start(&mut dev);
-    stage.write("app/web.yaml", "replicas: 3\n");
-    stage.run("record prod/shop app").exits(0);
+    let ledger = Ledger::start(dev.args(["--witness", &peer]));
     let genesis = trust["genesis"].as_str().unwrap();
     let add = ["trust", "add", &ledger.url, "--genesis", genesis];
-    let pins = ["--witness", &witness, "--auditor", &auditor];
+    let key = stage.path("data/keys/dev.pem");
+    let pins = ["--witness", &witness, "--key", key.to_str().unwrap()];
     hsm.run(&[&add[..], &pins].concat()).exits(0);
-    let key = hsm.uri("aud");
-    let cosign = ["audit", "--cosign", &key, "--as", "auditor.example/one"];
-    hsm.run(&cosign).exits(0);
-    let verified = hsm.run(&["verify", "prod/shop", "app"]).exits(0);
-    verified.says("VERIFIED").says("audited (1)");
+    stage.write("app/web.yaml", "replicas: 3\n");
+    hsm.run(&["record", "prod/shop", "app", "--witnessed"])
+        .exits(0);
     nowhere_below(&stage.path("wit"), PIN);
 }
 
@@ -170,6 +192,46 @@ fn keys_on_tokens_are_listed_by_uris_that_name_them() {
     hsm.run(&["key", "list", &hsm.uri_of("")])
         .refuses(1, "TOKEN_AMBIGUOUS");
     hsm.run(&["key", "list", "ci.pem"]).refuses(2, "USAGE");
+}
+
+/// Goal: what `docs/keys.md` tells people to type works as it stands. Method: all of it, in one shell
+/// under an ssh-agent of its own; only the places of module and PIN are other ones.
+#[test]
+fn the_commands_in_the_document_on_keys_work() {
+    let test = "the commands of docs/keys.md";
+    let Some(hsm) = Hsm::new(test) else {
+        return;
+    };
+    let tools = [
+        ("openssl", "version"),
+        ("ssh-agent", "true"),
+        ("opensc-tool", "--info"),
+    ];
+    if !tools
+        .iter()
+        .all(|(tool, check)| installed(test, tool, &[check]))
+    {
+        return;
+    }
+    let document = include_str!("../../docs/keys.md");
+    let lines = document.lines().filter_map(|line| line.strip_prefix("$ "));
+    let lines: Vec<&str> = lines.collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    let script = lines
+        .join("\n")
+        .replace(
+            "/usr/lib/softhsm/libsofthsm2.so",
+            hsm.module.to_str().unwrap(),
+        )
+        .replace("/etc/cairn/pin", hsm.stage.path("pin").to_str().unwrap());
+    let program = Path::new(env!("CARGO_BIN_EXE_cairn")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("ssh-agent");
+    shell.args(["bash", "-euo", "pipefail", "-c", &script]);
+    hsm.set(shell.current_dir(hsm.stage.path("")).env("PATH", path));
+    shell.env("CAIRN_HOME", hsm.stage.home());
+    let ran = Ran::of(&mut shell, "docs/keys.md").exits(0);
+    assert_eq!(ran.err.matches("keyid").count(), 5, "{}", ran.err);
 }
 
 /// Goal: on a terminal the PIN is asked for, unseen; nobody is asked elsewhere, or with --no-input.

@@ -4,9 +4,13 @@
 //! over could let it fit another key. No PIN stands in one. Paths are absolute: a URI is kept in
 //! a context and used from anywhere.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, path::PathBuf, str::FromStr};
+use std::{
+    ffi::OsString, fmt::Write as _, os::unix::ffi::OsStringExt as _, path::PathBuf, str::FromStr,
+};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, percent_encode_byte,
+};
 use thiserror::Error;
 
 /// What a URI begins with.
@@ -52,7 +56,7 @@ pub enum UriError {
     #[error("the URI asks for an object that is no key: type is `private` or `public`")]
     Type,
     /// No module.
-    #[error("the URI names no module: add ?module-path=/... ")]
+    #[error("the URI names no module: add ?module-path=/FILE")]
     NoModule,
     /// A path that counts from wherever somebody stands.
     #[error("{name} must be an absolute path")]
@@ -195,10 +199,10 @@ pub(super) fn of_key(token: &str, serial: &str, object: &[u8], id: &[u8]) -> Str
     for (name, value) in [
         ("serial", encoded(serial.as_bytes())),
         ("object", encoded(object)),
-        ("id", id.iter().map(|byte| format!("%{byte:02X}")).collect()),
+        ("id", id.iter().copied().map(percent_encode_byte).collect()),
     ] {
         if !value.is_empty() {
-            uri.push_str(&format!(";{name}={value}"));
+            let _ = write!(uri, ";{name}={value}");
         }
     }
     uri
