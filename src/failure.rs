@@ -97,7 +97,15 @@ struct ErrorJson<'a> {
 
 fn exit_of(reason: Reason) -> u8 {
     match reason {
-        Reason::Usage | Reason::TrustMissing | Reason::KeyUri | Reason::PinExposed => EXIT_USAGE,
+        // A PIN does not mend itself either, and a service manager does not start again what exits
+        // so: a few starts would lock the token.
+        Reason::Usage
+        | Reason::TrustMissing
+        | Reason::KeyUri
+        | Reason::PinExposed
+        | Reason::PinMissing
+        | Reason::PinWrong
+        | Reason::PinLocked => EXIT_USAGE,
         Reason::Unreachable => 3,
         Reason::NotAuthenticated | Reason::NotAllowed | Reason::SourceDenied => 4,
         Reason::TooFewAuditors | Reason::TooFewWitnesses => Verdict::Stale.exit_code(),

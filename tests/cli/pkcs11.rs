@@ -258,10 +258,10 @@ fn a_pin_is_typed_on_a_terminal_and_nowhere_else() {
     let shown = shown.exits(0).says("PIN of the token cairn:").says("keyid");
     assert!(!shown.out.contains(PIN), "{}", shown.out);
     let wrong = ask("", &["no-such-pin"]).unwrap();
-    wrong.exits(1).says("[PIN_WRONG]");
+    wrong.exits(2).says("[PIN_WRONG]");
     ask(" --no-input", &[])
         .unwrap()
-        .exits(1)
+        .exits(2)
         .says("[PIN_MISSING]");
-    hsm.show(&uri).refuses(1, "PIN_MISSING");
+    hsm.show(&uri).refuses(2, "PIN_MISSING");
 }

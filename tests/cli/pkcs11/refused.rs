@@ -1,9 +1,9 @@
 //! What a token, a URI or a file with a PIN is refused for, and tokens that lie.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use super::token::{Hsm, PIN};
-use crate::{support::tools::installed, trust::typed};
+use crate::{background::Background, stage::Ledger, support::tools::installed, trust::typed};
 
 /// Goal: a PIN is kept out of argv, and its file as private as a key. Method: each way to get it
 /// wrong.
@@ -35,7 +35,7 @@ fn a_pin_in_the_uri_or_in_a_loose_file_is_refused() {
     hsm.show(&from("none")).refuses(1, "KEY_FILE");
     for (name, text) in [("empty", "\n"), ("lines", "1234\n5678\n")] {
         hsm.private(name, text);
-        hsm.show(&from(name)).refuses(1, "PIN_MISSING");
+        hsm.show(&from(name)).refuses(2, "PIN_MISSING");
     }
     hsm.private("windows", &format!("{PIN}\r\n"));
     hsm.show(&from("windows")).exits(0);
@@ -146,18 +146,18 @@ fn a_wrong_pin_is_tried_once_and_the_last_try_is_left_to_people() {
     let ledger = stage.dev();
     stage.write("app/web.yaml", "replicas: 3\n");
     hsm.run(&["record", "prod/shop", "app", "--key", &ci, "--key", &ci])
-        .refuses(1, "PIN_WRONG")
+        .refuses(2, "PIN_WRONG")
         .says("fewer tries are left");
     assert_eq!(hsm.logins(), 1, "one try, though the key was named twice");
     assert_eq!(stage.size(), 2);
     drop(ledger);
     hsm.variable("LIAR", "pad");
     hsm.show(&hsm.bare("token=cairn;object=ci"))
-        .refuses(1, "PIN_MISSING");
+        .refuses(2, "PIN_MISSING");
     assert_eq!(hsm.logins(), 0, "nobody is there to type it on the token");
     for lie in ["last", "locked"] {
         hsm.variable("LIAR", lie);
-        hsm.show(&ci).refuses(1, "PIN_LOCKED");
+        hsm.show(&ci).refuses(2, "PIN_LOCKED");
         assert_eq!(hsm.logins(), 0, "{lie}: it is not tried");
     }
 }
@@ -216,6 +216,42 @@ fn a_session_that_was_lost_is_opened_again() {
         return;
     };
     asked.exits(1).says("[SIGNER_FAILED]").says("wants its PIN");
+}
+
+/// Goal: a token is not locked by a process that goes on for weeks. Method: a witness whose sessions
+/// are lost after its PIN was changed, and who is asked again and again.
+#[test]
+fn a_pin_that_is_refused_in_mid_work_is_not_tried_again() {
+    let test = "a PIN that was changed in mid-work";
+    let Some(hsm) = Hsm::new(test).and_then(|hsm| hsm.with_liar(test)) else {
+        return;
+    };
+    hsm.new_key("wit");
+    let (stage, key) = (&hsm.stage, hsm.uri("wit"));
+    let name = "witness.example/one";
+    let vkey = hsm.run(&["key", "show", &key, "--as", name]).exits(0).out;
+    drop(stage.dev());
+    let trust = stage.run("trust show --output json").exits(0);
+    let log = trust.json("cairn.trust/v1")["logKey"].clone();
+    let line = "witness serve --data wit --new --listen 127.0.0.1:0 --as witness.example/one";
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    words.extend(["--key", &key, "--log", log.as_str().unwrap()]);
+    hsm.variable("LIAR", "lost");
+    hsm.logins();
+    let witness = Background::start(&mut hsm.command(&words), "Witness");
+    assert_eq!(hsm.logins(), 1);
+    hsm.private("pin", "no-longer-the-pin");
+    let peer = format!("{}={}", witness.url, vkey.trim());
+    let mut dev = stage.command();
+    dev.args(["dev", "--data", "data", "--listen", "127.0.0.1:0"]);
+    let _ledger = Ledger::start(dev.args(["--witness", &peer]));
+    stage.write("app/web.yaml", "replicas: 3\n");
+    for round in 1..=6 {
+        stage.write("app/round", round.to_string());
+        stage.run("record prod/shop app").exits(0);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(hsm.logins(), 1, "the new PIN is tried once");
 }
 
 /// Goal: a public half that is not the private key's is found out. Method: two keys' halves swapped

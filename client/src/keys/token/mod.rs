@@ -54,6 +54,8 @@ pub(super) struct TokenSigner {
 struct Held {
     session: Session,
     key: ObjectHandle,
+    /// Why it is not opened again: its PIN was refused, and would be each time.
+    given_up: Option<String>,
 }
 
 impl TokenSigner {
@@ -70,7 +72,11 @@ impl TokenSigner {
         let key = private.handle;
         Ok(Self {
             uri: uri.clone(),
-            held: Mutex::new(Held { session, key }),
+            held: Mutex::new(Held {
+                session,
+                key,
+                given_up: None,
+            }),
             public_key,
             token: token.label(),
         })
@@ -92,8 +98,19 @@ impl TokenSigner {
         if !is_lost(&error) {
             return Err(error::said(&error));
         }
-        let again = Self::open(&self.uri, &NoPassphrase)
-            .map_err(|why| format!("{}, and then {why}", error::said(&error)))?;
+        if let Some(why) = &held.given_up {
+            return Err(why.clone());
+        }
+        let again = match Self::open(&self.uri, &NoPassphrase) {
+            Ok(again) => again,
+            Err(why) => {
+                let said = format!("{}, and then {why}", error::said(&error));
+                if matches!(why, TokenError::PinWrong { .. }) {
+                    held.given_up = Some(said.clone());
+                }
+                return Err(said);
+            }
+        };
         if again.public_key != self.public_key {
             return Err("its key is another now".to_owned());
         }
