@@ -1,6 +1,9 @@
 //! Why a token gave no key.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt::{self, Write as _},
+    path::Path,
+};
 
 use cairn_proto::reason::Reason;
 use thiserror::Error;
@@ -10,6 +13,9 @@ use crate::{
     detail::printable,
     keys::file::{PrivateFileError, shown},
 };
+
+/// Tokens or keys that one message names.
+const LISTED_MAX: usize = 8;
 
 /// How many wrong PINs a token still takes, as far as it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,8 +178,14 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    let names: Vec<_> = names.iter().map(|name| printable(name)).collect();
-    names.join(", ")
+    let more = names.len().saturating_sub(LISTED_MAX);
+    let names = names.iter().take(LISTED_MAX);
+    let names: Vec<_> = names.map(|name| printable(name)).collect();
+    let mut text = names.join(", ");
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
 }
 
 impl TokenError {
