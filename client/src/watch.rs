@@ -155,10 +155,13 @@ impl Ledger {
     pub async fn news(&self, from: Index) -> Result<News, ClientError> {
         // One checkpoint for all: the policies' own.
         let policies = self.policies().await?;
+        // A release under a break-glass order is judged by it; an order that came since is one of
+        // the next time's.
+        let chain = self.orders().await?.on(policies.chain().clone())?;
         let size = policies.checkpoint().head().size();
         let until = size.0.min(from.0.saturating_add(ENTRIES_MAX)).max(from.0);
         let entries: Vec<_> = futures_util::stream::iter(from.0..until)
-            .map(|index| self.noticed(Index(index), &policies))
+            .map(|index| self.noticed(Index(index), &policies, &chain))
             .buffered(FETCHES)
             .try_collect()
             .await?;
@@ -176,6 +179,7 @@ impl Ledger {
         &self,
         index: Index,
         policies: &Policies,
+        chain: &PolicyChain,
     ) -> Result<Option<Noticed>, ClientError> {
         let head = policies.checkpoint().head();
         let request = v1::GetEntryRequest {
@@ -204,7 +208,7 @@ impl Ledger {
             return Err(ClientError::Verify(EntryError::DocumentMismatch.into()));
         }
         let logged = Logged::of(index, &answer.entry)?;
-        let judged = judge(&answer.entry, &answer.document, index, policies.chain());
+        let judged = judge(&answer.entry, &answer.document, index, chain);
         let (signers, broken) = match judged {
             Ok(_) => (policies.names_at(index, &logged.keyids), None),
             Err(error) if error.reason() == Reason::NeedsNewerCairn => {

@@ -211,18 +211,23 @@ impl Filter {
         })
     }
 
-    /// What breaks a rule is always told of.
+    /// What breaks a rule, and what admins do, is always told of.
     fn wants(&self, noticed: &Noticed) -> bool {
         let everything = self.patterns.is_empty() && self.keys.is_empty();
-        let environment = noticed.logged.release().map(|release| &release.environment);
+        let environment = match &noticed.logged.kind {
+            LoggedKind::Release(release) => Some(&release.environment),
+            LoggedKind::Approval(approval) => Some(&approval.environment),
+            _ => None,
+        };
         let named = environment.is_some_and(|environment| {
             let mut patterns = self.patterns.iter();
             patterns.any(|pattern| pattern.matches(environment))
         });
         let mut keyids = noticed.logged.keyids.iter();
         let signed = keyids.any(|keyid| self.keys.contains(keyid));
-        let policy = matches!(noticed.logged.kind, LoggedKind::Policy(_));
-        everything || named || signed || policy || noticed.broken.is_some()
+        let kind = &noticed.logged.kind;
+        let by_admins = matches!(kind, LoggedKind::Policy(_) | LoggedKind::Order(_));
+        everything || named || signed || by_admins || noticed.broken.is_some()
     }
 }
 
@@ -235,6 +240,9 @@ fn describe(noticed: &Noticed) -> (Value, String) {
         (_, Some(_)) => "broken",
         (LoggedKind::Release(_), _) => "release",
         (LoggedKind::Policy(_), _) => "policy",
+        (LoggedKind::Approval(_), _) => "approval",
+        (LoggedKind::Enrolment(_), _) => "host",
+        (LoggedKind::Order(_), _) => "order",
         _ => "genesis",
     };
     extend(
@@ -257,6 +265,11 @@ fn describe(noticed: &Noticed) -> (Value, String) {
         }
         LoggedKind::Policy(version) => format!("policy {version}"),
         LoggedKind::Unreadable => "no entry".to_owned(),
+        LoggedKind::Approval(approval) => {
+            format!("{}#{}", approval.environment, approval.sequence)
+        }
+        LoggedKind::Enrolment(enrolment) => enrolment.action.as_str().to_owned(),
+        LoggedKind::Order(order) => format!("{}  {}", order.number, order.kind.as_str()),
         _ => "the ledger began".to_owned(),
     };
     let index = logged.index;

@@ -71,6 +71,11 @@ fn a_break_glass_order_lets_one_release_until_it_expires_and_then_others_must_ap
         0,
     );
     firm.run("audit").exits(0);
+    let watched = firm.run("watch prod/** --from 0 --once").exits(0);
+    for said in ["order     index", "release   index"] {
+        assert!(watched.out.contains(said), "{}", watched.out);
+    }
+    assert!(!watched.out.contains("BROKEN"), "{}", watched.out);
 
     std::thread::sleep(Duration::from_secs(14).saturating_sub(given.elapsed()));
     it_has_expired(&firm, &leaf);
