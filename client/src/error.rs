@@ -20,7 +20,7 @@ pub use home::HomeError;
 
 use crate::{
     detail::printable, keys::KeyError, read::Logged, secrets::SecretError, sources::SourceError,
-    verdict::Verdict,
+    staple::StapleError, verdict::Verdict,
 };
 
 /// Exit code of a command that was called wrongly.
@@ -129,6 +129,9 @@ pub enum ClientError {
     /// Something on disk could not be captured.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A bundle that is, or was to be, stapled to an image.
+    #[error(transparent)]
+    Staple(#[from] StapleError),
     /// What was captured makes no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -257,6 +260,7 @@ impl ClientError {
             Self::Keys(error) => error.reason(),
             Self::Behind { .. } | Self::RolledBack { .. } => Reason::RolledBack,
             Self::Source(error) => error.reason(),
+            Self::Staple(error) => error.reason(),
             Self::Manifest(error) => error.reason(),
             Self::Key(error) => error.reason(),
             Self::Secret(error) => error.reason(),

@@ -24,6 +24,7 @@ pub mod read;
 pub mod record;
 pub mod secrets;
 pub mod sources;
+pub mod staple;
 pub mod submit;
 pub mod systems;
 pub mod trust;

@@ -152,6 +152,10 @@ reasons! {
     PathName "PATH_NAME" "A file's name holds control characters or is not UTF-8." "Rename it; such names cannot be recorded.";
     PathEmpty "PATH_EMPTY" "There is nothing to record." "Name a path that holds at least one file.";
     ImageInvalid "IMAGE_INVALID" "An OCI image layout is incomplete or a blob does not match its digest." "Build or copy the image again.";
+    StapleMissing "STAPLE_MISSING" "No bundle of that environment is stapled to the image." "Staple one: `cairn export ENV --staple LAYOUT:TAG`; or check which image and environment were named.";
+    StapleAmbiguous "STAPLE_AMBIGUOUS" "Several bundles are stapled to the image, and nothing says which is meant." "Say which environment it must be, with --environment; `cairn export ENV --staple` leaves one of each.";
+    StapleInvalid "STAPLE_INVALID" "What is stapled to an image was damaged, or is not in the one form that cairn writes." "Copy the layout again, or take that descriptor out of index.json and staple the bundle again.";
+    StapleNewer "STAPLE_NEWER" "The image has a newer bundle of that environment than the one to be stapled." "Find out why this ledger shows less; if what is stapled is not to be believed, take its descriptor out of index.json.";
     SourceInvalid "SOURCE_INVALID" "What a deployment tool gave is not what it should be: cut, of another version, or ambiguous." "See what the message names; nothing was recorded.";
     ToolMissing "TOOL_MISSING" "A tool that is asked what was deployed is not installed." "Install it, or give what it prints as a file.";
     ToolFailed "TOOL_FAILED" "A tool that was asked what was deployed did not say so." "Run it by hand with the same settings, then try again.";

@@ -264,8 +264,8 @@ pub(crate) struct Verify {
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
     pub(crate) systems: Systems,
-    /// Verify against a bundle file.
-    #[arg(long, value_name = "FILE")]
+    /// Verify against a bundle file, or against the bundle that is stapled to an image.
+    #[arg(long, value_name = "FILE|oci:LAYOUT[:TAG]")]
     pub(crate) bundle: Option<PathBuf>,
     /// With --bundle: the environment that the bundle must be for.
     #[arg(long, value_name = "ENV", requires = "bundle")]
@@ -349,11 +349,15 @@ pub(crate) struct Export {
     /// The release; only an environment's current one can be proven current.
     pub(crate) reference: Reference,
     /// The file to write.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(short = 'o', value_name = "FILE", required_unless_present = "staple")]
+    pub(crate) file: Option<PathBuf>,
+    /// Staple the bundle to an image of an OCI image layout, as a referrer: `LAYOUT:TAG`, or
+    /// `LAYOUT` where it holds one image. The image's own files stay as they are.
+    #[arg(long, value_name = "LAYOUT[:TAG]")]
+    pub(crate) staple: Option<OsString>,
     /// Write a bare C2SP tlog-proof instead of a bundle: that the release's entry is in the log, and
     /// nothing of currency or of who may sign. Older releases have one too.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "staple")]
     pub(crate) tlog_proof: bool,
 }
 

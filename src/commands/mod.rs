@@ -1,6 +1,7 @@
 //! One module a command, or a few that belong together: parse, call, print.
 
 mod audit;
+mod bundles;
 mod capturing;
 mod check;
 mod cosigners;

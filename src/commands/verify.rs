@@ -1,11 +1,12 @@
 //! `verify`: against the ledger, or against a bundle.
 
-use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
+use std::{ffi::OsStr, path::Path};
 
 use cairn_client::{
     clock,
     compare::{Difference, DifferenceKind},
     detail::{printable, shell_word},
+    error::ClientError,
     read::Reference,
     secrets::SecretKeys,
     sources::{Input, TagContext},
@@ -14,11 +15,9 @@ use cairn_client::{
     verdict::Verdict,
     verify::{BundleCheck, Report, Subject, WitnessReport, verify_bundle},
 };
-use cairn_proto::{
-    bundle::Bundle, hash::LeafHash, limits::BUNDLE_BYTES_MAX, name::Environment, reason::Reason,
-    trust::Trust,
-};
+use cairn_proto::{bundle::Bundle, hash::LeafHash, name::Environment, trust::Trust};
 
+use super::bundles::{self, read_bounded};
 use crate::{
     cli,
     failure::{Failure, is_of_other_keys},
@@ -112,10 +111,11 @@ fn against_bundle(
     file: &Path,
     bars: &Bars,
 ) -> Result<Report, Failure> {
-    let bytes = read_bounded(file)?;
+    let given = bundles::read(file, args)?;
+    let bytes = given.bytes;
     let trust = pinned(session, args.trust.as_deref())?;
     let of = Bundle::decode(&bytes)
-        .map_err(cairn_client::error::ClientError::from)?
+        .map_err(ClientError::from)?
         .environment;
     let mut words = args.words.as_slice();
     let mut expected = args.environment.clone();
@@ -147,6 +147,7 @@ fn against_bundle(
         let note = "the environment is the bundle's own word: --environment says which it must be";
         report.notes.push(note.to_owned());
     }
+    report.notes.extend(given.note);
     Ok(report)
 }
 
@@ -159,20 +160,6 @@ fn pinned(session: &Session, file: Option<&Path>) -> Result<Trust, Failure> {
     let context = session.context()?;
     let name = context.trust.parse().map_err(Failure::usage)?;
     Ok(trust::load(&session.home, &name)?)
-}
-
-fn read_bounded(file: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(
-            Reason::PathUnreadable,
-            format!("{}: {error}", file.display()),
-        )
-    };
-    let mut bytes = Vec::new();
-    let bound = BUNDLE_BYTES_MAX as u64 + 1;
-    let file = File::open(file).map_err(failed)?;
-    file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 fn parse_environment(text: &OsStr) -> Result<Environment, Failure> {

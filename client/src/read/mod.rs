@@ -9,7 +9,7 @@ mod diff;
 mod digests;
 mod history;
 mod objects;
-mod place;
+pub(crate) mod place;
 mod reference;
 mod restore;
 

@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::{
     fs::{File, TryLockError},
@@ -29,6 +30,8 @@ use rustix::{
     },
     io::Errno,
 };
+
+pub(crate) use whole::{remove_below, write_below};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)

@@ -17,9 +17,11 @@ use super::{
     error::{SourceError, shown},
     input::Covered,
     is_image_part,
-    layout::{self, Files, Part},
-    measure::{Item, Measured, Meter, Results, read_again},
+    layout::{self, Part},
+    measure::{Item, Measured, Meter, Results},
+    measured::MeasuredFiles,
     plan::Plan,
+    staples,
 };
 
 /// The mode of every symbolic link: the system keeps none.
@@ -30,7 +32,7 @@ const LISTED_AT_ONCE: usize = 1_024;
 
 /// Measures a plan and makes a capture of it.
 pub(super) fn assemble(
-    plan: Plan,
+    mut plan: Plan,
     meter: &Meter<'_>,
     options: &CaptureOptions<'_>,
 ) -> Result<Capture, SourceError> {
@@ -39,6 +41,7 @@ pub(super) fn assemble(
     if recording && let Some(error) = first_error(&mut results) {
         return Err(error);
     }
+    let passed = staples::strip(&plan.items, &mut results, &mut plan.notes);
     let mut parts = BTreeMap::new();
     for prefix in &plan.layouts {
         parts.append(&mut layout::parts(
@@ -49,6 +52,12 @@ pub(super) fn assemble(
             },
         )?);
     }
+    let recorded = match options.purpose {
+        Purpose::Verify(recorded) => Some(recorded),
+        Purpose::Record => None,
+    };
+    let is_part = |name: &str| parts.contains_key(name);
+    staples::pass_over(&passed, &plan.items, &mut results, recorded, is_part);
     let mut builder = Builder::new(plan.trees, plan.unmeasured, plan.notes, plan.covered);
     for (item, result) in plan.items.iter().zip(results) {
         match result {
@@ -92,47 +101,6 @@ fn withhold_suspect(
     match measured {
         Measured::File { suspect: true, .. } if part.is_none() => meter.tag(item),
         measured => Ok(measured),
-    }
-}
-
-/// A layout's files, for following its links.
-struct MeasuredFiles<'a> {
-    items: &'a [Item],
-    results: &'a Results,
-}
-
-impl MeasuredFiles<'_> {
-    fn find(&self, name: &str) -> Option<(&Item, &Digests, u64)> {
-        let at = self
-            .items
-            .binary_search_by(|item| item.name.as_str().cmp(name))
-            .ok()?;
-        match self.results.get(at)? {
-            Some(Ok(Measured::File { digests, stamp, .. })) => {
-                Some((self.items.get(at)?, digests, stamp.size()))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Files for MeasuredFiles<'_> {
-    fn measured(&self, name: &str) -> Option<(Digests, u64)> {
-        self.find(name).map(|(_, digests, size)| (*digests, size))
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>, SourceError> {
-        match self.find(name) {
-            Some((item, digests, _)) => read_again(item, digests),
-            None => Err(SourceError::Changed {
-                path: self.shown(name),
-            }),
-        }
-    }
-
-    fn shown(&self, name: &str) -> String {
-        let found = self.find(name);
-        found.map_or_else(|| shown(name.as_ref()), |(item, _, _)| shown(&item.path()))
     }
 }
 
@@ -250,6 +218,11 @@ impl Builder {
                 let mode = part.is_none().then_some(mode);
                 Made { kind, mode, bytes }
             }
+            Measured::Made { bytes, mode } => Made {
+                kind: part.map_or(ArtifactKind::File, |part| part.kind),
+                mode: part.is_none().then_some(mode),
+                bytes: self.store_bytes(bytes),
+            },
             Measured::Tagged { withheld, mode } => {
                 self.withheld.push(item.name.clone());
                 Made {

@@ -98,6 +98,7 @@ pub(crate) struct Descriptor {
     pub(crate) size: u64,
     pub(crate) platform: Option<Platform>,
     pub(crate) annotations: Option<BTreeMap<String, String>>,
+    pub(crate) artifact_type: Option<String>,
 }
 
 /// Of a descriptor, or the same members of an image's configuration.

@@ -88,6 +88,13 @@ pub(super) enum Measured {
         /// Whether it looks like a secret (where that was asked for).
         suspect: bool,
     },
+    /// A file that counts as other bytes than it has: [`super::staples`].
+    Made {
+        /// They.
+        bytes: Vec<u8>,
+        /// Its permission bits.
+        mode: Mode,
+    },
     /// A file, by its tag.
     Tagged {
         /// The tag.

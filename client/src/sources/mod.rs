@@ -16,10 +16,12 @@ mod error;
 mod input;
 pub(crate) mod layout;
 mod measure;
+mod measured;
 mod plan;
 mod recorded;
 mod root;
 mod sniff;
+mod staples;
 #[cfg(test)]
 pub(crate) mod tests;
 mod walk;
@@ -46,7 +48,7 @@ pub use error::{ImageFault, SourceError};
 pub use input::{Covered, Input};
 pub(crate) use recorded::ancestors;
 pub use recorded::{ListingError, Recorded};
-pub(crate) use root::open_below;
+pub(crate) use root::{Root, open_below};
 pub(crate) use sniff::looks_secret;
 
 /// What a capture is for.

@@ -21,14 +21,14 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// A directory that was opened once: an input, or where an input file lies.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     directory: OwnedFd,
     path: PathBuf,
 }
 
 impl Root {
     /// Opens a directory; a symbolic link in its path is followed, this once.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             directory: openat(CWD, path, DIRECTORY, Mode::empty())?,
             path: path.to_owned(),
@@ -36,12 +36,12 @@ impl Root {
     }
 
     /// The directory itself.
-    pub(super) fn directory(&self) -> &OwnedFd {
+    pub(crate) fn directory(&self) -> &OwnedFd {
         &self.directory
     }
 
     /// A path below, for messages.
-    pub(super) fn path(&self, relative: &OsStr) -> PathBuf {
+    pub(crate) fn path(&self, relative: &OsStr) -> PathBuf {
         if relative.is_empty() {
             self.path.clone()
         } else {
@@ -50,7 +50,7 @@ impl Root {
     }
 
     /// Opens a file for reading. It is not blocked by a pipe; the caller checks what it got.
-    pub(super) fn open_file(&self, relative: &OsStr) -> io::Result<File> {
+    pub(crate) fn open_file(&self, relative: &OsStr) -> io::Result<File> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         self.at(relative, |directory, name| {
