@@ -42,7 +42,12 @@ pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, 
     session.output.json(&report);
     people(session.output, &report);
     if report.verdicts.contains(&Verdict::Drift) {
-        advise(session.output, &report, &args.systems, &words_of(args));
+        advise(
+            session.output,
+            &report,
+            &args.systems,
+            &words_of(args, &report.environment),
+        );
         for realised in realised {
             let command = printable(&realised.command);
             session.output.line(format!("  Put it back  {command}"));
@@ -52,8 +57,9 @@ pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, 
 }
 
 /// The paths as they were typed, to be typed again.
-fn words_of(args: &cli::Verify) -> String {
-    let skipped = usize::from(args.bundle.is_none());
+fn words_of(args: &cli::Verify, environment: &str) -> String {
+    let named = args.words.len() > 1 && args.words.first().is_some_and(|it| it == environment);
+    let skipped = usize::from(args.bundle.is_none() || named);
     let paths = args
         .words
         .iter()

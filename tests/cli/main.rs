@@ -37,6 +37,8 @@ mod repairing;
 mod rogue;
 mod running;
 mod stage;
+mod staple;
+mod staple_hostile;
 mod succession;
 mod terraform;
 mod transcript;

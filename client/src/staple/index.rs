@@ -101,11 +101,12 @@ impl<'a> Index<'a> {
     /// The text with these staples and no others, after the last descriptor, in one order.
     pub(crate) fn with(&self, staples: &[Claim]) -> Option<String> {
         let mut text = self.without();
-        let staples: BTreeSet<_> = staples.iter().map(Claim::encode).collect();
+        let place = |it: &Claim| (it.environment.clone(), it.sequence, it.encode());
+        let staples: BTreeSet<_> = staples.iter().map(place).collect();
         let bare = Index::read(&text)?;
         let at = bare.end_of(bare.others.last()?)?;
-        let added: String = staples.iter().map(|staple| format!(",{staple}")).collect();
-        text.insert_str(at, &added);
+        let texts = staples.iter().map(|(_, _, text)| format!(",{text}"));
+        text.insert_str(at, &texts.collect::<String>());
         Some(text)
     }
 }

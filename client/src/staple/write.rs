@@ -129,17 +129,14 @@ fn judge(
             kept.push(claim.clone());
             continue;
         }
+        // What is no bundle at all is nothing that could be newer.
         let there = layout.bundle(&staple).ok().and_then(|it| size_of(&it));
-        if (staple.sequence, there) > (new.sequence, size_of(bundle)) {
-            let named = |staple: &Staple, size: Option<u64>| {
-                let named = named(&staple.environment, staple.sequence);
-                size.map_or(named.clone(), |size| {
-                    format!("{named} as of checkpoint {size}")
-                })
-            };
+        let is_newer = |size| (staple.sequence, Some(size)) > (new.sequence, size_of(bundle));
+        if let Some(size) = there.filter(|size| is_newer(*size)) {
+            let there = named(&staple.environment, staple.sequence);
             return Err(StapleError::Newer {
-                there: named(&staple, there),
-                new: named(new, size_of(bundle)),
+                there: format!("{there} as of checkpoint {size}"),
+                new: named(&new.environment, new.sequence),
             });
         }
         old.push((claim.clone(), staple));
