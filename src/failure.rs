@@ -101,6 +101,8 @@ fn exit_of(reason: Reason) -> u8 {
         // so: a few starts would lock the token.
         Reason::Usage
         | Reason::TrustMissing
+        | Reason::TlogPolicySyntax
+        | Reason::TlogPolicyQuorum
         | Reason::KeyUri
         | Reason::PinExposed
         | Reason::PinMissing

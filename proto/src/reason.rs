@@ -161,6 +161,8 @@ reasons! {
     ToolFailed "TOOL_FAILED" "A tool that was asked what was deployed did not say so." "Run it by hand with the same settings, then try again.";
     SourceDenied "SOURCE_DENIED" "Whoever is asked what was deployed wants credentials, or does not accept those that it got." "Let the tool fetch it with its own credentials, and give what it wrote as a file.";
     SecretKey "SECRET_KEY" "The key of this environment's withheld values is not here." "Import it: `cairn secret-key import ENV FILE`.";
+    TlogPolicySyntax "TLOG_POLICY_SYNTAX" "A file is not in the tlog-policy form." "Mend the line that the message names: c2sp.org/tlog-policy describes each.";
+    TlogPolicyQuorum "TLOG_POLICY_QUORUM" "A tlog-policy's quorum is none that a trust file can hold: so many of these keys, whichever they are." "Pin what comes nearest and is not weaker by hand, with --witness and --witness-quorum; or ask for a policy whose quorum is one group.";
     RaceLost "RACE_LOST" "Another release was recorded first." "Look at what came in between, then record again.";
     Usage "USAGE" "The command line or a configuration file is wrong." "See `cairn help`.";
     TrustMissing "TRUST_MISSING" "No ledger is trusted yet." "Run `cairn trust add URL`, or `cairn dev` to try things out.";

@@ -1,7 +1,13 @@
 //! Who is pinned beside a ledger's own keys: auditors and witnesses, as flags name them and as
 //! they are listed.
 
-use cairn_client::trust::tlog_policy::TlogPolicy;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use cairn_client::trust::tlog_policy::{BYTES_MAX, TlogPolicy};
 use cairn_proto::{
     note::VerifierKey,
     reason::Reason,
@@ -56,20 +62,29 @@ pub(super) fn keys(what: &str, texts: &[String]) -> Result<Vec<VerifierKey>, Fai
 }
 
 /// The witnesses of a tlog-policy that accepts this log.
-fn of_file(trust: &Trust, file: &std::path::Path) -> Result<Option<Cosigners>, Failure> {
+fn of_file(trust: &Trust, file: &Path) -> Result<Option<Cosigners>, Failure> {
     let path = file.display();
-    let bytes = std::fs::read(file)
+    let bytes = read(file)
         .map_err(|error| Failure::new(Reason::PathUnreadable, format!("{path}: {error}")))?;
-    let policy =
-        TlogPolicy::parse(&bytes).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
+    let policy = TlogPolicy::parse(&bytes)
+        .map_err(|error| Failure::new(error.reason(), format!("{path}: {error}")))?;
     let accepted = |log: &VerifierKey| log == trust.log_key();
-    if !policy.logs.is_empty() && !policy.logs.iter().any(accepted) {
+    if policy.logs.is_some_and(|logs| !logs.iter().any(accepted)) {
         let why = format!("{path} does not accept this ledger's log key");
         return Err(Failure::usage(why).mended_by(
             "Compare its `log` lines with `cairn trust show`; the keys must be the same.",
         ));
     }
     Ok(policy.witnesses)
+}
+
+/// Reads a file that is no longer than the form allows, or one byte more of it.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let bound = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let file = File::open(file)?;
+    file.take(bound.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Refuses what has those count for less that are pinned, unless a person said so.

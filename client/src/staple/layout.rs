@@ -86,9 +86,12 @@ pub fn find(at: &At, wanted: Option<&Environment>) -> Result<Found, StapleError>
     }
     let mut of_image = Vec::new();
     for claim in &index.staples {
-        let staple = layout.staple(claim)?;
-        if staple.subject == subject {
-            of_image.push(staple);
+        match layout.staple(claim) {
+            Ok(staple) if staple.subject == subject => of_image.push(staple),
+            Ok(_) => {}
+            // What is not asked for may be damaged.
+            Err(_) if wanted.is_some_and(|wanted| *wanted != claim.environment) => {}
+            Err(error) => return Err(error),
         }
     }
     let there = || {
