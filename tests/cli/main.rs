@@ -41,6 +41,7 @@ mod staple;
 mod staple_hostile;
 mod succession;
 mod terraform;
+mod tlog_policy;
 mod transcript;
 mod trust;
 mod verdicts;

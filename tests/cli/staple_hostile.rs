@@ -187,6 +187,13 @@ fn what_is_not_exactly_a_staple_is_not_passed_over() {
         scene.refuses_more("STAPLE_INVALID");
         scene.begin_again();
     }
+}
+
+/// Goal: the same of the manifest that a descriptor leads to, and of where a descriptor stands.
+#[test]
+fn what_is_not_exactly_the_manifest_of_a_staple_is_not_passed_over() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
     let layer = format!("\"layers\":[{{\"mediaType\":\"{BUNDLE}\"");
     let manifests = [
         (

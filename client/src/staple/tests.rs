@@ -45,7 +45,10 @@ fn taking_staples_out_gives_the_bytes_from_before() {
         assert_eq!(index.staples, [one.clone(), two.clone()]);
         assert_eq!(index.without(), text);
         let less = index.with(std::slice::from_ref(&two)).unwrap();
-        assert_eq!(Index::read(&less).unwrap().staples, [two.clone()]);
+        assert_eq!(
+            Index::read(&less).unwrap().staples,
+            std::slice::from_ref(&two)
+        );
         assert_eq!(index.with(&[]).unwrap(), text);
     }
     for text in [

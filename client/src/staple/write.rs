@@ -248,7 +248,10 @@ fn linked(layout: &Layout, text: &str) -> Option<BTreeSet<String>> {
             match layout.blob(&link, JSON_BYTES_MAX) {
                 Ok(bytes) => waiting.push(serde_json::from_slice(&bytes).ok()?),
                 // A subject may be elsewhere.
-                Err(StapleError::Invalid { fault, .. }) if fault == StapleFault::Gone => {}
+                Err(StapleError::Invalid {
+                    fault: StapleFault::Gone,
+                    ..
+                }) => {}
                 Err(_) => return None,
             }
         }

@@ -29,6 +29,7 @@ pub(super) struct Key {
 }
 
 /// How many members it takes.
+#[derive(Clone, Copy)]
 pub(super) enum Threshold {
     Any,
     All,

@@ -93,106 +93,129 @@ fn the_shapes_of_the_specification_are_read() {
     assert_eq!(read.keys(), [key(2), key(1)]);
 }
 
-/// Goal: what the form forbids is refused at its line, and for its reason.
-#[test]
-fn every_line_is_judged() {
+/// Tries each of these after three lines of witnesses.
+#[track_caller]
+fn refused(cases: Vec<(String, usize, Fault)>) {
     let three = witnesses(3);
+    for (rest, line, fault) in cases {
+        let error = parse(&format!("{three}{rest}")).unwrap_err();
+        assert_eq!((error.line, &error.fault), (line, &fault), "{rest:.60}");
+        assert_eq!(error.reason(), Reason::TlogPolicySyntax);
+    }
+}
+
+/// Goal: a name stands for one thing, that was defined before, in one group at most.
+#[test]
+fn names_are_defined_once_before_they_are_used_and_used_once() {
     let named = |name: &str| name.to_owned();
     let taken = |name| Fault::NameTaken { name: named(name) };
     let unknown = |name| Fault::Unknown { name: named(name) };
     let twice = |name| Fault::MemberTwice { name: named(name) };
-    let (threshold, key_twice) = (
-        Fault::Threshold { members: 2 },
-        Fault::KeyTwice { before: 1 },
-    );
+    let cases = [
+        ("quorum d\n", 4, unknown("d")),
+        ("quorum g\ngroup g any a\n", 4, unknown("g")),
+        ("group g any a g\nquorum g\n", 4, unknown("g")),
+        ("group g any h\ngroup h any g\nquorum g\n", 4, unknown("h")),
+        ("group g any a none\nquorum g\n", 4, unknown("none")),
+        ("group g any a A\nquorum g\n", 4, unknown("A")),
+        ("group g any a a\n", 4, twice("a")),
+        ("group g any a\ngroup h any a b\n", 5, twice("a")),
+        ("group a any b\n", 4, taken("a")),
+        ("group none any a\n", 4, taken("none")),
+        (
+            "quorum none\nquorum none\n",
+            5,
+            Fault::QuorumTwice { before: 4 },
+        ),
+        ("group g any a b\n", 4, Fault::NoQuorum),
+    ];
+    let cases = cases.map(|(rest, line, fault)| (rest.to_owned(), line, fault));
+    let mut cases = cases.to_vec();
+    for name in ["a", "none"] {
+        cases.push((format!("witness {name} {}\n", key(8)), 4, taken(name)));
+    }
+    refused(cases);
+    assert_eq!(parse("").unwrap_err().fault, Fault::NoQuorum);
+}
+
+/// Goal: a threshold is a decimal number that the group can reach, spelled one way.
+#[test]
+fn thresholds_are_numbers_that_a_group_can_reach() {
+    let large = format!("1{}", "0".repeat(9_000));
+    let words = [
+        "3",
+        "0",
+        "-1",
+        "+1",
+        "01",
+        "0x1",
+        "\u{661}",
+        "ANY",
+        "18446744073709551617",
+        &large,
+    ];
+    let case = |word: &&str| {
+        let fault = Fault::Threshold { members: 2 };
+        (format!("group g {word} a b\nquorum g\n"), 4, fault)
+    };
+    refused(words.iter().map(case).collect());
+}
+
+/// Goal: a key is whole, of the type that its role signs with, and named once in its role.
+#[test]
+fn keys_are_whole_and_named_once() {
+    let twice = Fault::KeyTwice { before: 1 };
     let log_key = key_of(9, SignatureType::Ed25519);
     let other_name = key(1).to_string().replace("w1.", "x1.");
     let renamed = VerifierKey::new("x", SignatureType::Cosignature, *key(1).key()).unwrap();
-    for (rest, line, fault) in [
-        ("quorum d\n".to_owned(), 4, unknown("d")),
-        ("quorum g\ngroup g any a\n".to_owned(), 4, unknown("g")),
-        ("group g any a g\nquorum g\n".to_owned(), 4, unknown("g")),
-        (
-            "group g any h\ngroup h any g\nquorum g\n".to_owned(),
-            4,
-            unknown("h"),
-        ),
-        (
-            "group g any a none\nquorum g\n".to_owned(),
-            4,
-            unknown("none"),
-        ),
-        ("group g any a A\nquorum g\n".to_owned(), 4, unknown("A")),
-        ("group g 3 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g 0 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g -1 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g +1 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g 01 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g 0x1 a b\n".to_owned(), 4, threshold.clone()),
-        ("group g \u{0661} a b\n".to_owned(), 4, threshold.clone()),
-        ("group g ANY a b\n".to_owned(), 4, threshold.clone()),
-        (
-            "group g 18446744073709551617 a b\n".to_owned(),
-            4,
-            threshold.clone(),
-        ),
-        (
-            format!("group g 1{} a b\n", "0".repeat(9_000)),
-            4,
-            threshold.clone(),
-        ),
-        ("group g any a a\n".to_owned(), 4, twice("a")),
-        ("group g any a\ngroup h any a b\n".to_owned(), 5, twice("a")),
-        ("group a any b\n".to_owned(), 4, taken("a")),
-        ("group none any a\n".to_owned(), 4, taken("none")),
-        (format!("witness a {}\n", key(8)), 4, taken("a")),
-        (format!("witness none {}\n", key(8)), 4, taken("none")),
-        (format!("witness d {}\n", key(1)), 4, key_twice.clone()),
-        (format!("witness d {renamed}\n"), 4, key_twice.clone()),
-        (
-            format!("log {log_key}\nlog {log_key} https://l.example\n"),
-            5,
-            Fault::KeyTwice { before: 4 },
-        ),
-        (format!("witness d {other_name}\n"), 4, Fault::Key),
-        (
-            format!("witness d {log_key}\n"),
-            4,
-            Fault::KeyType { role: "witness" },
-        ),
+    let witness = |key: &dyn std::fmt::Display, fault| (format!("witness d {key}\n"), 4, fault);
+    let mut cases = vec![
+        witness(&key(1), twice.clone()),
+        witness(&renamed, twice),
+        witness(&other_name, Fault::Key),
+        witness(&log_key, Fault::KeyType { role: "witness" }),
         (
             format!("log {}\n", key(9)),
             4,
             Fault::KeyType { role: "log" },
         ),
-        ("witness d w\n".to_owned(), 4, Fault::Key),
-        ("witness d +00000000+AAAA\n".to_owned(), 4, Fault::Key),
-        ("witness d w+0000000+AAAA\n".to_owned(), 4, Fault::Key),
-        ("witness d w+00000000+\n".to_owned(), 4, Fault::Key),
-        ("witness d w+00000000+AQ==\n".to_owned(), 4, Fault::Key),
         (
-            "quorum none\nquorum none\n".to_owned(),
+            format!("log {log_key}\nlog {log_key} https://l.example\n"),
             5,
-            Fault::QuorumTwice { before: 4 },
+            Fault::KeyTwice { before: 4 },
         ),
-        ("group g any a b\n".to_owned(), 4, Fault::NoQuorum),
-        ("group g any\n".to_owned(), 4, Fault::Line),
-        ("quorum a b\n".to_owned(), 4, Fault::Line),
-        ("quorum\n".to_owned(), 4, Fault::Line),
-        ("Quorum a\n".to_owned(), 4, Fault::Line),
-        (format!("witness d {} u v\n", key(8)), 4, Fault::Line),
-        ("quorum\u{a0}a\n".to_owned(), 4, Fault::Line),
-        ("quorum a\r\n".to_owned(), 4, Fault::Control),
-        ("# \x0b\n".to_owned(), 4, Fault::Control),
-        ("quorum a\0\n".to_owned(), 4, Fault::Control),
-        ("quorum a\x7f\n".to_owned(), 4, Fault::Control),
-        ("#".repeat(BYTES_MAX), 1, Fault::TooLong),
+    ];
+    for text in [
+        "w",
+        "+00000000+AAAA",
+        "w+0000000+AAAA",
+        "w+00000000+",
+        "w+00000000+AQ==",
     ] {
-        let error = parse(&format!("{three}{rest}")).unwrap_err();
-        assert_eq!((error.line, &error.fault), (line, &fault), "{rest:.60}");
-        assert_eq!(error.reason(), Reason::TlogPolicySyntax);
+        cases.push(witness(&text, Fault::Key));
     }
-    assert_eq!(parse("").unwrap_err().fault, Fault::NoQuorum);
+    refused(cases);
+}
+
+/// Goal: nothing but the form's lines, parted by tabs and spaces alone, and a bounded file.
+#[test]
+fn what_is_no_line_of_the_form_is_refused() {
+    let mut cases = Vec::new();
+    for text in [
+        "group g any",
+        "quorum a b",
+        "quorum",
+        "Quorum a",
+        "quorum\u{a0}a",
+    ] {
+        cases.push((format!("{text}\n"), 4, Fault::Line));
+    }
+    for text in ["quorum a\r", "# \x0b", "quorum a\0", "quorum a\x7f"] {
+        cases.push((format!("{text}\n"), 4, Fault::Control));
+    }
+    cases.push((format!("witness d {} u v\n", key(8)), 4, Fault::Line));
+    cases.push(("#".repeat(BYTES_MAX), 1, Fault::TooLong));
+    refused(cases);
 }
 
 /// Goal: a quorum that is no number of keys is refused, and said where. An unused one is not.
