@@ -32,6 +32,7 @@ fn taking_staples_out_gives_the_bytes_from_before() {
     let (one, two) = (claim("prod/shop", 1), claim("test/shop", 7));
     let look = serde_json::to_string(&format!(",{}", one.encode())).unwrap();
     let texts = [
+        r#"{"n":null,"t":true,"d":1.5e3,"s":"]},\"","manifests":[0,"a",{}],"z":{}}"#.to_owned(),
         r#"{"manifests":[{"a":1}]}"#.to_owned(),
         "{\n  \"x\": [1, {\"manifests\": []}],\n  \"manifests\": [\n    {\"a\":1},\n    {}\n  ]\n}\n".to_owned(),
         format!("{{\"manifests\":[{{\"a\":{look}}}],\"z\":[0,{}]}}", one.encode()),
@@ -58,6 +59,14 @@ fn taking_staples_out_gives_the_bytes_from_before() {
         r#"{"manifests":[]}x"#,
         r#"{"manifests":1}"#,
         r#"{"manifests":[{}],"manifests":[{}]}"#,
+        r#"{"manifests":[{}],"\u006danifests":[{}]}"#,
+        r#"{"manifests":[{},]}"#,
+        r#"{"manifests":[{}],}"#,
+        r#"{"manifests":[{} {}]}"#,
+        r#"{"manifests":[1x]}"#,
+        r#"{"manifests":[{}]"#,
+        r#"{"a":1 "manifests":[]}"#,
+        "{\"manifests\":[\u{a0}{}]}",
     ] {
         assert!(Index::read(text).is_none(), "{text}");
     }

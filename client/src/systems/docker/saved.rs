@@ -4,6 +4,8 @@
 //! such bytes. An archive whose two tables of contents say different things is refused: one
 //! reader would load another image than the other.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::{
@@ -12,9 +14,15 @@ use super::{
     reference::{Reference, digest_of, text_of},
     tarball::{Member, Tarball},
 };
-use crate::sources::{
-    SourceError,
-    layout::{Descriptor, Document, INDEXES},
+use crate::{
+    sources::{
+        SourceError,
+        layout::{Descriptor, Document, INDEXES},
+    },
+    staple::{
+        form::{Claim, Staple},
+        index::Index,
+    },
 };
 
 /// The name that containerd gives an image, and the one of the specification.
@@ -174,8 +182,8 @@ fn layout(
     if !version.is_some_and(|version| version.starts_with("1.")) {
         return Err(at("oci-layout", "its version is not 1".to_owned()));
     }
-    let index: Document =
-        graph::read(tarball.json("index.json")?).map_err(|why| at("index.json", why))?;
+    let index = without_staples(tarball, tarball.json("index.json")?);
+    let index: Document = graph::read(&index).map_err(|why| at("index.json", why))?;
     let own = INDEXES.first().copied().unwrap_or_default();
     index
         .check_type(own)
@@ -189,6 +197,22 @@ fn layout(
         images.push((name, traced));
     }
     Ok(images)
+}
+
+/// The index without the bundles that are stapled to its images: they are no images. Of an
+/// archive nothing but its images is compared, so leaving them out hides nothing that counts.
+fn without_staples<'b>(tarball: &Tarball, index: &'b [u8]) -> Cow<'b, [u8]> {
+    let read = str::from_utf8(index).ok().and_then(Index::read);
+    let is_staple = |claim: &Claim| {
+        let name = claim.manifest.sha256().map(|it| format!("{BLOBS}{it}"));
+        let member = name.and_then(|name| tarball.get(&name));
+        let staple = member.and_then(|it| Staple::read(it.bytes.as_deref()?));
+        staple.is_some_and(|staple| staple.is_of(claim))
+    };
+    match read {
+        Some(read) if read.staples.iter().all(is_staple) => read.without().into_bytes().into(),
+        _ => index.into(),
+    }
 }
 
 /// What an image in a layout is called: its full reference, or a tag beside the file's name.
