@@ -39,6 +39,7 @@ mod running;
 mod stage;
 mod staple;
 mod staple_hostile;
+mod staple_tools;
 mod succession;
 mod terraform;
 mod tlog_policy;

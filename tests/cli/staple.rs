@@ -14,7 +14,8 @@ use crate::{
 
 pub(crate) const BUNDLE: &str = "application/vnd.cairn.bundle.v1";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OFFLINE: &str = "verify prod/shop oci --offline --trust trust.json --bundle oci:oci:1";
+pub(crate) const OFFLINE: &str =
+    "verify prod/shop oci --offline --trust trust.json --bundle oci:oci:1";
 
 /// Every file below a folder, by its path there.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -69,7 +70,7 @@ pub(crate) fn recorded() -> (Stage, Ledger) {
 }
 
 /// Writes down what a host is given: the trust file, and nothing else.
-fn trust(stage: &Stage) {
+pub(crate) fn trust(stage: &Stage) {
     let shown = stage.run("trust show --output json").exits(0);
     stage.write("trust.json", shown.out);
 }
@@ -349,54 +350,4 @@ fn what_is_not_stapled_is_refused_by_name() {
         .refuses(1, "STAPLE_NEWER")
         .says("prod/shop#2");
     assert_eq!(files(&stage.path("oci")), before);
-}
-
-/// Goal: an archive of a stapled layout holds the images that it held before. Method: archives
-/// from before and after, and one whose staple is not whole.
-#[test]
-fn a_staple_in_an_archive_is_no_image_of_it() {
-    let (stage, _ledger) = recorded();
-    let pack = || {
-        let mut tar = tar::Builder::new(Vec::new());
-        tar.append_dir_all(".", stage.path("oci")).unwrap();
-        stage.write("oci.tar", tar.into_inner().unwrap());
-    };
-    pack();
-    stage.run("record arch/shop --docker=oci.tar").exits(0);
-    stage.run("export prod/shop --staple oci:1").exits(0);
-    pack();
-    stage
-        .run("verify arch/shop --docker=oci.tar")
-        .exits(0)
-        .says("1 of 1 object");
-    stage
-        .run("record arch/shop --docker=oci.tar")
-        .exits(0)
-        .says("Unchanged");
-    fs::remove_file(stage.path(blob(&staples(&stage)[0]))).unwrap();
-    pack();
-    let ran = stage.run("verify arch/shop --docker=oci.tar");
-    assert_ne!(ran.code, Some(0), "{}", ran.out);
-}
-
-/// Goal: who staples at the same time as others loses nothing of theirs. Method: eight at once.
-#[test]
-fn many_staple_at_once_and_all_are_there() {
-    let (stage, _ledger) = recorded();
-    let environments: Vec<_> = (0..8).map(|at| format!("prod/shop-{at}")).collect();
-    for environment in &environments {
-        stage.run(&format!("record {environment} oci")).exits(0);
-    }
-    std::thread::scope(|scope| {
-        for environment in &environments {
-            let line = format!("export {environment} --staple oci:1");
-            let stage = &stage;
-            scope.spawn(move || stage.run(&line).exits(0).says("Stapled"));
-        }
-    });
-    assert_eq!(staples(&stage).len(), environments.len());
-    for environment in &environments {
-        let line = OFFLINE.replace("prod/shop", environment);
-        elsewhere(&stage, &line).exits(0);
-    }
 }
