@@ -176,6 +176,11 @@ fn what_is_not_exactly_a_staple_is_not_passed_over() {
             "promises",
         ),
         (
+            ",{\"mediaType\":\"application/vnd.oci.image.manifest".to_owned(),
+            ",{\"mediaType\":\"application/vnd.oci.image.index".to_owned(),
+            "form",
+        ),
+        (
             ",{\"mediaType\"".to_owned(),
             ", {\"mediaType\"".to_owned(),
             "form",
