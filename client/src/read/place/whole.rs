@@ -20,6 +20,8 @@ pub(crate) fn write_below(
 ) -> io::Result<()> {
     let place = Place::open(folder, name)?;
     let mut new = place.create(&ContentId::of(bytes))?;
+    // The bytes are at hand: what a failure leaves of them is of no use to anybody.
+    new.discard();
     new.empty()?;
     new.file.write_all(bytes)?;
     new.publish(mode)
