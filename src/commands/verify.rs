@@ -15,9 +15,7 @@ use cairn_client::{
     verdict::Verdict,
     verify::{BundleCheck, Report, Subject, WitnessReport, verify_bundle},
 };
-use cairn_proto::{
-    bundle::Bundle, hash::LeafHash, name::Environment, reason::Reason, trust::Trust,
-};
+use cairn_proto::{bundle::Bundle, hash::LeafHash, name::Environment, trust::Trust};
 
 use super::bundles::{self, read_bounded};
 use crate::{
