@@ -141,7 +141,7 @@ impl OrderDocument {
     }
 }
 
-fn decode_redaction<'a>(members: &mut Members<'a>, reason: String) -> Result<Redaction, JsonError> {
+fn decode_redaction(members: &mut Members<'_>, reason: String) -> Result<Redaction, JsonError> {
     let field = members.take("contents")?;
     let wrong_order = field.invalid();
     let items = field.array(1..=ERASURES_MAX)?.into_iter();
@@ -152,10 +152,7 @@ fn decode_redaction<'a>(members: &mut Members<'a>, reason: String) -> Result<Red
     Ok(Redaction { contents, reason })
 }
 
-fn decode_break_glass<'a>(
-    members: &mut Members<'a>,
-    reason: String,
-) -> Result<BreakGlass, JsonError> {
+fn decode_break_glass(members: &mut Members<'_>, reason: String) -> Result<BreakGlass, JsonError> {
     let environments = members.take("environments")?;
     let nothing = environments.invalid();
     let most = u64::try_from(SIGNATURES_MAX / 2).unwrap_or(1);
@@ -179,8 +176,8 @@ fn decode_break_glass<'a>(
     asks.then_some(order).ok_or(nothing)
 }
 
-fn decode_succession<'a>(
-    members: &mut Members<'a>,
+fn decode_succession(
+    members: &mut Members<'_>,
     reason: String,
 ) -> Result<KeySuccession, JsonError> {
     let head = members.take("head")?;

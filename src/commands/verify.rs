@@ -36,7 +36,7 @@ pub(crate) async fn verify(session: &Session, args: &cli::Verify) -> Result<u8, 
     let bars = Bars::new(session.output);
     let (report, realised) = match &args.bundle {
         Some(bundle) => (against_bundle(session, args, bundle, &bars)?, Vec::new()),
-        None => against_ledger(session, args, &bars).await?,
+        None => Box::pin(against_ledger(session, args, &bars)).await?,
     };
     bars.done();
     session.output.json(&report);

@@ -120,7 +120,7 @@ fn two_stand_up_for_it(firm: &Firm) {
     assert_eq!(proven["standsUntil"], Value::Null);
     firm.run("export prod/shop -o late.bundle").exits(0);
     report(
-        &firm,
+        firm,
         "offline",
         "verify --bundle late.bundle --offline app",
         0,

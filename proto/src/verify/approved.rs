@@ -55,7 +55,7 @@ pub(super) fn judge(
     chain: &PolicyChain,
     index: Index,
     signed: &SignedSubmission,
-    approval: Option<ProvenApproval>,
+    approval: Option<&ProvenApproval>,
     now: u64,
 ) -> Result<Current, VerifyError> {
     let Content::Release(release, manifest) = signed.submission().content() else {
@@ -66,7 +66,7 @@ pub(super) fn judge(
     let release = (**release).clone();
     let asked = (&release.environment, release.break_glass);
     let own = chain.standing(index, asked, signed.signers(), now);
-    let by = approval.as_ref().and_then(|approval| {
+    let by = approval.and_then(|approval| {
         let signers = approval.signed.signers();
         let counted = chain.approved(approval.index, &release.environment, signers);
         Some((approval.index, counted.ok()?))

@@ -232,7 +232,13 @@ impl IncludedEntry {
         let authority = authority.ok_or(VerifyError::PolicyChain)?;
         let signed = authority.authenticate(self.submission)?;
         let approval = approval.map(|it| approved::prove(map, chain, (self.index, &signed), it));
-        approved::judge(chain, self.index, &signed, approval.transpose()?, now)
+        approved::judge(
+            chain,
+            self.index,
+            &signed,
+            approval.transpose()?.as_ref(),
+            now,
+        )
     }
 }
 

@@ -139,9 +139,8 @@ pub fn host(
     let record = (&evidence.map_record, &evidence.map_record_inclusion);
     let map = TrustedMap::prove(checkpoint, record.0, record.1)?;
     let (row, proof) = (&evidence.row, &evidence.row_proof);
-    let row = match map.row(&RowName::Host(id), row, proof, "the host")? {
-        Some(Row::Host(row)) => row,
-        _ => return Ok(None),
+    let Some(Row::Host(row)) = map.row(&RowName::Host(id), row, proof, "the host")? else {
+        return Ok(None);
     };
     let (policy_row, policy_proof) = (&evidence.policy_row, &evidence.policy_proof);
     let chain = map.policies(trust, policy_row, policy_proof, &evidence.policies)?;
