@@ -19,7 +19,17 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Hidden directories that are part of the project; the others are tools' own.
 const HIDDEN: [&str; 2] = [".ci", ".github"];
 /// Commands that have commands of their own.
-const GROUPS: [&str; 6] = ["key", "policy", "release", "secret-key", "trust", "witness"];
+const GROUPS: [&str; 9] = [
+    "host",
+    "key",
+    "order",
+    "policy",
+    "proposal",
+    "release",
+    "secret-key",
+    "trust",
+    "witness",
+];
 /// All that the protocol is built from: hashes, signatures, encodings, error types.
 const PROTO_DEPENDENCIES: [&str; 9] = [
     "base64",
