@@ -30,6 +30,7 @@ pub mod systems;
 pub mod trust;
 pub mod verdict;
 pub mod verify;
+pub mod waiting;
 pub mod watch;
 
 mod files;

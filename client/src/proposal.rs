@@ -1,6 +1,7 @@
-//! A statement on its way to enough signatures: a file that is handed from signer to signer.
+//! A statement on its way to enough signatures: a file that is handed from signer to signer, or
+//! an envelope that waits with a server (`waiting`).
 //!
-//! Invariant: what is in the file is a statement in its one spelling with its very document.
+//! Invariant: what is in either is a statement in its one spelling with its very document.
 //! Whether the signatures verify, and whoever signed may, is judged by the ledger's rules
 //! ([`Proposal::standing`]), here before sending and by the server again.
 
@@ -16,7 +17,7 @@ use cairn_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::error::ClientError;
+use crate::{error::ClientError, waiting::ProposalId};
 
 const SCHEMA: &str = "cairn.proposal/v1";
 
@@ -112,6 +113,26 @@ impl Proposal {
             })?;
         }
         Ok(proposal)
+    }
+
+    /// Reads an envelope and its document, wherever they waited.
+    pub fn of_envelope(envelope: &[u8], document: Vec<u8>) -> Result<Self, ClientError> {
+        let envelope = Envelope::parse(envelope).map_err(|error| wrong(error.to_string()))?;
+        let statement = Statement::parse(envelope.payload());
+        let statement = statement.map_err(|error| wrong(error.to_string()))?;
+        let mut proposal = Self::new(statement, document)?;
+        if proposal.payload != envelope.payload() {
+            return Err(wrong("its statement is not in its one spelling"));
+        }
+        for signature in envelope.signatures() {
+            proposal.add(signature.clone())?;
+        }
+        Ok(proposal)
+    }
+
+    /// What it is called where it waits: the hash of what is signed.
+    pub fn id(&self) -> ProposalId {
+        ProposalId::of(&self.payload)
     }
 
     /// The file's bytes.

@@ -25,8 +25,10 @@ pub struct Grants {
     pub write: Vec<Pattern>,
 }
 
-/// Under what name uploads without a token are staged. Tokens' names begin with `token `.
+/// Under what name uploads without a token are staged.
 const ANONYMOUS: &str = "anonymous";
+/// What a token's name begins with there.
+const TOKEN: &str = "token ";
 
 /// The server's access policy.
 #[derive(Debug, Clone)]
@@ -80,11 +82,17 @@ impl Access {
         let hash = blake3::hash(token.as_bytes());
         // blake3's comparison takes the same time whatever differs.
         let known = self.tokens.iter().find(|known| hash == known.hash);
-        let known = known.ok_or(UnknownToken)?;
-        Ok(Caller {
-            owner: format!("token {}", known.name).into(),
-            grants: Arc::new(known.grants.clone()),
-        })
+        known.map(Caller::of).ok_or(UnknownToken)
+    }
+
+    /// Whoever stages uploads under a name, as far as that is somebody still.
+    pub(crate) fn staging_as(&self, owner: &str) -> Option<Caller> {
+        if owner == ANONYMOUS {
+            return self.identify(None).ok();
+        }
+        let name = owner.strip_prefix(TOKEN)?;
+        let known = self.tokens.iter().find(|known| known.name == name)?;
+        Some(Caller::of(known))
     }
 
     /// Whether everyone may read tiles, entries and documents.
@@ -99,6 +107,13 @@ impl Access {
 }
 
 impl Caller {
+    fn of(token: &Token) -> Self {
+        Self {
+            owner: format!("{TOKEN}{}", token.name).into(),
+            grants: Arc::new(token.grants.clone()),
+        }
+    }
+
     /// Under what name this caller's uploads are staged.
     pub fn owner(&self) -> &str {
         &self.owner

@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::{
     access::{Access, Grants, Token},
     content::ContentLimits,
+    proposals::{Settings, WAIT_SECONDS, WAIT_SECONDS_MAX},
     start::Place,
 };
 
@@ -39,6 +40,9 @@ pub struct Config {
     /// Bytes that one content may have.
     #[serde(default)]
     pub content_bytes_max: Option<u64>,
+    /// Seconds that a half-signed envelope waits here, 604,800 at most; 0: none is taken.
+    #[serde(default)]
+    pub proposal_seconds: Option<u64>,
     /// Verifier keys (type 0x04) of the auditors whose cosignatures are taken.
     #[serde(default)]
     pub auditors: Vec<String>,
@@ -134,6 +138,12 @@ pub enum ConfigError {
         /// The text.
         text: String,
     },
+    /// Proposals would wait for too long.
+    #[error("`proposal_seconds` is {seconds}, and may be {WAIT_SECONDS_MAX} at most")]
+    ProposalSeconds {
+        /// What was said.
+        seconds: u64,
+    },
     /// A token's hash is not one.
     #[error("the hash of token `{name}` is not `blake3:` and 64 hex digits")]
     Hash {
@@ -163,6 +173,19 @@ impl Config {
             anchor: self.anchor.clone(),
             limits: self.limits(),
         })
+    }
+
+    /// Where half-signed envelopes wait, and for how long.
+    pub fn proposals(&self) -> Result<Option<Settings>, ConfigError> {
+        let seconds = self.proposal_seconds.unwrap_or(WAIT_SECONDS);
+        if seconds > WAIT_SECONDS_MAX {
+            return Err(ConfigError::ProposalSeconds { seconds });
+        }
+        let usual = Settings::below(&self.data);
+        Ok((seconds > 0).then_some(Settings {
+            wait_seconds: seconds,
+            ..usual
+        }))
     }
 
     /// The bounds on uploads.

@@ -15,6 +15,7 @@ mod http;
 mod intake;
 pub mod journal;
 pub mod ledger;
+pub mod proposals;
 pub mod segment;
 pub mod serve;
 mod service;

@@ -6,7 +6,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
-use cairn_grpc::{FILE_DESCRIPTOR_SET, v1::ledger_server::LedgerServer};
+use cairn_grpc::{
+    FILE_DESCRIPTOR_SET,
+    v1::{ledger_server::LedgerServer, proposals_server::ProposalsServer},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -23,10 +26,12 @@ use tonic::service::Routes;
 
 use crate::{
     access::Access,
+    disk::OsDisk,
     gate::{self, Gate},
     http,
     intake::Intake,
     ledger::{Failure, Ledger, ServerKeys},
+    proposals::{self, Room},
     service::LedgerService,
     witnessing::{self, Witnesses},
 };
@@ -69,17 +74,31 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-fn router(ledger: &Ledger, access: &Access) -> Result<Router, ServeError> {
-    let service = LedgerServer::new(LedgerService::new(ledger.clone(), access.clone()))
+fn router(
+    ledger: &Ledger,
+    access: &Access,
+    room: Option<&Arc<Room>>,
+) -> Result<Router, ServeError> {
+    let service = LedgerService::new(ledger.clone(), access.clone(), room.cloned());
+    // A server without a room answers as one that never had any.
+    let proposals = room.map(|_| {
+        ProposalsServer::new(service.clone())
+            .max_decoding_message_size(MESSAGE_IN_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_OUT_BYTES_MAX)
+    });
+    let service = LedgerServer::new(service)
         .max_decoding_message_size(MESSAGE_IN_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_OUT_BYTES_MAX);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let (_, health) = tonic_health::server::health_reporter();
-    let grpc = Routes::new(service)
+    let mut grpc = Routes::new(service)
         .add_service(reflection)
         .add_service(health);
+    if let Some(proposals) = proposals {
+        grpc = grpc.add_service(proposals);
+    }
     // tonic answers unknown paths with a gRPC status; a browser gets plain text instead.
     let grpc = grpc.into_axum_router().reset_fallback();
     Ok(grpc
@@ -115,6 +134,8 @@ pub struct Duties {
     pub keys: ServerKeys,
     /// Are asked to cosign.
     pub witnesses: Option<Witnesses>,
+    /// Where half-signed envelopes wait; nowhere if not said.
+    pub proposals: Option<proposals::Settings>,
 }
 
 /// Serves a ledger until `stop` resolves; then lets calls under way end.
@@ -125,9 +146,10 @@ pub async fn serve(
     access: Access,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let router = router(&ledger, &access)?;
+    let room = open_room(duties.proposals).await;
+    let router = router(&ledger, &access, room.as_ref())?;
     let mut beside = JoinSet::new();
-    beside.spawn(upkeep(ledger.clone(), duties.keys));
+    beside.spawn(upkeep(ledger.clone(), duties.keys, room));
     if let Some(witnesses) = duties.witnesses {
         beside.spawn(witnessing::witness(ledger.clone(), witnesses));
     }
@@ -141,6 +163,12 @@ pub async fn serve(
         ledger.close().await;
     }
     ended
+}
+
+async fn open_room(settings: Option<proposals::Settings>) -> Option<Arc<Room>> {
+    let settings = settings?;
+    let open = move || Arc::new(Room::open(Arc::new(OsDisk), &settings));
+    tokio::task::spawn_blocking(open).await.ok()
 }
 
 /// Serves a router with the same limits until `stop` resolves; then lets requests under way end.
@@ -235,7 +263,7 @@ async fn speaks(stream: &TcpStream) -> bool {
     time::timeout(IDLE_SECONDS, shown).await.is_ok()
 }
 
-async fn upkeep(ledger: Ledger, keys: ServerKeys) {
+async fn upkeep(ledger: Ledger, keys: ServerKeys, room: Option<Arc<Room>>) {
     let mut renew = time::interval(RENEW_SECONDS);
     let mut expire = time::interval(EXPIRE_SECONDS);
     loop {
@@ -246,8 +274,18 @@ async fn upkeep(ledger: Ledger, keys: ServerKeys) {
                 }
             }
             _ = expire.tick() => {
-                let ledger = ledger.clone();
-                let expired = tokio::task::spawn_blocking(move || ledger.expire(STAGED_AGE_MAX));
+                let (ledger, room) = (ledger.clone(), room.clone());
+                let expire = move || {
+                    if let Some(room) = room {
+                        room.sweep(|place| place.is_taken(&ledger.head()));
+                        // What waits names what they uploaded.
+                        for owner in room.owners() {
+                            ledger.store().content().staging().keep(&owner);
+                        }
+                    }
+                    ledger.expire(STAGED_AGE_MAX)
+                };
+                let expired = tokio::task::spawn_blocking(expire);
                 if let Ok(Err(error)) = expired.await {
                     tracing::warn!(%error, "old uploads were not dropped");
                 }

@@ -18,7 +18,7 @@ pub(crate) use keys::{Key, SecretKey, TrustAdd, TrustCommand};
 pub(crate) use orders::{
     Approve, HostCommand, HostWords, OrderCommand, ProposalCommand, Redact, Succession,
 };
-pub(crate) use policy::{PolicyCommand, ReleaseCommand, Sign, When};
+pub(crate) use policy::{Origin, PolicyCommand, ReleaseCommand, Sign, Target, When};
 pub(crate) use server::{Demo, Dev, Init, Repair, Serve};
 pub(crate) use systems::Systems;
 pub(crate) use watch::Watch;

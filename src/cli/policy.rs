@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use cairn_proto::hash::Index;
+use cairn_client::waiting::ProposalRef;
+use cairn_proto::{hash::Index, name::Environment};
 use clap::{Args, Subcommand};
 
 use super::Record;
@@ -30,11 +31,18 @@ pub(crate) enum PolicyCommand {
     Revoke(PolicyRevoke),
     /// Show what a proposal changes, and sign it.
     Sign(Sign),
-    /// Send a proposal that enough admins signed.
+    /// Have a proposal recorded that enough admins signed.
     Submit {
         /// The proposal; several files are copies of one, signed apart.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        #[arg(required = true, value_name = "ID|FILE")]
+        proposals: Vec<Origin>,
+    },
+    /// List the policies that wait with the server for signatures.
+    Pending,
+    /// Take a proposal away that the same token left with the server.
+    Withdraw {
+        /// The proposal.
+        id: ProposalRef,
     },
 }
 
@@ -42,9 +50,8 @@ pub(crate) enum PolicyCommand {
 pub(crate) struct PolicyPropose {
     /// The edited policy.
     pub(crate) policy: PathBuf,
-    /// The proposal to write.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Sign it with this key at once; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
@@ -61,18 +68,70 @@ pub(crate) struct PolicyRevoke {
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// The proposal to write.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Sign it with this key at once; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
 }
 
+/// Where a proposal goes.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Target {
+    /// Write the proposal to this file, to be handed on.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Leave the proposal with the server, where whoever else must sign finds it. It must be signed
+    /// by one already, and it expires.
+    #[arg(long)]
+    pub(crate) send: bool,
+}
+
+/// Where a proposal comes from. What could be an id is one; a file of such a name is `./NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It waits with the server.
+    Waiting(ProposalRef),
+    /// A file.
+    File(PathBuf),
+}
+
+impl Origin {
+    /// Where a signed copy goes back to.
+    pub(crate) fn target(&self) -> Target {
+        match self {
+            Self::Waiting(_) => Target {
+                file: None,
+                send: true,
+            },
+            Self::File(file) => Target {
+                file: Some(file.clone()),
+                send: false,
+            },
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text
+            .parse()
+            .map_or_else(|_| Self::File(text.into()), Self::Waiting))
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Sign {
-    /// The proposal; the signature is added to it.
-    pub(crate) file: PathBuf,
+    /// The proposal: the id of one that waits with the server, or a file. The signature is added
+    /// to it there.
+    #[arg(value_name = "ID|FILE")]
+    pub(crate) proposal: Origin,
+    /// If it is signed by enough then, have it recorded at once.
+    #[arg(long)]
+    pub(crate) submit: bool,
     /// Sign with this key instead of the context's; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
@@ -83,21 +142,30 @@ pub(crate) struct Sign {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// Upload what an environment is to be made of, and write a proposal signed by one.
+    /// Upload what an environment is to be made of, and make a proposal signed by one.
     Propose {
         #[command(flatten)]
         record: Box<Record>,
-        /// The proposal to write.
-        #[arg(short = 'o', value_name = "FILE")]
-        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
     },
     /// Show what a proposal changes, and sign it.
     Approve(Sign),
-    /// Send a proposal that enough deployers signed.
+    /// Have a proposal recorded that enough deployers signed.
     Submit {
         /// The proposal; several files are copies of one, signed apart.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        #[arg(required = true, value_name = "ID|FILE")]
+        proposals: Vec<Origin>,
+    },
+    /// List the releases that wait with the server for signatures.
+    Pending {
+        /// The environment; without it, all.
+        environment: Option<Environment>,
+    },
+    /// Take a proposal away that the same token left with the server.
+    Withdraw {
+        /// The proposal.
+        id: ProposalRef,
     },
 }
 

@@ -19,6 +19,8 @@ use cairn_server::{
     access::Access,
     content::ContentLimits,
     ledger::{Ledger, ServerKeys},
+    proposals,
+    serve::Duties,
     start::{self, Place},
 };
 use serde::Serialize;
@@ -65,6 +67,10 @@ pub(crate) async fn dev(session: &Session, args: &cli::Dev) -> Result<u8, Failur
     let witnesses = args.witnesses.iter().map(|text| witnesses::flagged(text));
     let witnesses = witnesses.collect::<Result<_, _>>()?;
     let duties = witnesses::duties(&ledger, keys.server, &args.auditors, witnesses, None).await?;
+    let duties = Duties {
+        proposals: Some(proposals::Settings::below(&args.data.join(STORE))),
+        ..duties
+    };
     let moved = activate(session, ledger.trust(), &url, &keys.dev_file)?;
     let stop = shutdown();
     announce(session.output, args, &url, ledger.trust(), moved);

@@ -11,7 +11,7 @@ use cairn_client::{
     detail::printable,
     ledger::Ledger,
     policies::{Policies, changes, draft, pretty, revoking},
-    proposal::Proposal,
+    proposal::{Proposal, Standing},
 };
 use cairn_proto::{
     hash::{Index, Version},
@@ -19,10 +19,15 @@ use cairn_proto::{
     policy::Policy,
     reason::Reason,
     rules::PolicyStep,
+    statement::Predicate,
 };
 use serde_json::{Value, json};
 
-use super::{export::write_whole, proposals};
+use super::{
+    export::write_whole,
+    proposals::{self, Kept},
+    read::extend,
+};
 use crate::{cli, failure::Failure, session::Session};
 
 /// Bytes of a policy that a person edited.
@@ -49,7 +54,14 @@ pub(crate) async fn policy(session: &Session, command: &cli::PolicyCommand) -> R
             let policies = ledger.policies().await?;
             let text = proposals::read_bytes(&args.policy, POLICY_FILE_BYTES_MAX)?;
             let next = draft(&text, &policies.current().policy)?;
-            propose(session, &policies, &next, &args.keys, &args.file)
+            propose(
+                session,
+                &ledger,
+                &policies,
+                &next,
+                (&args.keys, &args.target),
+            )
+            .await
         }
         Command::Revoke(args) => {
             let policies = ledger.policies().await?;
@@ -57,26 +69,74 @@ pub(crate) async fn policy(session: &Session, command: &cli::PolicyCommand) -> R
             let key = key_of(current, &args.key)?;
             let since = args.since.map(Index);
             let next = revoking(current, &key, since, args.reason.clone())?;
-            propose(session, &policies, &next, &args.keys, &args.file)
+            propose(
+                session,
+                &ledger,
+                &policies,
+                &next,
+                (&args.keys, &args.target),
+            )
+            .await
         }
         Command::Sign(args) => sign(session, &ledger, args).await,
-        Command::Submit { files } => {
-            let proposal = proposals::read_all(files)?;
-            let next = Policy::decode(proposal.document())
-                .map_err(|error| Failure::new(error.reason, &error))?;
-            let index = ledger.submit_policy(&proposal).await?;
-            session.output.fact(
-                "In force",
-                format!("policy {} from the entry after {index} on", next.version),
-            );
-            session.output.json(&json!({
-                "schema": "cairn.policy-submit/v1",
-                "version": next.version.0,
-                "index": index.0,
-            }));
-            Ok(0)
+        Command::Submit { proposals } => {
+            let proposal = proposals::fetch_all(&ledger, proposals).await?;
+            submit(session, &ledger, &proposal).await
         }
+        Command::Pending => pending(session, &ledger).await,
+        Command::Withdraw { id } => proposals::withdraw(session, &ledger, id).await,
     }
+}
+
+async fn submit(session: &Session, ledger: &Ledger, proposal: &Proposal) -> Result<u8, Failure> {
+    let next =
+        Policy::decode(proposal.document()).map_err(|error| Failure::new(error.reason, &error))?;
+    let index = ledger.submit_policy(proposal).await?;
+    session.output.fact(
+        "In force",
+        format!("policy {} from the entry after {index} on", next.version),
+    );
+    session.output.json(&json!({
+        "schema": "cairn.policy-submit/v1",
+        "version": next.version.0,
+        "index": index.0,
+    }));
+    Ok(0)
+}
+
+/// What waits, as the server says: nothing of it is verified before it is signed.
+async fn pending(session: &Session, ledger: &Ledger) -> Result<u8, Failure> {
+    let pending = ledger.pending(None).await?;
+    let (mut listed, mut unreadable) = (Vec::new(), 0);
+    for (waits, signers) in proposals::listed(ledger, pending).await? {
+        let change = match &waits.statement {
+            Ok(statement) => match &statement.predicate {
+                Predicate::Policy(change) => change,
+                _ => continue,
+            },
+            Err(_) => {
+                unreadable += 1;
+                continue;
+            }
+        };
+        session.output.line(format!(
+            "  {}  policy {}  by {}  until {}",
+            waits.id.short(),
+            change.version,
+            signers.join(", "),
+            time_text(waits.expires),
+        ));
+        let mut document = proposals::pending_json(&waits, &signers);
+        extend(&mut document, json!({ "version": change.version.0 }));
+        listed.push(document);
+    }
+    proposals::tell_rest(session, listed.len(), unreadable);
+    session.output.json(&json!({
+        "schema": "cairn.policy-pending/v1",
+        "proposals": listed,
+        "unreadable": unreadable,
+    }));
+    Ok(0)
 }
 
 fn show(session: &Session, step: &PolicyStep, file: Option<&Path>) -> Result<u8, Failure> {
@@ -191,12 +251,12 @@ pub(super) fn key_of(policy: &Policy, text: &str) -> Result<PublicKey, Failure> 
     PublicKey::parse(&bytes).map_err(|error| Failure::new(Reason::KeyWeak, error))
 }
 
-fn propose(
+async fn propose(
     session: &Session,
+    ledger: &Ledger,
     policies: &Policies,
     next: &Policy,
-    keys: &[String],
-    file: &Path,
+    (keys, target): (&[String], &cli::Target),
 ) -> Result<u8, Failure> {
     let mut proposal = policies.propose(next)?;
     let lines = describe(session, policies, next);
@@ -204,22 +264,38 @@ fn propose(
         let why = "the policy that is proposed is the one in force";
         return Err(Failure::usage(why).mended_by("Change something first."));
     }
+    if target.send && keys.is_empty() {
+        let why = "what waits with the server must be signed by one already";
+        return Err(Failure::usage(why).mended_by("Give --key, or write a file: -o FILE."));
+    }
     if !keys.is_empty() {
         let signers = session.signers(keys)?;
         proposal.sign(&proposals::borrowed(&signers))?;
     }
-    finish(session, policies, &proposal, next, &lines, file)
+    // Kept only after the rules accept it as far as it is signed.
+    let standing = proposal.standing(policies.chain())?;
+    let kept = proposals::keep(ledger, proposal, target).await?;
+    finish(session, &kept, &standing, next, &lines);
+    Ok(0)
 }
 
 async fn sign(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8, Failure> {
-    let mut proposal = proposals::read(&args.file)?;
+    let mut proposal = proposals::fetch(ledger, &args.proposal).await?;
     let policies = ledger.policies().await?;
     let next = policies.proposed(&proposal)?;
     let lines = describe(session, &policies, &next);
     let signers = session.signers(&args.keys)?;
     proposals::agree(session, args.yes, &format!("policy {}", next.version))?;
     proposal.sign(&proposals::borrowed(&signers))?;
-    finish(session, &policies, &proposal, &next, &lines, &args.file)
+    // Refused here, it goes nowhere.
+    proposal.standing(policies.chain())?;
+    let kept = proposals::keep(ledger, proposal, &args.proposal.target()).await?;
+    let standing = kept.proposal.standing(policies.chain())?;
+    if args.submit && proposals::is_ready(&standing) {
+        return submit(session, ledger, &kept.proposal).await;
+    }
+    finish(session, &kept, &standing, &next, &lines);
+    Ok(0)
 }
 
 /// What it changes, before anybody is asked anything.
@@ -234,25 +310,12 @@ fn describe(session: &Session, policies: &Policies, next: &Policy) -> Vec<String
     lines
 }
 
-/// Written only after the rules accept it as far as it is signed.
-fn finish(
-    session: &Session,
-    policies: &Policies,
-    proposal: &Proposal,
-    next: &Policy,
-    lines: &[String],
-    file: &Path,
-) -> Result<u8, Failure> {
-    let standing = proposal.standing(policies.chain())?;
-    write_whole(file, &proposal.encode())?;
-    proposals::tell(session, &standing, "policy", file);
-    session.output.json(&json!({
+fn finish(session: &Session, kept: &Kept, standing: &Standing, next: &Policy, lines: &[String]) {
+    proposals::tell(session, standing, "policy", kept);
+    session.output.json(&kept.json(json!({
         "schema": "cairn.policy-proposal/v1",
         "version": next.version.0,
         "changes": lines,
-        "keyids": proposal.keyids().map(ToString::to_string).collect::<Vec<_>>(),
-        "ready": proposals::is_ready(&standing),
-        "file": file,
-    }));
-    Ok(0)
+        "ready": proposals::is_ready(standing),
+    })));
 }

@@ -1,31 +1,48 @@
-//! Files of proposals: read, shown, signed, written.
+//! Proposals, in files and with the server: read, shown, signed, kept.
+//!
+//! Invariant: wherever a proposal comes from, it is one [`Proposal`] from here on, and shown and
+//! judged by the same code.
 
 use std::path::{Path, PathBuf};
 
 use cairn_client::{
+    clock::time_text,
     error::ClientError,
+    ledger::Ledger,
     proposal::{Proposal, Standing},
+    waiting::{Pending, ProposalRef},
 };
-use cairn_proto::{key::Signer, reason::Reason};
+use cairn_proto::{hash::Index, key::Signer, reason::Reason};
+use serde_json::{Value, json};
 
-use crate::{failure::Failure, session::Session};
+use super::{export::write_whole, read::extend};
+use crate::{cli, failure::Failure, session::Session};
 
 /// Bytes of a proposal: the largest document, spelt in base64, and what is said of it.
 const PROPOSAL_BYTES_MAX: u64 = 8 << 20;
 
-/// Reads a proposal.
-pub(super) fn read(path: &Path) -> Result<Proposal, Failure> {
-    Ok(Proposal::decode(&read_bytes(path, PROPOSAL_BYTES_MAX)?)?)
+/// A proposal, from wherever it is.
+pub(super) async fn fetch(ledger: &Ledger, origin: &cli::Origin) -> Result<Proposal, Failure> {
+    match origin {
+        cli::Origin::Waiting(id) => Ok(ledger.waiting(id).await?.proposal),
+        cli::Origin::File(path) => {
+            let bytes = read_bytes(path, PROPOSAL_BYTES_MAX)?;
+            Ok(Proposal::decode(&bytes)?)
+        }
+    }
 }
 
-/// Reads copies of one proposal, and joins their signatures.
-pub(super) fn read_all(paths: &[PathBuf]) -> Result<Proposal, Failure> {
-    let mut files = paths.iter();
-    let first = files.next();
-    let first = first.ok_or_else(|| Failure::usage("name the proposal's file"))?;
-    let mut proposal = read(first)?;
-    for path in files {
-        proposal.merge(read(path)?)?;
+/// Copies of one proposal, with their signatures joined.
+pub(super) async fn fetch_all(
+    ledger: &Ledger,
+    origins: &[cli::Origin],
+) -> Result<Proposal, Failure> {
+    let mut copies = origins.iter();
+    let first = copies.next();
+    let first = first.ok_or_else(|| Failure::usage("name the proposal"))?;
+    let mut proposal = fetch(ledger, first).await?;
+    for origin in copies {
+        proposal.merge(fetch(ledger, origin).await?)?;
     }
     Ok(proposal)
 }
@@ -69,23 +86,136 @@ pub(super) fn borrowed(signers: &[Box<dyn Signer>]) -> Vec<&dyn Signer> {
     signers.iter().map(AsRef::as_ref).collect()
 }
 
-/// How far a proposal has come, and what to do next.
-pub(super) fn tell(session: &Session, standing: &Standing, kind: &str, path: &Path) {
+/// A proposal where it was put.
+pub(super) struct Kept {
+    /// With the signatures that others gave meanwhile, if it waits with the server.
+    pub(super) proposal: Proposal,
+    file: Option<PathBuf>,
+    /// Until when it waits with the server, if it does; Unix seconds.
+    expires: Option<u64>,
+}
+
+/// Puts a proposal where it is to go.
+pub(super) async fn keep(
+    ledger: &Ledger,
+    proposal: Proposal,
+    target: &cli::Target,
+) -> Result<Kept, Failure> {
+    // The file first: nothing that was signed is lost where the server will not have it.
+    if let Some(file) = &target.file {
+        write_whole(file, &proposal.encode())?;
+    }
+    let mut kept = Kept {
+        proposal,
+        file: target.file.clone(),
+        expires: None,
+    };
+    if target.send {
+        let waiting = ledger.leave(&kept.proposal).await?;
+        kept.proposal = waiting.proposal;
+        kept.expires = Some(waiting.expires);
+    }
+    Ok(kept)
+}
+
+impl Kept {
+    /// How the next command names it.
+    fn name(&self) -> String {
+        match (&self.file, self.expires) {
+            (Some(file), None) => file.display().to_string(),
+            _ => self.proposal.id().short(),
+        }
+    }
+
+    /// Adds to what a command says as JSON where the proposal is.
+    pub(super) fn json(&self, mut document: Value) -> Value {
+        let keyids = self.proposal.keyids().map(ToString::to_string);
+        let place = json!({
+            "keyids": keyids.collect::<Vec<_>>(),
+            "id": self.proposal.id().to_string(),
+            "expires": self.expires.map(time_text),
+            "file": self.file,
+        });
+        extend(&mut document, place);
+        document
+    }
+}
+
+/// How far a proposal has come, where it is, and what to do next.
+pub(super) fn tell(session: &Session, standing: &Standing, kind: &str, kept: &Kept) {
     let output = session.output;
     match standing {
         Standing::Ready(_) => output.fact("Signed", "by enough"),
         Standing::Short(rule) => output.fact("Signed", rule),
         Standing::Unsigned => output.fact("Signed", "by nobody yet"),
     }
+    if let Some(expires) = kept.expires {
+        let (id, until) = (kept.proposal.id().short(), time_text(expires));
+        output.fact("Waits", format!("{id}  with the server until {until}"));
+    }
     let next = match kind {
         _ if is_ready(standing) => "submit",
         "policy" => "sign",
         _ => "approve",
     };
-    output.fact("Next", format!("cairn {kind} {next} {}", path.display()));
+    output.fact("Next", format!("cairn {kind} {next} {}", kept.name()));
 }
 
 /// Whether it may be submitted, for scripts.
 pub(super) fn is_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Ready(_))
+}
+
+/// What waits, and what the policy in force calls those who are said to have signed it.
+pub(super) async fn listed(
+    ledger: &Ledger,
+    pending: Vec<Pending>,
+) -> Result<Vec<(Pending, Vec<String>)>, Failure> {
+    if pending.is_empty() {
+        return Ok(Vec::new());
+    }
+    let policies = ledger.policies().await?;
+    let named = |it: Pending| {
+        let names = policies.names_at(Index(u64::MAX), &it.keyids);
+        (it, names)
+    };
+    Ok(pending.into_iter().map(named).collect())
+}
+
+/// The members that every list of proposals has.
+pub(super) fn pending_json(pending: &Pending, signers: &[String]) -> Value {
+    let keyids = pending.keyids.iter().map(ToString::to_string);
+    json!({
+        "id": pending.id.to_string(),
+        "keyids": keyids.collect::<Vec<_>>(),
+        "signers": signers,
+        "expires": time_text(pending.expires),
+    })
+}
+
+/// Says what cannot be read of a list, and that there is nothing, where there is nothing.
+pub(super) fn tell_rest(session: &Session, shown: usize, unreadable: usize) {
+    let output = session.output;
+    if shown == 0 {
+        output.line("  Nothing waits for signatures.");
+    }
+    if unreadable > 0 {
+        let text = format!("{unreadable} of a kind that takes a newer cairn");
+        output.fact("Beside", text);
+    }
+}
+
+/// `cairn release withdraw`, `cairn policy withdraw`
+pub(super) async fn withdraw(
+    session: &Session,
+    ledger: &Ledger,
+    id: &ProposalRef,
+) -> Result<u8, Failure> {
+    ledger.withdraw(id).await?;
+    session.output.fact("Withdrawn", id);
+    session.output.json(&json!({
+        "schema": "cairn.proposal-withdraw/v1",
+        "id": id.to_string(),
+    }));
+    Ok(0)
 }

@@ -1,19 +1,16 @@
 //! `cairn release`: releases that several must sign.
 
-use std::path::Path;
-
 use cairn_client::{
-    compare::DifferenceKind, detail::printable, ledger::Ledger, proposal::Proposal,
-    record::ProposedRelease,
+    clock::time_text, compare::DifferenceKind, detail::printable, ledger::Ledger,
+    proposal::Proposal, record::ProposedRelease,
 };
-use cairn_proto::manifest::Unmeasured;
+use cairn_proto::{manifest::Unmeasured, name::Environment, statement::Predicate};
 use serde_json::json;
 
 use super::{
     capturing::{captured, comparison},
-    export::write_whole,
-    proposals,
-    read::act,
+    proposals::{self, Kept},
+    read::{act, extend},
     record::{tell_receipt, terms_of},
 };
 use crate::{
@@ -30,16 +27,18 @@ pub(crate) async fn release(
 ) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     match command {
-        cli::ReleaseCommand::Propose { record, file } => {
-            propose(session, &ledger, record, file).await
+        cli::ReleaseCommand::Propose { record, target } => {
+            propose(session, &ledger, record, target).await
         }
         cli::ReleaseCommand::Approve(args) => approve(session, &ledger, args).await,
-        cli::ReleaseCommand::Submit { files } => {
-            let proposal = proposals::read_all(files)?;
-            let receipt = ledger.submit_release(&proposal).await?;
-            tell_receipt(session, &ledger, receipt).await?;
-            Ok(0)
+        cli::ReleaseCommand::Submit { proposals } => {
+            let proposal = proposals::fetch_all(&ledger, proposals).await?;
+            submit(session, &ledger, &proposal).await
         }
+        cli::ReleaseCommand::Pending { environment } => {
+            pending(session, &ledger, environment.as_ref()).await
+        }
+        cli::ReleaseCommand::Withdraw { id } => proposals::withdraw(session, &ledger, id).await,
     }
 }
 
@@ -47,7 +46,7 @@ async fn propose(
     session: &Session,
     ledger: &Ledger,
     args: &cli::Record,
-    file: &Path,
+    target: &cli::Target,
 ) -> Result<u8, Failure> {
     let signers = session.signers(&args.words.keys)?;
     let bars = Bars::new(session.output);
@@ -60,11 +59,13 @@ async fn propose(
     let proposal = proposal?;
     let proposed = ledger.proposed_release(&proposal).await?;
     describe(session, &proposed);
-    finish(session, &proposal, &proposed, file)
+    let kept = proposals::keep(ledger, proposal, target).await?;
+    finish(session, &kept, &proposed);
+    Ok(0)
 }
 
 async fn approve(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8, Failure> {
-    let mut proposal = proposals::read(&args.file)?;
+    let mut proposal = proposals::fetch(ledger, &args.proposal).await?;
     let proposed = ledger.proposed_release(&proposal).await?;
     describe(session, &proposed);
     let signers = session.signers(&args.keys)?;
@@ -72,8 +73,71 @@ async fn approve(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result
     let what = format!("{}#{}", release.environment, release.sequence);
     proposals::agree(session, args.yes, &what)?;
     proposal.sign(&proposals::borrowed(&signers))?;
-    let proposed = ledger.proposed_release(&proposal).await?;
-    finish(session, &proposal, &proposed, &args.file)
+    // Refused here, it goes nowhere.
+    ledger.proposed_release(&proposal).await?;
+    let kept = proposals::keep(ledger, proposal, &args.proposal.target()).await?;
+    let proposed = ledger.proposed_release(&kept.proposal).await?;
+    if args.submit && proposals::is_ready(&proposed.standing) {
+        return submit(session, ledger, &kept.proposal).await;
+    }
+    finish(session, &kept, &proposed);
+    Ok(0)
+}
+
+async fn submit(session: &Session, ledger: &Ledger, proposal: &Proposal) -> Result<u8, Failure> {
+    let receipt = ledger.submit_release(proposal).await?;
+    tell_receipt(session, ledger, receipt).await?;
+    Ok(0)
+}
+
+/// What waits, as the server says: nothing of it is verified before it is approved.
+async fn pending(
+    session: &Session,
+    ledger: &Ledger,
+    environment: Option<&Environment>,
+) -> Result<u8, Failure> {
+    let pending = ledger.pending(environment).await?;
+    let (mut listed, mut unreadable) = (Vec::new(), 0);
+    for (waits, signers) in proposals::listed(ledger, pending).await? {
+        let release = match &waits.statement {
+            Ok(statement) => match &statement.predicate {
+                Predicate::Release(release) => release,
+                _ => continue,
+            },
+            Err(_) => {
+                unreadable += 1;
+                continue;
+            }
+        };
+        let reason = release.reason.as_deref().map(printable);
+        session.output.line(format!(
+            "  {}  {}#{}  {}  by {}  until {}{}",
+            waits.id.short(),
+            release.environment,
+            release.sequence,
+            act(release),
+            signers.join(", "),
+            time_text(waits.expires),
+            reason.map(|it| format!("  {it}")).unwrap_or_default(),
+        ));
+        let mut document = proposals::pending_json(&waits, &signers);
+        let said = json!({
+            "environment": release.environment.to_string(),
+            "sequence": release.sequence.0,
+            "action": release.action.as_str(),
+            "reason": release.reason,
+            "createdAt": release.created_at.to_string(),
+        });
+        extend(&mut document, said);
+        listed.push(document);
+    }
+    proposals::tell_rest(session, listed.len(), unreadable);
+    session.output.json(&json!({
+        "schema": "cairn.release-pending/v1",
+        "proposals": listed,
+        "unreadable": unreadable,
+    }));
+    Ok(0)
 }
 
 /// What is about to be signed.
@@ -120,22 +184,13 @@ fn describe(session: &Session, proposed: &ProposedRelease) {
     }
 }
 
-fn finish(
-    session: &Session,
-    proposal: &Proposal,
-    proposed: &ProposedRelease,
-    file: &Path,
-) -> Result<u8, Failure> {
-    write_whole(file, &proposal.encode())?;
-    proposals::tell(session, &proposed.standing, "release", file);
-    session.output.json(&json!({
+fn finish(session: &Session, kept: &Kept, proposed: &ProposedRelease) {
+    proposals::tell(session, &proposed.standing, "release", kept);
+    session.output.json(&kept.json(json!({
         "schema": "cairn.release-proposal/v1",
         "environment": proposed.release.environment.to_string(),
         "sequence": proposed.release.sequence.0,
         "changes": proposed.changes,
-        "keyids": proposal.keyids().map(ToString::to_string).collect::<Vec<_>>(),
         "ready": proposals::is_ready(&proposed.standing),
-        "file": file,
-    }));
-    Ok(0)
+    })));
 }

@@ -27,6 +27,7 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
     crate::terminal::raise_descriptor_limit();
     let config = Config::read(&args.config).map_err(Failure::usage)?;
     let access = config.access.access().map_err(Failure::usage)?;
+    let proposals = config.proposals().map_err(Failure::usage)?;
     let accept_head = args.accept_head.as_deref().map(parse_head).transpose()?;
     let keys = ServerKeys {
         log: Arc::from(session.signer(&config.log_key)?),
@@ -52,6 +53,10 @@ pub(crate) async fn serve(session: &Session, args: &cli::Serve) -> Result<u8, Fa
     let witnesses = witnesses.collect::<Result<_, _>>()?;
     let ca_file = config.witness_ca_file.clone();
     let duties = witnesses::duties(&ledger, keys, &config.auditors, witnesses, ca_file).await?;
+    let duties = Duties {
+        proposals,
+        ..duties
+    };
     let output = session.output;
     for (frame, damage) in &recovery.cuts {
         complain(format!(

@@ -59,8 +59,11 @@ pub(super) async fn duties(
     let known = peers.iter().map(|peer| peer.key.clone()).collect();
     ledger.collect(auditors, known).map_err(Failure::usage)?;
     if peers.is_empty() {
-        let witnesses = None;
-        return Ok(Duties { keys, witnesses });
+        return Ok(Duties {
+            keys,
+            witnesses: None,
+            proposals: None,
+        });
     }
     let witnesses = Witnesses {
         peers,
@@ -72,5 +75,6 @@ pub(super) async fn duties(
     Ok(Duties {
         keys,
         witnesses: Some(witnesses),
+        proposals: None,
     })
 }

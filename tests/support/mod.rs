@@ -29,6 +29,7 @@ use cairn_server::{
     access::Access,
     content::ContentLimits,
     ledger::{Ledger, ServerKeys},
+    proposals::Settings,
     serve::{Duties, ServeError, serve},
     start::{self, Place},
 };
@@ -173,12 +174,22 @@ impl Server {
 
     /// Serves a ledger that is open already.
     pub(crate) async fn of(ledger: Ledger, access: Access) -> Self {
+        Self::waiting(ledger, access, None).await
+    }
+
+    /// The same, where proposals may wait.
+    pub(crate) async fn waiting(
+        ledger: Ledger,
+        access: Access,
+        proposals: Option<Settings>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let duties = Duties {
             keys: server_keys(),
             witnesses: None,
+            proposals,
         };
         let served = serve(listener, ledger.clone(), duties, access, async {
             let _ = stopped.await;

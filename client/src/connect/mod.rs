@@ -16,7 +16,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use cairn_grpc::{
     refused,
-    v1::{self, ledger_client::LedgerClient},
+    v1::{self, ledger_client::LedgerClient, proposals_client::ProposalsClient},
 };
 use cairn_proto::reason::Reason;
 use futures_util::Stream;
@@ -48,6 +48,8 @@ const WORDS_MAX: usize = 300;
 
 /// A gRPC client that presents the token.
 pub(crate) type Service = LedgerClient<InterceptedService<Channel, Bearer>>;
+/// The same, for what waits to be signed.
+type Proposals = ProposalsClient<InterceptedService<Channel, Bearer>>;
 
 /// Adds the token to each call.
 #[derive(Debug, Clone)]
@@ -69,16 +71,17 @@ impl Interceptor for Bearer {
 pub struct Connection {
     address: String,
     service: Service,
+    proposals: Proposals,
     read_api: ReadApi,
     timeouts: Timeouts,
 }
 
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $response:ident;)*) => {$(
+    ($service:ident; $($(#[$doc:meta])* $name:ident($request:ident) -> $response:ident;)*) => {$(
         $(#[$doc])*
         pub async fn $name(&self, message: v1::$request) -> Result<v1::$response, ClientError> {
             self.attempts(|| {
-                let mut service = self.service.clone();
+                let mut service = self.$service.clone();
                 let request = self.request(message.clone());
                 async move { service.$name(request).await }
             })
@@ -92,12 +95,16 @@ impl Connection {
     pub fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let channel = endpoint.channel()?;
         let bearer = Bearer(endpoint.token()?);
+        let proposals = ProposalsClient::with_interceptor(channel.clone(), bearer.clone())
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(REQUEST_BYTES_MAX);
         let service = LedgerClient::with_interceptor(channel, bearer)
             .max_decoding_message_size(ANSWER_BYTES_MAX)
             .max_encoding_message_size(REQUEST_BYTES_MAX);
         Ok(Self {
             address: endpoint.url.clone(),
             service,
+            proposals,
             read_api: ReadApi::of(endpoint)?,
             timeouts: endpoint.timeouts,
         })
@@ -114,6 +121,7 @@ impl Connection {
     }
 
     unary! {
+        service;
         /// Who the server says it is.
         get_ledger(GetLedgerRequest) -> GetLedgerResponse;
         /// Appends an envelope.
@@ -138,6 +146,18 @@ impl Connection {
         add_cosignature(AddCosignatureRequest) -> AddCosignatureResponse;
         /// Consistency between two sizes.
         get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
+    }
+
+    unary! {
+        proposals;
+        /// Leaves a half-signed envelope, or adds to one that waits.
+        put_proposal(PutProposalRequest) -> PutProposalResponse;
+        /// One that waits.
+        get_proposal(GetProposalRequest) -> GetProposalResponse;
+        /// A page of those that wait.
+        list_proposals(ListProposalsRequest) -> ListProposalsResponse;
+        /// Takes one away.
+        withdraw_proposal(WithdrawProposalRequest) -> WithdrawProposalResponse;
     }
 
     /// Sends parts of contents. `parts` ends early where a file could not be read.

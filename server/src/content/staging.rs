@@ -11,6 +11,8 @@
 //! anything; a restart begins them anew. An owner's directory stays until the next open.
 //! Out of scope: who an owner is; making contents durable (`ContentFiles::promote`).
 
+mod keep;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},

@@ -30,7 +30,7 @@ fn content_id(bytes: &[u8]) -> Result<ContentId, Status> {
 }
 
 /// File work on a thread of its own: the network's threads never wait for a disk.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Status> + Send + 'static,
 ) -> Result<T, Status> {
     let stopping = |_| status(&Refusal::ShuttingDown);
@@ -123,7 +123,7 @@ pub(super) async fn stat(
 
 /// To know an id is not to have the content: what others uploaded is "missing" to a caller
 /// who could not read it anyway.
-fn missing(
+pub(super) fn missing(
     ledger: &Ledger,
     caller: &Caller,
     environment: &Environment,

@@ -1,13 +1,15 @@
-//! gRPC `cairn.v1.Ledger`: from messages to the ledger and back. No rule lives here.
+//! gRPC `cairn.v1.Ledger` and `Proposals`: from messages to the ledger and the waiting room and
+//! back. No rule lives here.
 //!
 //! Every refusal is a status with `ErrorInfo.reason`; a fault of this server is logged and
 //! answered without its details.
 
 mod append;
 mod content;
+mod proposals;
 mod query;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use cairn_grpc::{FieldError, refusing, v1};
 use cairn_proto::{
@@ -23,6 +25,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     access::{Access, Caller},
     ledger::{Ledger, Refusal, Wanted},
+    proposals::Room,
 };
 
 /// Seconds that one call may take on the server; a retry of an append is safe.
@@ -33,13 +36,19 @@ pub(crate) const CALL_SECONDS_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct LedgerService {
     ledger: Ledger,
     access: Access,
+    /// Where proposals wait, if any may.
+    room: Option<Arc<Room>>,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl LedgerService {
-    pub(crate) fn new(ledger: Ledger, access: Access) -> Self {
-        Self { ledger, access }
+    pub(crate) fn new(ledger: Ledger, access: Access, room: Option<Arc<Room>>) -> Self {
+        Self {
+            ledger,
+            access,
+            room,
+        }
     }
 
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
@@ -121,7 +130,7 @@ impl v1::ledger_server::Ledger for LedgerService {
         request: Request<v1::AppendRequest>,
     ) -> Result<Response<v1::AppendResponse>, Status> {
         let caller = self.caller(&request)?;
-        let append = append::append(&self.ledger, &caller, request.into_inner());
+        let append = append::append(self, &caller, request.into_inner());
         in_time(append).await.map(Response::new)
     }
 
@@ -132,7 +141,7 @@ impl v1::ledger_server::Ledger for LedgerService {
         request: Request<Streaming<v1::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let caller = self.caller(&request)?;
-        let answers = append::stream(self.ledger.clone(), caller, request.into_inner());
+        let answers = append::stream(self.clone(), caller, request.into_inner());
         Ok(Response::new(answers))
     }
 
