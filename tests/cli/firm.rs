@@ -102,6 +102,16 @@ impl Firm {
         Ran::of(command.args(words.split_whitespace()), words)
     }
 
+    /// Somebody with a home, a key and the token.
+    pub(crate) fn person(&self, home: &str, key: &str) {
+        let url = &self.ledger.as_ref().unwrap().url;
+        let genesis = &self.genesis;
+        let words = format!(
+            "trust add {url} --name firm --genesis {genesis} --key {key} --token-file token"
+        );
+        self.as_host(home, &words).exits(0);
+    }
+
     pub(crate) fn host(&self, home: &str) {
         let url = &self.url;
         let words = format!("trust add {url} --name firm --genesis {}", self.genesis);

@@ -46,6 +46,7 @@ mod tlog_policy;
 mod transcript;
 mod trust;
 mod verdicts;
+mod waiting;
 mod watching;
 mod witnessed;
 mod witnesses;

@@ -128,8 +128,9 @@ impl Room {
         let all = locked(&self.waiting);
         let limits = &self.limits;
         let sum = |signer: Option<&KeyId>| {
-            let theirs =
-                |it: &&Waiting| signer.is_none_or(|signer| it.charged.iter().any(|by| by == signer));
+            let theirs = |it: &&Waiting| {
+                signer.is_none_or(|signer| it.charged.iter().any(|by| by == signer))
+            };
             let sizes = all.values().filter(theirs).map(Waiting::bytes);
             sizes.fold((0_usize, 0_usize), |(number, bytes), size| {
                 (number.saturating_add(1), bytes.saturating_add(size))
