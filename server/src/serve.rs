@@ -80,12 +80,9 @@ fn router(
     room: Option<&Arc<Room>>,
 ) -> Result<Router, ServeError> {
     let service = LedgerService::new(ledger.clone(), access.clone(), room.cloned());
-    // A server without a room answers as one that never had any.
-    let proposals = room.map(|_| {
-        ProposalsServer::new(service.clone())
-            .max_decoding_message_size(MESSAGE_IN_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_OUT_BYTES_MAX)
-    });
+    let proposals = ProposalsServer::new(service.clone())
+        .max_decoding_message_size(MESSAGE_IN_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_OUT_BYTES_MAX);
     let service = LedgerServer::new(service)
         .max_decoding_message_size(MESSAGE_IN_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_OUT_BYTES_MAX);
@@ -93,12 +90,10 @@ fn router(
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let (_, health) = tonic_health::server::health_reporter();
-    let mut grpc = Routes::new(service)
+    let grpc = Routes::new(service)
+        .add_service(proposals)
         .add_service(reflection)
         .add_service(health);
-    if let Some(proposals) = proposals {
-        grpc = grpc.add_service(proposals);
-    }
     // tonic answers unknown paths with a gRPC status; a browser gets plain text instead.
     let grpc = grpc.into_axum_router().reset_fallback();
     Ok(grpc

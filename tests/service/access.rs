@@ -51,6 +51,12 @@ pub(crate) type As = v1::ledger_client::LedgerClient<InterceptedService<Channel,
 #[derive(Clone)]
 pub(crate) struct Presenting(Option<MetadataValue<Ascii>>);
 
+impl Presenting {
+    pub(crate) fn of(header: Option<MetadataValue<Ascii>>) -> Self {
+        Self(header)
+    }
+}
+
 impl tonic::service::Interceptor for Presenting {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(header) = &self.0 {

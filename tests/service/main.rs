@@ -16,6 +16,7 @@ mod http;
 mod large_log;
 mod limits;
 mod noise;
+mod proposals;
 mod queries;
 mod refusals;
 mod retry_storm;

@@ -1,6 +1,7 @@
 //! Contents: uploads in parts, promotion, expiry, restarts.
 #![allow(clippy::unwrap_used)]
 
+mod keep;
 mod resume;
 
 use std::{thread, time::Duration};

@@ -62,6 +62,9 @@ impl Files {
     /// Reads what an earlier process left, so many at most.
     pub(super) fn load(&self, number_max: usize) -> io::Result<Vec<(Sha256, Waiting)>> {
         self.disk.create_dir(&self.directory)?;
+        if let Some(parent) = self.directory.parent() {
+            self.disk.sync_dir(parent)?;
+        }
         let mut found = Vec::new();
         let mut names = self.disk.list(&self.directory)?;
         names.sort_unstable();

@@ -89,8 +89,11 @@ pub(super) fn recorded(service: &LedgerService, envelope: &[u8]) {
 impl LedgerService {
     /// The room, without what expired or was overtaken.
     async fn swept(&self) -> Result<Arc<Room>, Status> {
-        let nothing = || refusing(Reason::NotFound, "no proposals wait with this server");
-        let room = Arc::clone(self.room.as_ref().ok_or_else(nothing)?);
+        let nowhere = || {
+            let message = "nothing waits with this server: hand files on instead (-o FILE)";
+            refusing(Reason::NotAllowed, message)
+        };
+        let room = Arc::clone(self.room.as_ref().ok_or_else(nowhere)?);
         let ledger = self.ledger.clone();
         blocking(move || {
             room.sweep(|place| place.is_taken(&ledger.head()));
