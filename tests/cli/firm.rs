@@ -1,5 +1,7 @@
 //! A firm whose policy is changed by two admins, from the command line.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cairn_proto::hash::KeyId;
 use serde_json::Value;
 
 use crate::{
@@ -102,9 +104,17 @@ impl Firm {
         Ran::of(command.args(words.split_whitespace()), words)
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Somebody with a home, a key and the token.
     pub(crate) fn person(&self, home: &str, key: &str) {
-        let url = &self.ledger.as_ref().unwrap().url;
+        self.person_at(self.url(), home, key);
+    }
+
+    /// The same, who reaches the ledger elsewhere.
+    pub(crate) fn person_at(&self, url: &str, home: &str, key: &str) {
         let genesis = &self.genesis;
         let words = format!(
             "trust add {url} --name firm --genesis {genesis} --key {key} --token-file token"
@@ -112,8 +122,17 @@ impl Firm {
         self.as_host(home, &words).exits(0);
     }
 
+    /// A deployer's keyid.
+    pub(crate) fn deployer(&self, name: &str) -> KeyId {
+        let policy = self.policy();
+        let mut deployers = policy["deployers"].as_array().unwrap().iter();
+        let deployer = deployers.find(|it| it["name"] == name).unwrap();
+        let key = STANDARD.decode(deployer["key"].as_str().unwrap()).unwrap();
+        KeyId::of(&key.try_into().unwrap())
+    }
+
     pub(crate) fn host(&self, home: &str) {
-        let url = &self.url;
+        let url = self.url();
         let words = format!("trust add {url} --name firm --genesis {}", self.genesis);
         self.as_host(home, &words).exits(0);
     }

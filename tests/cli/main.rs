@@ -47,6 +47,7 @@ mod transcript;
 mod trust;
 mod verdicts;
 mod waiting;
+mod waiting_liar;
 mod watching;
 mod witnessed;
 mod witnesses;

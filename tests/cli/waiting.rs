@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{firm::Firm, stage::Ran};
 
 /// Both homes reach the ledger with the same token; each has a key of its own.
-fn office(rules: &[&str]) -> Firm {
+pub(crate) fn office(rules: &[&str]) -> Firm {
     let firm = Firm::new(rules);
     firm.stage.write("app/web.yaml", "replicas: 3\n");
     for (home, key) in [("bob-home", "cd.pem"), ("qa-home", "qa.pem")] {
@@ -30,7 +30,7 @@ fn none(firm: &Firm) {
 }
 
 /// The id in the line that says what to do next.
-fn id_of(ran: &Ran) -> String {
+pub(crate) fn id_of(ran: &Ran) -> String {
     let next = ran
         .out
         .lines()
