@@ -25,8 +25,7 @@ use serde_json::{Value, json};
 
 use super::{
     export::write_whole,
-    proposals::{self, Kept},
-    read::extend,
+    proposals::{self, Kept, Listed},
 };
 use crate::{cli, failure::Failure, session::Session};
 
@@ -107,35 +106,22 @@ async fn submit(session: &Session, ledger: &Ledger, proposal: &Proposal) -> Resu
 /// What waits, as the server says: nothing of it is verified before it is signed.
 async fn pending(session: &Session, ledger: &Ledger) -> Result<u8, Failure> {
     let pending = ledger.pending(None).await?;
-    let (mut listed, mut unreadable) = (Vec::new(), 0);
-    for (waits, signers) in proposals::listed(ledger, pending).await? {
-        let change = match &waits.statement {
-            Ok(statement) => match &statement.predicate {
-                Predicate::Policy(change) => change,
-                _ => continue,
-            },
-            Err(_) => {
-                unreadable += 1;
-                continue;
-            }
+    let mut listed = Listed::new(session, "policy", ledger.policies().await?);
+    for waits in &pending {
+        let Ok(statement) = &waits.statement else {
+            listed.skip();
+            continue;
         };
-        session.output.line(format!(
-            "  {}  policy {}  by {}  until {}",
-            waits.id.short(),
-            change.version,
-            signers.join(", "),
-            time_text(waits.expires),
-        ));
-        let mut document = proposals::pending_json(&waits, &signers);
-        extend(&mut document, json!({ "version": change.version.0 }));
-        listed.push(document);
+        let Predicate::Policy(change) = &statement.predicate else {
+            continue;
+        };
+        let what = format!("policy {}", change.version);
+        // The next policy's own threshold stands in a document that is not in a list.
+        let needed = listed.policy().threshold;
+        let more = json!({ "version": change.version.0 });
+        listed.show(waits, &what, needed, more);
     }
-    proposals::tell_rest(session, listed.len(), unreadable);
-    session.output.json(&json!({
-        "schema": "cairn.policy-pending/v1",
-        "proposals": listed,
-        "unreadable": unreadable,
-    }));
+    listed.end();
     Ok(0)
 }
 

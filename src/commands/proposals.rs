@@ -9,10 +9,11 @@ use cairn_client::{
     clock::time_text,
     error::ClientError,
     ledger::Ledger,
+    policies::Policies,
     proposal::{Proposal, Standing},
     waiting::{Pending, ProposalRef},
 };
-use cairn_proto::{hash::Index, key::Signer, reason::Reason};
+use cairn_proto::{hash::Index, key::Signer, policy::Policy, reason::Reason};
 use serde_json::{Value, json};
 
 use super::{export::write_whole, read::extend};
@@ -166,42 +167,79 @@ pub(super) fn is_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Ready(_))
 }
 
-/// What waits, and what the policy in force calls those who are said to have signed it.
-pub(super) async fn listed(
-    ledger: &Ledger,
-    pending: Vec<Pending>,
-) -> Result<Vec<(Pending, Vec<String>)>, Failure> {
-    if pending.is_empty() {
-        return Ok(Vec::new());
-    }
-    let policies = ledger.policies().await?;
-    let named = |it: Pending| {
-        let names = policies.names_at(Index(u64::MAX), &it.keyids);
-        (it, names)
-    };
-    Ok(pending.into_iter().map(named).collect())
+/// What a server says waits, of one kind. Nothing of it is verified before somebody signs.
+pub(super) struct Listed<'s> {
+    session: &'s Session,
+    kind: &'static str,
+    /// What the policy in force calls those who are said to have signed.
+    policies: Policies,
+    shown: Vec<Value>,
+    unreadable: usize,
 }
 
-/// The members that every list of proposals has.
-pub(super) fn pending_json(pending: &Pending, signers: &[String]) -> Value {
-    let keyids = pending.keyids.iter().map(ToString::to_string);
-    json!({
-        "id": pending.id.to_string(),
-        "keyids": keyids.collect::<Vec<_>>(),
-        "signers": signers,
-        "expires": time_text(pending.expires),
-    })
-}
-
-/// Says what cannot be read of a list, and that there is nothing, where there is nothing.
-pub(super) fn tell_rest(session: &Session, shown: usize, unreadable: usize) {
-    let output = session.output;
-    if shown == 0 {
-        output.line("  Nothing waits for signatures.");
+impl<'s> Listed<'s> {
+    pub(super) fn new(session: &'s Session, kind: &'static str, policies: Policies) -> Self {
+        Self {
+            session,
+            kind,
+            policies,
+            shown: Vec::new(),
+            unreadable: 0,
+        }
     }
-    if unreadable > 0 {
-        let text = format!("{unreadable} of a kind that takes a newer cairn");
-        output.fact("Beside", text);
+
+    /// The policy in force.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policies.current().policy
+    }
+
+    /// One that cannot be read.
+    pub(super) fn skip(&mut self) {
+        self.unreadable += 1;
+    }
+
+    /// One that is `what`, and takes so many signatures; `more` is said of it in JSON.
+    pub(super) fn show(&mut self, pending: &Pending, what: &str, needed: usize, more: Value) {
+        let signers = self.policies.names_at(Index(u64::MAX), &pending.keyids);
+        let (id, until) = (pending.id.short(), time_text(pending.expires));
+        let (found, names) = (signers.len(), signers.join(", "));
+        let output = self.session.output;
+        output.line(format!(
+            "  {id}  {what}  {found} of {needed}: {names}  until {until}"
+        ));
+        let next = match self.kind {
+            _ if found >= needed => "submit",
+            "policy" => "sign",
+            _ => "approve",
+        };
+        output.line(format!("    cairn {} {next} {id}", self.kind));
+        let keyids = pending.keyids.iter().map(ToString::to_string);
+        let mut document = json!({
+            "id": pending.id.to_string(),
+            "keyids": keyids.collect::<Vec<_>>(),
+            "signers": signers,
+            "needed": needed,
+            "expires": until,
+        });
+        extend(&mut document, more);
+        self.shown.push(document);
+    }
+
+    /// Says what could not be read, and that there is nothing where there is nothing.
+    pub(super) fn end(self) {
+        let output = self.session.output;
+        if self.shown.is_empty() {
+            output.line("  Nothing waits for signatures.");
+        }
+        if self.unreadable > 0 {
+            let text = format!("{} of a kind that takes a newer cairn", self.unreadable);
+            output.fact("Beside", text);
+        }
+        output.json(&json!({
+            "schema": format!("cairn.{}-pending/v1", self.kind),
+            "proposals": self.shown,
+            "unreadable": self.unreadable,
+        }));
     }
 }
 

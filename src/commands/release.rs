@@ -1,16 +1,16 @@
 //! `cairn release`: releases that several must sign.
 
 use cairn_client::{
-    clock::time_text, compare::DifferenceKind, detail::printable, ledger::Ledger,
-    proposal::Proposal, record::ProposedRelease,
+    compare::DifferenceKind, detail::printable, ledger::Ledger, proposal::Proposal,
+    record::ProposedRelease,
 };
 use cairn_proto::{manifest::Unmeasured, name::Environment, statement::Predicate};
 use serde_json::json;
 
 use super::{
     capturing::{captured, comparison},
-    proposals::{self, Kept},
-    read::{act, extend},
+    proposals::{self, Kept, Listed},
+    read::act,
     record::{tell_receipt, terms_of},
 };
 use crate::{
@@ -97,46 +97,30 @@ async fn pending(
     environment: Option<&Environment>,
 ) -> Result<u8, Failure> {
     let pending = ledger.pending(environment).await?;
-    let (mut listed, mut unreadable) = (Vec::new(), 0);
-    for (waits, signers) in proposals::listed(ledger, pending).await? {
-        let release = match &waits.statement {
-            Ok(statement) => match &statement.predicate {
-                Predicate::Release(release) => release,
-                _ => continue,
-            },
-            Err(_) => {
-                unreadable += 1;
-                continue;
-            }
+    let mut listed = Listed::new(session, "release", ledger.policies().await?);
+    for waits in &pending {
+        let Ok(statement) = &waits.statement else {
+            listed.skip();
+            continue;
         };
+        let Predicate::Release(release) = &statement.predicate else {
+            continue;
+        };
+        let name = format!("{}#{}", release.environment, release.sequence);
         let reason = release.reason.as_deref().map(printable);
-        session.output.line(format!(
-            "  {}  {}#{}  {}  by {}  until {}{}",
-            waits.id.short(),
-            release.environment,
-            release.sequence,
-            act(release),
-            signers.join(", "),
-            time_text(waits.expires),
-            reason.map(|it| format!("  {it}")).unwrap_or_default(),
-        ));
-        let mut document = proposals::pending_json(&waits, &signers);
-        let said = json!({
+        let reason = reason.map(|it| format!("  {it}")).unwrap_or_default();
+        let what = format!("{name}  {}{reason}", act(release));
+        let needed = listed.policy().approvals(&release.environment);
+        let more = json!({
             "environment": release.environment.to_string(),
             "sequence": release.sequence.0,
             "action": release.action.as_str(),
             "reason": release.reason,
             "createdAt": release.created_at.to_string(),
         });
-        extend(&mut document, said);
-        listed.push(document);
+        listed.show(waits, &what, needed, more);
     }
-    proposals::tell_rest(session, listed.len(), unreadable);
-    session.output.json(&json!({
-        "schema": "cairn.release-pending/v1",
-        "proposals": listed,
-        "unreadable": unreadable,
-    }));
+    listed.end();
     Ok(0)
 }
 

@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{firm::Firm, stage::Ran};
+use crate::{
+    firm::Firm,
+    production::{grant, initialised, serve, with_token},
+    stage::Ran,
+};
 
 /// Both homes reach the ledger with the same token; each has a key of its own.
 pub(crate) fn office(rules: &[&str]) -> Firm {
@@ -62,14 +66,15 @@ fn a_release_is_proposed_in_one_home_and_approved_in_another_without_a_file() {
         ("action", json!("release")),
         ("reason", json!("hotfix")),
         ("signers", json!(["ci"])),
+        ("needed", json!(2)),
     ] {
         assert_eq!(listed[member], value, "{member}");
     }
     firm.as_host("bob-home", "release pending prod/shop")
         .exits(0)
         .says(&id)
-        .says("prod/shop#1  release  by ci")
-        .says("hotfix");
+        .says("prod/shop#1  release  hotfix  1 of 2: ci  until 20")
+        .says(&format!("    cairn release approve {id}"));
     firm.as_host("bob-home", "release pending prod/other")
         .exits(0)
         .says("Nothing waits");
@@ -251,4 +256,54 @@ fn a_proposal_is_withdrawn_by_the_token_that_left_it() {
     none(&firm);
     firm.as_host("bob-home", &format!("release approve {id} --yes"))
         .refuses(1, "NOT_FOUND");
+}
+
+/// Goal: an operator says how long proposals wait, within bounds, or that none does. Method: settings
+/// that are refused, that close the room, that make it a second.
+#[test]
+fn an_operator_says_how_long_proposals_wait() {
+    let (stage, made) = initialised(&["--approvals", "prod/**=2"]);
+    grant(&stage);
+    let usual = stage.text("server/server.toml");
+    let genesis = made["genesis"].as_str().unwrap();
+    stage.write("app/web.yaml", "replicas: 3\n");
+    let wait = |seconds: u64| {
+        let settings = format!("proposal_seconds = {seconds}\n{usual}");
+        stage.write("server/server.toml", settings);
+    };
+    wait(604_801);
+    stage
+        .run("serve --config server/server.toml")
+        .refuses(2, "USAGE")
+        .says("604800 at most");
+    wait(0);
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    let propose = "release propose prod/shop app --send";
+    stage.run(propose).refuses(4, "NOT_ALLOWED").says("-o FILE");
+    drop(ledger);
+    wait(1);
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    let id = id_of(&stage.run(propose).exits(0));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let nothing = "Nothing waits for signatures.";
+    stage.run("release pending").exits(0).says(nothing);
+    stage
+        .run(&format!("release approve {id} --key cd.pem --yes"))
+        .refuses(1, "NOT_FOUND");
+    drop(ledger);
+    // Over a restart of the real process, with the usual time.
+    stage.write("server/server.toml", &usual);
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    let id = id_of(&stage.run(propose).exits(0));
+    drop(ledger);
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    stage
+        .run(&format!("release approve {id} --key cd.pem --yes --submit"))
+        .exits(0)
+        .says("Recorded  prod/shop#1");
+    drop(ledger);
 }

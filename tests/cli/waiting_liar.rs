@@ -334,7 +334,7 @@ fn a_list_that_lies_ends_and_stays_on_its_line() {
     }));
     let evil = evil.exits(0);
     assert!(!evil.out.contains('\u{1b}'));
-    assert_eq!(evil.out.lines().count(), 2, "{}", evil.out);
+    assert_eq!(evil.out.lines().count(), 4, "{}", evil.out);
     list(Box::new(|it| it.next_page_token = "0".repeat(64))).refuses(1, "INVALID_REQUEST");
     list(Box::new(|it| it.proposals[0].envelope.clear())).refuses(1, "PROPOSAL_SYNTAX");
     let newer = list(Box::new(|it| {

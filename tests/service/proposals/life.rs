@@ -1,6 +1,7 @@
 //! From the first signature to the last, over restarts, for those who may.
 
 use std::{
+    collections::HashMap,
     fs,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -54,6 +55,44 @@ async fn signatures_are_joined_in_their_one_spelling() {
     assert!(list(&mut client, "prod/4").await.is_empty());
     server.client().await.append(whole).await.unwrap();
     assert_eq!(list(&mut client, "").await.len(), 4);
+    server.stop().await;
+}
+
+/// Two releases of an environment whose ids begin with the same 8 digits.
+fn alike(server: &Server) -> [Draft; 2] {
+    let mut seen = HashMap::new();
+    for number in 0_u32.. {
+        let mut one = draft(server, "prod/shop", "x");
+        one.release.reason = Some(number.to_string());
+        let digits = id(&one)[..8].to_owned();
+        if let Some(other) = seen.insert(digits, number) {
+            let mut first = one.clone();
+            first.release.reason = Some(other.to_string());
+            return [first, one];
+        }
+    }
+    unreachable!("there are only so many digits")
+}
+
+/// Goal: digits that name two proposals name none. Method: two whose ids begin alike, found by looking
+/// for them; then one is gone.
+#[tokio::test]
+async fn digits_that_name_two_proposals_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(folder.path(), tokens(), Settings::below(folder.path())).await;
+    let mut client = waiters(&server, Some("one")).await;
+    let [one, two] = alike(&server);
+    for waits in [&one, &two] {
+        put(&mut client, waits.sign(&[DEV])).await.unwrap();
+    }
+    let digits = &id(&one)[..8];
+    let (reason, words) = told(get(&mut client, digits).await);
+    assert_eq!(reason, "INVALID_REQUEST");
+    assert!(words.contains("2 proposals begin with"), "{words}");
+    assert_eq!(told(withdraw(&mut client, digits).await).1, words);
+    withdraw(&mut client, &id(&one)).await.unwrap();
+    let found = get(&mut client, digits).await.unwrap();
+    assert_eq!(found.proposal.unwrap().envelope, two.sign(&[DEV]).envelope);
     server.stop().await;
 }
 
