@@ -15,7 +15,10 @@ use cairn_proto::{
 use serde::{Deserialize, Serialize};
 
 use super::{Place, Waiting};
-use crate::disk::{Disk, read_exact_at};
+use crate::{
+    disk::{Disk, read_exact_at},
+    ledger::Received,
+};
 
 const SCHEMA: &str = "cairn.waiting/v1";
 /// What a file is called until it is whole.
@@ -107,8 +110,10 @@ impl Files {
         if Sha256::of(submission.envelope().payload()) != *id {
             return Err("it is another proposal");
         }
+        let received = Received::decode(envelope.into()).map_err(|_| "it is no envelope")?;
         let charged = stored.charged.iter().map(|text| text.parse::<KeyId>());
         Ok(Waiting {
+            environment: received.environment().cloned(),
             place: Place::of(submission.content()),
             envelope: submission.envelope().clone(),
             document: document.into(),

@@ -22,6 +22,8 @@ pub(crate) struct Judged {
     pub(super) id: Sha256,
     pub(super) envelope: Envelope,
     pub(super) document: Bytes,
+    /// Whose writers may see it.
+    pub(super) environment: Option<Environment>,
     pub(super) place: Place,
     /// Whether nobody signed it but those whom the proposal itself would give a role: no reason
     /// to let it wait, though they may add to what waits.
@@ -50,14 +52,6 @@ impl Place {
         Self::Free
     }
 
-    /// The environment that it is for.
-    pub(crate) fn environment(&self) -> Option<&Environment> {
-        match self {
-            Self::Release(environment, _) => Some(environment),
-            Self::Policy(_) | Self::Free => None,
-        }
-    }
-
     /// Whether something else, or the very same, was recorded there.
     pub(crate) fn is_taken(&self, head: &Head) -> bool {
         match self {
@@ -76,8 +70,14 @@ fn last(head: &Head, environment: &Environment) -> (u64, Option<LeafHash>) {
     }
 }
 
-/// Judges an envelope and its document under the published head.
-pub(crate) fn judge(head: &Head, envelope: &[u8], document: &[u8]) -> Result<Judged, RuleError> {
+/// Judges an envelope and its document under the published head. The environment is the one for which
+/// admission asks who may write.
+pub(crate) fn judge(
+    head: &Head,
+    environment: Option<&Environment>,
+    envelope: &[u8],
+    document: &[u8],
+) -> Result<Judged, RuleError> {
     let submission = Submission::decode(envelope, document).map_err(RuleError::Entry)?;
     let envelope = submission.envelope().clone();
     let place = Place::of(submission.content());
@@ -98,19 +98,19 @@ pub(crate) fn judge(head: &Head, envelope: &[u8], document: &[u8]) -> Result<Jud
         }
     }
     let now = head.chain.current().policy.version;
-    let mut names_itself = None;
-    match head.chain.authority().authenticate(submission) {
-        Ok(_) | Err(RuleError::TooFewApprovals { .. }) => {}
-        // A policy may be signed by those whom it names itself, whoever they are.
+    let authenticated = head.chain.authority().authenticate(submission);
+    // A policy may be signed by those whom it names itself, whoever they are.
+    let names_itself = match &authenticated {
         Err(RuleError::TooFewSignatures {
             version, found: 0, ..
-        }) if version == now => {
-            let first = envelope.signatures().first();
-            names_itself = first.map(|signature| RuleError::UnknownSigner {
-                keyid: signature.keyid,
-            });
-        }
-        Err(RuleError::TooFewSignatures { .. }) => {}
+        }) if *version == now => envelope.signatures().first(),
+        _ => None,
+    };
+    let names_itself = names_itself.map(|signature| RuleError::UnknownSigner {
+        keyid: signature.keyid,
+    });
+    match authenticated {
+        Ok(_) | Err(RuleError::TooFewApprovals { .. } | RuleError::TooFewSignatures { .. }) => {}
         Err(refused) => return Err(refused),
     }
     Ok(Judged {
@@ -118,6 +118,7 @@ pub(crate) fn judge(head: &Head, envelope: &[u8], document: &[u8]) -> Result<Jud
         envelope,
         // A copy: what was sent may be a small part of a large message.
         document: Bytes::copy_from_slice(document),
+        environment: environment.cloned(),
         place,
         names_itself,
     })

@@ -14,6 +14,7 @@ use cairn_proto::{
     entry::EntryError,
     envelope::Envelope,
     hash::{KeyId, Sha256},
+    name::Environment,
     rules::RuleError,
 };
 
@@ -28,6 +29,8 @@ const ID_DIGITS_MIN: usize = 8;
 pub(crate) struct Waiting {
     pub(crate) envelope: Envelope,
     pub(crate) document: Bytes,
+    /// Who may write there may see it; `None`: who may write anywhere.
+    pub(crate) environment: Option<Environment>,
     /// What it would be.
     pub(crate) place: Place,
     /// Who had signed it when it came: it takes of their shares.
@@ -116,6 +119,7 @@ impl Room {
             charged: signatures.map(|signature| signature.keyid).collect(),
             envelope: judged.envelope,
             document: judged.document,
+            environment: judged.environment,
             place: judged.place,
             owner: owner.into(),
             expires: (self.clock)().saturating_add(self.wait_seconds),

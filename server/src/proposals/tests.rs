@@ -72,6 +72,7 @@ fn judged(sequence: u64, reason: &str, seeds: &[u8]) -> Judged {
         created_at: "2026-11-01T10:00:00Z".parse().unwrap(),
         annotations: std::collections::BTreeMap::default(),
     };
+    let environment = Some(release.environment.clone());
     let place = Place::Release(release.environment.clone(), release.sequence);
     let statement = Statement {
         subject: Subject::of(&document),
@@ -87,6 +88,7 @@ fn judged(sequence: u64, reason: &str, seeds: &[u8]) -> Judged {
         id: Sha256::of(envelope.payload()),
         envelope,
         document: document.into(),
+        environment,
         place,
         names_itself: None,
     }
@@ -147,6 +149,7 @@ fn a_restart_keeps_proposals_signatures_and_their_time() {
     assert_eq!(kept.envelope, judged(1, "", &BOTH).envelope);
     assert_eq!(kept.document, judged(1, "", &BOTH).document);
     assert_eq!(kept.place, judged(1, "", &BOTH).place);
+    assert_eq!(kept.environment, judged(1, "", &BOTH).environment);
     assert_eq!(all(&room).len(), 2);
     CLOCK.set(0);
     assert_eq!(open(&disk).get(&id).unwrap().expires, 100);

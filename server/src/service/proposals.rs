@@ -38,7 +38,7 @@ fn refused(error: &ProposalError) -> Status {
 
 /// Whoever may write where it would stand sees it: who else is to sign it.
 fn sees(caller: &Caller, waiting: &Waiting) -> bool {
-    may_write(caller, waiting.place.environment()).is_ok()
+    may_write(caller, waiting.environment.as_ref()).is_ok()
 }
 
 fn message(waiting: &Waiting) -> v1::WaitingProposal {
@@ -111,7 +111,8 @@ impl LedgerService {
         may_write(&caller, None)?;
         let received = Received::decode(request.envelope.clone());
         let received = received.map_err(|refusal| status(&refusal))?;
-        may_write(&caller, received.environment())?;
+        let environment = received.environment().cloned();
+        may_write(&caller, environment.as_ref())?;
         let room = self.swept().await?;
         let ledger = self.ledger.clone();
         let waiting = blocking(move || {
@@ -125,7 +126,12 @@ impl LedgerService {
                 }
                 _ => request.document,
             };
-            let judged = judge(&ledger.head(), &request.envelope, &document);
+            let judged = judge(
+                &ledger.head(),
+                environment.as_ref(),
+                &request.envelope,
+                &document,
+            );
             let judged = judged.map_err(|error| refused(error.into()))?;
             if known.is_none() {
                 has_content(&ledger, &caller, &request.envelope, &document)?;
@@ -168,7 +174,7 @@ impl LedgerService {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let room = self.swept().await?;
         let shown = |waiting: &Waiting| {
-            let there = of.is_none() || waiting.place.environment() == of.as_ref();
+            let there = of.is_none() || waiting.environment == of;
             there && sees(caller, waiting)
         };
         // One more than asked for, to know whether there is another page.
