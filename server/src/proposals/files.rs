@@ -14,7 +14,7 @@ use cairn_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Waiting};
+use super::{Place, ProposalLimits, Waiting};
 use crate::{
     disk::{Disk, read_exact_at},
     ledger::Received,
@@ -62,13 +62,13 @@ impl Files {
         Self { disk, directory }
     }
 
-    /// Reads what an earlier process left, so many at most.
-    pub(super) fn load(&self, number_max: usize) -> io::Result<Vec<(Sha256, Waiting)>> {
+    /// Reads what an earlier process left, so many and so many bytes at most.
+    pub(super) fn load(&self, limits: &ProposalLimits) -> io::Result<Vec<(Sha256, Waiting)>> {
         self.disk.create_dir(&self.directory)?;
         if let Some(parent) = self.directory.parent() {
             self.disk.sync_dir(parent)?;
         }
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0_usize);
         let mut names = self.disk.list(&self.directory)?;
         names.sort_unstable();
         for name in names {
@@ -78,9 +78,15 @@ impl Files {
                 }
                 continue;
             };
+            if found.len() >= limits.number_max || bytes >= limits.bytes_max {
+                self.drop(&id, "more wait than there is room for");
+                continue;
+            }
             match self.read(&id) {
-                Ok(waiting) if found.len() < number_max => found.push((id, waiting)),
-                Ok(_) => self.drop(&id, "more wait than there is room for"),
+                Ok(waiting) => {
+                    bytes = bytes.saturating_add(waiting.bytes());
+                    found.push((id, waiting));
+                }
                 Err(why) => self.drop(&id, why),
             }
         }
@@ -169,6 +175,14 @@ impl Files {
             let _ = self.disk.remove(&draft);
         }
         written
+    }
+
+    /// Removes a proposal for good: no crash brings back what was withdrawn.
+    pub(super) fn erase(&self, id: &Sha256) -> io::Result<()> {
+        match self.disk.remove(&self.directory.join(id.to_string())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk.sync_dir(&self.directory),
+        }
     }
 
     /// Removes a proposal. A crash may bring it back: it is overtaken then, or it expires.

@@ -42,7 +42,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let payload = self.envelope.payload().len();
         payload.saturating_add(self.document.len())
     }
@@ -69,7 +69,7 @@ impl Room {
     /// serve a ledger: then nothing waits, and nothing new is taken.
     pub(crate) fn open(disk: Arc<dyn Disk>, settings: &Settings) -> Self {
         let files = Files::new(disk, settings.directory.clone());
-        let loaded = files.load(settings.limits.number_max);
+        let loaded = files.load(&settings.limits);
         let mut loaded = loaded.unwrap_or_else(|error| {
             let directory = settings.directory.display();
             tracing::error!(%directory, %error, "proposals cannot be kept");
@@ -231,7 +231,15 @@ impl Room {
         }
     }
 
-    /// Drops a proposal: it was recorded or withdrawn. Waits for the disk.
+    /// Drops a proposal that whoever left it wants gone. Waits for the disk.
+    pub(crate) fn withdraw(&self, id: &Sha256) -> Result<(), ProposalError> {
+        let _writing = locked(&self.writing);
+        self.files.erase(id)?;
+        locked(&self.waiting).remove(id);
+        Ok(())
+    }
+
+    /// Drops a proposal that is of no use any more. Waits for the disk.
     pub(crate) fn remove(&self, id: &Sha256) {
         let _writing = locked(&self.writing);
         locked(&self.waiting).remove(id);

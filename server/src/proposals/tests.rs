@@ -187,6 +187,27 @@ fn a_crash_leaves_a_proposal_as_it_was_or_as_it_was_to_become() {
     }
 }
 
+/// Goal: what was withdrawn is gone for good, and what could not be is there still. Method: each change
+/// fails; each fate of the unsynced.
+#[test]
+fn no_crash_brings_back_what_was_withdrawn() {
+    CLOCK.set(1_000);
+    let id = judged(1, "", &[1]).id;
+    for fate in [Unsynced::Lost, Unsynced::Shown, Unsynced::Torn(1)] {
+        for after in 0..4 {
+            let disk = FakeDisk::new();
+            let room = open(&disk);
+            room.put(judged(1, "", &[1]), "token a").unwrap();
+            disk.fail_after(after);
+            let gone = room.withdraw(&id).is_ok();
+            assert_eq!(room.get(&id).is_none(), gone);
+            disk.crash(fate);
+            let found = open(&disk).get(&id).is_some();
+            assert!(!(gone && found), "{fate:?} {after}");
+        }
+    }
+}
+
 /// Goal: a damaged file costs its proposal, and nothing else. Method: every byte of it flipped, cut
 /// short, grown, renamed, no file at all; a sound one beside it.
 #[test]
@@ -230,6 +251,9 @@ fn a_damaged_file_is_dropped_and_its_neighbours_stay() {
     }
     assert_eq!(all(&open(&disk)).len(), 5);
     assert_eq!(disk.image().len(), 6);
+    let mut narrow = settings();
+    narrow.limits.bytes_max = 1;
+    assert_eq!(all(&Room::open(disk.shared(), &narrow)).len(), 1);
 }
 
 fn code(result: Result<Waiting, ProposalError>) -> String {

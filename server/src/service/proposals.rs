@@ -207,11 +207,7 @@ impl LedgerService {
             return Err(not_granted(caller, message));
         }
         let room = self.swept().await?;
-        blocking(move || {
-            room.remove(&id);
-            Ok(())
-        })
-        .await
+        blocking(move || room.withdraw(&id).map_err(|error| refused(&error))).await
     }
 }
 
