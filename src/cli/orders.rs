@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use cairn_client::read::Reference;
+use cairn_client::{read::Reference, waiting::ProposalRef};
 use cairn_proto::name::{Environment, Label, Pattern};
 use clap::{Args, Subcommand};
 
-use super::Sign;
+use super::{Origin, Sign, Target};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OrderCommand {
@@ -26,9 +26,8 @@ pub(crate) struct OrderWords {
     /// Why; it is recorded.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// The proposal to write.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) target: Target,
     /// Sign it with this key at once; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
@@ -85,9 +84,12 @@ pub(crate) struct Approve {
     /// Sign with this key instead of the context's; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
-    /// Write a proposal for others to sign, instead of sending it.
+    /// Write a proposal for others to sign, instead of having it recorded.
     #[arg(short = 'o', value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Leave a proposal with the server for others to sign, instead of having it recorded.
+    #[arg(long)]
+    pub(crate) send: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,11 +141,21 @@ pub(crate) struct HostWords {
 pub(crate) enum ProposalCommand {
     /// Show what an order or an approval says, and sign it.
     Sign(Sign),
-    /// Send an order or an approval that enough have signed.
+    /// Have an order or an approval recorded that enough have signed.
     Submit {
         /// The proposal; several files are copies of one, signed apart.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        #[arg(required = true, value_name = "ID|FILE")]
+        proposals: Vec<Origin>,
+    },
+    /// List the orders, approvals and enrolments that wait with the server for signatures.
+    Pending {
+        /// The environment of approvals; without it, all.
+        environment: Option<Environment>,
+    },
+    /// Take a proposal away that the same token left with the server.
+    Withdraw {
+        /// The proposal.
+        id: ProposalRef,
     },
 }
 

@@ -22,13 +22,18 @@ pub(crate) async fn approve(session: &Session, args: &cli::Approve) -> Result<u8
     proposal.sign(&proposals::borrowed(&signers))?;
     let proposed = ledger.proposed(&proposal).await?;
     describe(session, &proposed);
-    if let Some(file) = &args.file {
-        return finish(session, &ledger, &proposal, &proposed, file).await;
+    if args.send || args.file.is_some() {
+        let target = cli::Target {
+            file: args.file.clone(),
+            send: args.send,
+        };
+        return finish(session, &ledger, proposal, &proposed, &target).await;
     }
     let policies = ledger.policies().await?;
     if let Standing::Short(rule) = proposal.standing(policies.chain())? {
-        return Err(Failure::new(Reason::TooFewApprovals, rule)
-            .mended_by("Give -o FILE, and have others sign it: `cairn proposal sign FILE`."));
+        return Err(Failure::new(Reason::TooFewApprovals, rule).mended_by(
+            "Give --send, or -o FILE, and have others sign it: `cairn proposal sign`.",
+        ));
     }
     submit(session, &ledger, &proposal).await
 }

@@ -18,6 +18,7 @@ mod hosts;
 mod init;
 mod keys;
 mod orders;
+mod pending;
 mod policy;
 mod proposals;
 mod read;

@@ -8,7 +8,7 @@ use cairn_client::{
     detail::printable,
     ledger::Ledger,
     orders::Orders,
-    proposal::Proposal,
+    proposal::{Proposal, Standing},
     submit::Proposed,
 };
 use cairn_proto::{
@@ -20,7 +20,10 @@ use cairn_proto::{
 };
 use serde_json::{Value, json};
 
-use super::{export::write_whole, proposals};
+use super::{
+    pending::pending,
+    proposals::{self, Kept},
+};
 use crate::{cli, failure::Failure, output::count, session::Session};
 
 /// `cairn order`
@@ -44,6 +47,13 @@ pub(crate) async fn order(session: &Session, command: &cli::OrderCommand) -> Res
             (succession(session, &ledger, args).await?, &args.words)
         }
     };
+    if words.target.send {
+        if let OrderDocument::KeySuccession(_) = document {
+            let why = "keys take over while the server does not run";
+            return Err(Failure::usage(why).mended_by("Write a file: -o FILE."));
+        }
+        proposals::must_sign(&words.keys)?;
+    }
     let mut proposal = orders.propose(&ledger, &document)?;
     if !words.keys.is_empty() {
         let signers = session.signers(&words.keys)?;
@@ -51,7 +61,7 @@ pub(crate) async fn order(session: &Session, command: &cli::OrderCommand) -> Res
     }
     let proposed = ledger.proposed(&proposal).await?;
     describe(session, &proposed);
-    finish(session, &ledger, &proposal, &proposed, &words.file).await
+    finish(session, &ledger, proposal, &proposed, &words.target).await
 }
 
 async fn redaction(ledger: &Ledger, args: &cli::Redact) -> Result<OrderDocument, Failure> {
@@ -219,20 +229,31 @@ pub(crate) async fn proposal(
 ) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
     match command {
-        cli::ProposalCommand::Sign(args) => {
-            let mut proposal = proposals::read(&args.file)?;
-            let proposed = ledger.proposed(&proposal).await?;
-            describe(session, &proposed);
-            let signers = session.signers(&args.keys)?;
-            proposals::agree(session, args.yes, "this")?;
-            proposal.sign(&proposals::borrowed(&signers))?;
-            finish(session, &ledger, &proposal, &proposed, &args.file).await
-        }
-        cli::ProposalCommand::Submit { files } => {
-            let proposal = proposals::read_all(files)?;
+        cli::ProposalCommand::Sign(args) => sign(session, &ledger, args).await,
+        cli::ProposalCommand::Submit { proposals } => {
+            let proposal = proposals::fetch_all(&ledger, proposals).await?;
             submit(session, &ledger, &proposal).await
         }
+        cli::ProposalCommand::Pending { environment } => {
+            pending(session, &ledger, environment.as_ref()).await
+        }
+        cli::ProposalCommand::Withdraw { id } => proposals::withdraw(session, &ledger, id).await,
     }
+}
+
+async fn sign(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8, Failure> {
+    let mut proposal = proposals::fetch(ledger, &args.proposal).await?;
+    let proposed = ledger.proposed(&proposal).await?;
+    describe(session, &proposed);
+    let signers = session.signers(&args.keys)?;
+    proposals::agree(session, args.yes, "this")?;
+    proposal.sign(&proposals::borrowed(&signers))?;
+    let target = args.proposal.target();
+    let (kept, standing) = keep(ledger, proposal, &target).await?;
+    if args.submit && proposals::is_ready(&standing) {
+        return submit(session, ledger, &kept.proposal).await;
+    }
+    Ok(tell(session, &kept, &standing, &proposed))
 }
 
 /// Sends what enough have signed, and says where it stands.
@@ -280,18 +301,33 @@ pub(super) fn describe(session: &Session, proposed: &Proposed) {
     }
 }
 
-/// Written only after the rules accept it as far as it is signed.
+/// Kept only after the rules accept it as far as it is signed.
+async fn keep(
+    ledger: &Ledger,
+    proposal: Proposal,
+    target: &cli::Target,
+) -> Result<(Kept, Standing), Failure> {
+    let policies = ledger.policies().await?;
+    proposal.standing(policies.chain())?;
+    let kept = proposals::keep(ledger, proposal, target).await?;
+    let standing = kept.proposal.standing(policies.chain())?;
+    Ok((kept, standing))
+}
+
+/// Keeps it, and says where it is and how far it has come.
 pub(super) async fn finish(
     session: &Session,
     ledger: &Ledger,
-    proposal: &Proposal,
+    proposal: Proposal,
     proposed: &Proposed,
-    file: &std::path::Path,
+    target: &cli::Target,
 ) -> Result<u8, Failure> {
-    let policies = ledger.policies().await?;
-    let standing = proposal.standing(policies.chain())?;
-    write_whole(file, &proposal.encode())?;
-    proposals::tell(session, &standing, "proposal", file);
+    let (kept, standing) = keep(ledger, proposal, target).await?;
+    Ok(tell(session, &kept, &standing, proposed))
+}
+
+fn tell(session: &Session, kept: &Kept, standing: &Standing, proposed: &Proposed) -> u8 {
+    proposals::tell(session, standing, "proposal", kept);
     let own = match proposed {
         Proposed::Order(_, order) => order_json(order),
         Proposed::Approval(approval) => json!({
@@ -305,13 +341,11 @@ pub(super) async fn finish(
             "host": record.id().to_string(),
         }),
     };
-    let mut told = json!({
+    let mut told = kept.json(json!({
         "schema": "cairn.proposal-file/v1",
-        "keyids": proposal.keyids().map(ToString::to_string).collect::<Vec<_>>(),
-        "ready": proposals::is_ready(&standing),
-        "file": file,
-    });
+        "ready": proposals::is_ready(standing),
+    }));
     super::read::extend(&mut told, own);
     session.output.json(&told);
-    Ok(0)
+    0
 }

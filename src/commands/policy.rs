@@ -25,7 +25,8 @@ use serde_json::{Value, json};
 
 use super::{
     export::write_whole,
-    proposals::{self, Kept, Listed},
+    pending::Listed,
+    proposals::{self, Kept},
 };
 use crate::{cli, failure::Failure, session::Session};
 
@@ -250,9 +251,8 @@ async fn propose(
         let why = "the policy that is proposed is the one in force";
         return Err(Failure::usage(why).mended_by("Change something first."));
     }
-    if target.send && keys.is_empty() {
-        let why = "what waits with the server must be signed by one already";
-        return Err(Failure::usage(why).mended_by("Give --key, or write a file: -o FILE."));
+    if target.send {
+        proposals::must_sign(keys)?;
     }
     if !keys.is_empty() {
         let signers = session.signers(keys)?;

@@ -9,11 +9,10 @@ use cairn_client::{
     clock::time_text,
     error::ClientError,
     ledger::Ledger,
-    policies::Policies,
     proposal::{Proposal, Standing},
-    waiting::{Pending, ProposalRef},
+    waiting::ProposalRef,
 };
-use cairn_proto::{hash::Index, key::Signer, policy::Policy, reason::Reason};
+use cairn_proto::{key::Signer, reason::Reason};
 use serde_json::{Value, json};
 
 use super::{export::write_whole, read::extend};
@@ -26,11 +25,13 @@ const PROPOSAL_BYTES_MAX: u64 = 8 << 20;
 pub(super) async fn fetch(ledger: &Ledger, origin: &cli::Origin) -> Result<Proposal, Failure> {
     match origin {
         cli::Origin::Waiting(id) => Ok(ledger.waiting(id).await?.proposal),
-        cli::Origin::File(path) => {
-            let bytes = read_bytes(path, PROPOSAL_BYTES_MAX)?;
-            Ok(Proposal::decode(&bytes)?)
-        }
+        cli::Origin::File(path) => read(path),
     }
+}
+
+/// A proposal in a file.
+pub(super) fn read(path: &Path) -> Result<Proposal, Failure> {
+    Ok(Proposal::decode(&read_bytes(path, PROPOSAL_BYTES_MAX)?)?)
 }
 
 /// Copies of one proposal, with their signatures joined.
@@ -87,6 +88,15 @@ pub(super) fn borrowed(signers: &[Box<dyn Signer>]) -> Vec<&dyn Signer> {
     signers.iter().map(AsRef::as_ref).collect()
 }
 
+/// Refuses to leave with the server what nobody signs.
+pub(super) fn must_sign(keys: &[String]) -> Result<(), Failure> {
+    if !keys.is_empty() {
+        return Ok(());
+    }
+    let why = "what waits with the server must be signed by one already";
+    Err(Failure::usage(why).mended_by("Give --key, or write a file: -o FILE."))
+}
+
 /// A proposal where it was put.
 pub(super) struct Kept {
     /// With the signatures that others gave meanwhile, if it waits with the server.
@@ -134,7 +144,7 @@ impl Kept {
         let place = json!({
             "keyids": keyids.collect::<Vec<_>>(),
             "id": self.proposal.id().to_string(),
-            "expires": self.expires.map(time_text),
+            "waitsUntil": self.expires.map(time_text),
             "file": self.file,
         });
         extend(&mut document, place);
@@ -156,8 +166,8 @@ pub(super) fn tell(session: &Session, standing: &Standing, kind: &str, kept: &Ke
     }
     let next = match kind {
         _ if is_ready(standing) => "submit",
-        "policy" => "sign",
-        _ => "approve",
+        "release" => "approve",
+        _ => "sign",
     };
     output.fact("Next", format!("cairn {kind} {next} {}", kept.name()));
 }
@@ -165,82 +175,6 @@ pub(super) fn tell(session: &Session, standing: &Standing, kind: &str, kept: &Ke
 /// Whether it may be submitted, for scripts.
 pub(super) fn is_ready(standing: &Standing) -> bool {
     matches!(standing, Standing::Ready(_))
-}
-
-/// What a server says waits, of one kind. Nothing of it is verified before somebody signs.
-pub(super) struct Listed<'s> {
-    session: &'s Session,
-    kind: &'static str,
-    /// What the policy in force calls those who are said to have signed.
-    policies: Policies,
-    shown: Vec<Value>,
-    unreadable: usize,
-}
-
-impl<'s> Listed<'s> {
-    pub(super) fn new(session: &'s Session, kind: &'static str, policies: Policies) -> Self {
-        Self {
-            session,
-            kind,
-            policies,
-            shown: Vec::new(),
-            unreadable: 0,
-        }
-    }
-
-    /// The policy in force.
-    pub(super) fn policy(&self) -> &Policy {
-        &self.policies.current().policy
-    }
-
-    /// One that cannot be read.
-    pub(super) fn skip(&mut self) {
-        self.unreadable += 1;
-    }
-
-    /// One that is `what`, and takes so many signatures; `more` is said of it in JSON.
-    pub(super) fn show(&mut self, pending: &Pending, what: &str, needed: usize, more: Value) {
-        let signers = self.policies.names_at(Index(u64::MAX), &pending.keyids);
-        let (id, until) = (pending.id.short(), time_text(pending.expires));
-        let (found, names) = (signers.len(), signers.join(", "));
-        let output = self.session.output;
-        output.line(format!(
-            "  {id}  {what}  {found} of {needed}: {names}  until {until}"
-        ));
-        let next = match self.kind {
-            _ if found >= needed => "submit",
-            "policy" => "sign",
-            _ => "approve",
-        };
-        output.line(format!("    cairn {} {next} {id}", self.kind));
-        let keyids = pending.keyids.iter().map(ToString::to_string);
-        let mut document = json!({
-            "id": pending.id.to_string(),
-            "keyids": keyids.collect::<Vec<_>>(),
-            "signers": signers,
-            "needed": needed,
-            "expires": until,
-        });
-        extend(&mut document, more);
-        self.shown.push(document);
-    }
-
-    /// Says what could not be read, and that there is nothing where there is nothing.
-    pub(super) fn end(self) {
-        let output = self.session.output;
-        if self.shown.is_empty() {
-            output.line("  Nothing waits for signatures.");
-        }
-        if self.unreadable > 0 {
-            let text = format!("{} of a kind that takes a newer cairn", self.unreadable);
-            output.fact("Beside", text);
-        }
-        output.json(&json!({
-            "schema": format!("cairn.{}-pending/v1", self.kind),
-            "proposals": self.shown,
-            "unreadable": self.unreadable,
-        }));
-    }
 }
 
 /// `cairn release withdraw`, `cairn policy withdraw`

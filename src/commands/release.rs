@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     capturing::{captured, comparison},
-    proposals::{self, Kept, Listed},
+    pending::Listed,
+    proposals::{self, Kept},
     read::act,
     record::{tell_receipt, terms_of},
 };

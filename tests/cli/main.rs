@@ -48,6 +48,7 @@ mod trust;
 mod verdicts;
 mod waiting;
 mod waiting_liar;
+mod waiting_orders;
 mod watching;
 mod witnessed;
 mod witnesses;

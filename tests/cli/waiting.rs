@@ -20,7 +20,7 @@ pub(crate) fn office(rules: &[&str]) -> Firm {
     firm
 }
 
-fn only(ran: &Ran, schema: &str) -> Value {
+pub(crate) fn only(ran: &Ran, schema: &str) -> Value {
     let listed = ran.json(schema);
     let listed = listed["proposals"].as_array().unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use cairn_proto::{
     entry::{Content, Submission},
     envelope::Envelope,
-    hash::{LeafHash, Sequence, Sha256, Version},
+    hash::{KeyId, LeafHash, Sequence, Sha256, Version},
     name::Environment,
+    order::OrderDocument,
     row::{Row, RowName},
     rules::RuleError,
 };
 
+use super::ProposalError;
 use crate::ledger::Head;
 
 /// A proposal of which every signature verifies, by a key that the policy names for the role, and
@@ -35,38 +37,107 @@ pub(crate) struct Judged {
 pub(crate) enum Place {
     /// An environment's next step.
     Release(Environment, Sequence),
+    /// Other signers for the release that stands.
+    Approval(Environment, LeafHash),
     /// The next policy.
     Policy(Version),
-    /// Anything that no number is taken for: gone when it is recorded, or when it expires.
-    Free,
+    /// The next order.
+    Order(u64),
+    /// A host's next step.
+    Host(KeyId, u64),
+    /// None: a ledger begins once.
+    Nowhere,
 }
 
 impl Place {
     pub(super) fn of(content: &Content) -> Self {
-        if let Content::Release(release, _) = content {
-            return Self::Release(release.environment.clone(), release.sequence);
+        match content {
+            Content::Genesis(..) => Self::Nowhere,
+            Content::Policy(change, _) => Self::Policy(change.version),
+            Content::Release(release, _) => {
+                Self::Release(release.environment.clone(), release.sequence)
+            }
+            Content::Approval(approval, _) => {
+                Self::Approval(approval.environment.clone(), approval.release)
+            }
+            Content::Enrolment(enrolment, record) => Self::Host(record.id(), enrolment.number),
+            Content::Order(order, _) => Self::Order(order.number),
         }
-        if let Content::Policy(change, _) = content {
-            return Self::Policy(change.version);
-        }
-        Self::Free
     }
 
-    /// Whether something else, or the very same, was recorded there.
+    /// Whether something else, or the very same, was recorded there. Of two approvals of a release
+    /// that is not said: the rules say it when they are submitted.
     pub(crate) fn is_taken(&self, head: &Head) -> bool {
         match self {
-            Self::Release(environment, sequence) => last(head, environment).0 >= sequence.0,
+            Self::Release(environment, sequence) => {
+                last(head, &RowName::Environment(environment)).0 >= sequence.0
+            }
+            Self::Approval(environment, release) => {
+                last(head, &RowName::Environment(environment)).1 != Some(*release)
+            }
             Self::Policy(version) => head.chain.current().policy.version >= *version,
-            Self::Free => false,
+            Self::Order(number) => last(head, &RowName::Orders).0 >= *number,
+            Self::Host(host, number) => last(head, &RowName::Host(host)).0 >= *number,
+            Self::Nowhere => true,
         }
     }
 }
 
-/// Where an environment stands: sequence and leaf hash.
-fn last(head: &Head, environment: &Environment) -> (u64, Option<LeafHash>) {
-    match head.map.get(&RowName::Environment(environment).key()) {
+/// Where what a row is of stands: number and leaf hash.
+fn last(head: &Head, name: &RowName<'_>) -> (u64, Option<LeafHash>) {
+    match head.map.get(&name.key()) {
         Some(Row::Environment(row)) => (row.sequence.0, Some(row.leaf)),
+        Some(Row::Orders(row)) => (row.number, Some(row.leaf)),
+        Some(Row::Host(row)) => (row.number, Some(row.leaf)),
         _ => (0, None),
+    }
+}
+
+/// Whether it would be the next of its kind.
+fn follows(head: &Head, content: &Content) -> Result<(), RuleError> {
+    let before = |found: Option<LeafHash>, expected: Option<LeafHash>| {
+        if found == expected {
+            return Ok(());
+        }
+        Err(RuleError::WrongPrevious { found, expected })
+    };
+    let next = |found: u64, number: u64| {
+        let expected = number.saturating_add(1);
+        if found == expected {
+            return Ok(());
+        }
+        Err(RuleError::WrongNumber { found, expected })
+    };
+    match content {
+        // The policy in force says it of the next one.
+        Content::Genesis(..) | Content::Policy(..) => Ok(()),
+        Content::Release(release, _) => {
+            let environment = &release.environment;
+            let (number, leaf) = last(head, &RowName::Environment(environment));
+            let expected = Sequence(number.saturating_add(1));
+            if release.sequence != expected {
+                return Err(RuleError::WrongSequence {
+                    environment: environment.clone(),
+                    found: release.sequence,
+                    expected,
+                });
+            }
+            before(release.previous, leaf)
+        }
+        Content::Approval(approval, _) => {
+            let (_, leaf) = last(head, &RowName::Environment(&approval.environment));
+            before(Some(approval.release), leaf)
+        }
+        Content::Enrolment(enrolment, record) => {
+            let (number, leaf) = last(head, &RowName::Host(&record.id()));
+            next(enrolment.number, number)?;
+            before(enrolment.previous, leaf)
+        }
+        Content::Order(order, _) => {
+            let (number, leaf) = last(head, &RowName::Orders);
+            next(order.number, number)?;
+            before(order.previous, leaf)
+        }
     }
 }
 
@@ -77,26 +148,14 @@ pub(crate) fn judge(
     environment: Option<&Environment>,
     envelope: &[u8],
     document: &[u8],
-) -> Result<Judged, RuleError> {
+) -> Result<Judged, ProposalError> {
     let submission = Submission::decode(envelope, document).map_err(RuleError::Entry)?;
     let envelope = submission.envelope().clone();
     let place = Place::of(submission.content());
-    if let Content::Release(release, _) = submission.content() {
-        let (sequence, leaf) = last(head, &release.environment);
-        if release.sequence.0 != sequence.saturating_add(1) {
-            return Err(RuleError::WrongSequence {
-                environment: release.environment.clone(),
-                found: release.sequence,
-                expected: Sequence(sequence.saturating_add(1)),
-            });
-        }
-        if release.previous != leaf {
-            return Err(RuleError::WrongPrevious {
-                found: release.previous,
-                expected: leaf,
-            });
-        }
+    if let Content::Order(_, OrderDocument::KeySuccession(_)) = submission.content() {
+        return Err(ProposalError::Succession);
     }
+    follows(head, submission.content())?;
     let now = head.chain.current().policy.version;
     let authenticated = head.chain.authority().authenticate(submission);
     // A policy may be signed by those whom it names itself, whoever they are.
@@ -111,7 +170,7 @@ pub(crate) fn judge(
     });
     match authenticated {
         Ok(_) | Err(RuleError::TooFewApprovals { .. } | RuleError::TooFewSignatures { .. }) => {}
-        Err(refused) => return Err(refused),
+        Err(refused) => return Err(refused.into()),
     }
     Ok(Judged {
         id: Sha256::of(envelope.payload()),

@@ -119,6 +119,9 @@ pub(crate) enum ProposalError {
         number: usize,
         bytes: usize,
     },
+    /// It is ordered and taken while the server does not run.
+    #[error("keys take over while the server does not run: hand the order on as a file (-o FILE)")]
+    Succession,
     /// The document was not sent, and the proposal does not wait yet.
     #[error("the document of proposal {id} was not sent")]
     DocumentMissing { id: Sha256 },
@@ -135,6 +138,7 @@ impl ProposalError {
             Self::Absent { .. } => Reason::NotFound,
             Self::Id { .. } | Self::Ambiguous { .. } => Reason::InvalidRequest,
             Self::Full { .. } | Self::Share { .. } => Reason::Overloaded,
+            Self::Succession => Reason::SuccessionRunning,
             Self::DocumentMissing { .. } => Reason::DocumentMissing,
             Self::Disk(error) if crate::disk::is_no_space(error) => Reason::NoSpace,
             Self::Disk(_) => Reason::Internal,

@@ -132,7 +132,7 @@ impl LedgerService {
                 &request.envelope,
                 &document,
             );
-            let judged = judged.map_err(|error| refused(error.into()))?;
+            let judged = judged.map_err(refused)?;
             if known.is_none() {
                 has_content(&ledger, &caller, &request.envelope, &document)?;
             }

@@ -7,8 +7,9 @@ use cairn_proto::{
     envelope::{Envelope, EnvelopeSignature},
     hash::{LeafHash, Version},
     key::Signer as _,
+    order::{BreakGlass, OrderDocument},
     policy::{NamedKey, Policy},
-    statement::{PolicyChange, Predicate, Statement, Subject},
+    statement::{Order, PolicyChange, Predicate, Statement, Subject},
 };
 use cairn_server::proposals::{ProposalLimits, Settings};
 use tonic::Code;
@@ -59,6 +60,29 @@ fn usurping(server: &Server) -> (Vec<u8>, Vec<u8>) {
     (statement.encode(), document)
 }
 
+/// An order with a number.
+fn ordered(server: &Server, number: u64, seeds: &[u8]) -> v1::AppendRequest {
+    let document = OrderDocument::BreakGlass(BreakGlass {
+        environments: "prod/**".parse().unwrap(),
+        approvals: Some(1),
+        max_staleness: None,
+        expires: 4_000_000_000,
+        reason: "incident".to_owned(),
+    });
+    let genesis = *server.ledger.trust().genesis();
+    let bytes = document.encode();
+    let statement = Statement {
+        subject: Subject::of(&bytes),
+        predicate: Predicate::Order(Order {
+            kind: document.kind(),
+            ledger: genesis,
+            number,
+            previous: (number > 1).then_some(genesis),
+        }),
+    };
+    request(&statement.encode(), &bytes, seeds)
+}
+
 /// What strangers, other ledgers and broken programs send, and what each is told.
 fn wrong(server: &Server) -> Vec<(v1::AppendRequest, &'static str)> {
     let good = draft(server, "prod/shop", "good");
@@ -105,6 +129,8 @@ fn wrong(server: &Server) -> Vec<(v1::AppendRequest, &'static str)> {
             Draft::new(genesis, "prod/shop", 1, &content).sign(&[DEV]),
             "CONTENT_MISSING",
         ),
+        (ordered(server, 1, &[DEV]), "UNKNOWN_SIGNER"),
+        (ordered(server, 2, &[ADMIN]), "WRONG_NUMBER"),
         // A policy may be signed by whom it names. Nobody of this ledger has signed this one.
         (request(&usurped, &next, &[STRANGER]), "UNKNOWN_SIGNER"),
     ]
