@@ -66,6 +66,7 @@ fn judged(sequence: u64, reason: &str, seeds: &[u8]) -> Judged {
         sequence: Sequence(sequence),
         previous: (sequence > 1).then_some(LeafHash([8; 32])),
         action: Action::Release,
+        break_glass: None,
         rollback_to: None,
         reason: (!reason.is_empty()).then(|| reason.to_owned()),
         source: None,
