@@ -104,10 +104,6 @@ impl Firm {
         Ran::of(command.args(words.split_whitespace()), words)
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Somebody with a home, a key and the token.
     pub(crate) fn person(&self, home: &str, key: &str) {
         self.person_at(self.url(), home, key);
