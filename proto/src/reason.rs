@@ -120,6 +120,7 @@ reasons! {
     InvalidRequest "INVALID_REQUEST" "A field of the request is malformed." "See the field that the message names.";
     NotFound "NOT_FOUND" "There is no such thing in the ledger." "Check the reference: `cairn log` lists what there is.";
     NoSpace "NO_SPACE" "The server's disk is full; nothing was recorded." "Free space on the server, then try again.";
+    ProposalsFull "PROPOSALS_FULL" "As many proposals wait with the server as it, or this signer's share, allows." "Submit or withdraw some, or let them expire; or hand a file on: -o FILE.";
     Overloaded "OVERLOADED" "The server has as much in flight as it allows." "Try again after the delay that the answer names.";
     ShuttingDown "SHUTTING_DOWN" "The server is stopping." "Try again; a retry of the same entry is safe.";
     NotSigning "NOT_SIGNING" "The server refuses to sign: its store shows less than was signed before." "Restore the newest copy of its data; see `cairn serve --help` on the anchor.";

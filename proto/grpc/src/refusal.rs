@@ -42,7 +42,9 @@ fn grpc_code(reason: Reason) -> Code {
         | Reason::GenesisTwice
         | Reason::ContentOffset => Code::FailedPrecondition,
         Reason::NotFound => Code::NotFound,
-        Reason::NoSpace | Reason::Overloaded | Reason::ContentTooLarge => Code::ResourceExhausted,
+        Reason::NoSpace | Reason::Overloaded | Reason::ProposalsFull | Reason::ContentTooLarge => {
+            Code::ResourceExhausted
+        }
         Reason::ShuttingDown | Reason::NotSigning | Reason::Unreachable => Code::Unavailable,
         Reason::Internal | Reason::StoreDamaged => Code::Internal,
         _ => Code::InvalidArgument,

@@ -137,7 +137,7 @@ impl ProposalError {
             Self::Rule(error) => error.reason(),
             Self::Absent { .. } => Reason::NotFound,
             Self::Id { .. } | Self::Ambiguous { .. } => Reason::InvalidRequest,
-            Self::Full { .. } | Self::Share { .. } => Reason::Overloaded,
+            Self::Full { .. } | Self::Share { .. } => Reason::ProposalsFull,
             Self::Succession => Reason::SuccessionRunning,
             Self::DocumentMissing { .. } => Reason::DocumentMissing,
             Self::Disk(error) if crate::disk::is_no_space(error) => Reason::NoSpace,

@@ -284,7 +284,7 @@ fn each_signer_has_a_share_and_all_together_have_a_bound() {
     assert!(refused.contains("no more fit"), "{refused}");
     assert!(matches!(
         room.put(judged(6, "", &[3]), "token c"),
-        Err(error) if error.reason() == Reason::Overloaded
+        Err(error) if error.reason() == Reason::ProposalsFull
     ));
     // What was recorded, or overtaken, makes room again.
     room.sweep(|place| *place == judged(1, "", &[1]).place);

@@ -240,7 +240,7 @@ async fn one_signers_proposals_leave_room_for_the_others() {
     }
     for seeds in [&[DEV][..], &[DEV, OTHER]] {
         let (reason, words) = told(put(&mut client, of(2).sign(seeds)).await);
-        assert_eq!(reason, "OVERLOADED");
+        assert_eq!(reason, "PROPOSALS_FULL");
         assert!(words.contains("its share"), "{words}");
     }
     // What waits already is no second proposal, and more signatures are none either.
