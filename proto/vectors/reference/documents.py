@@ -1,10 +1,12 @@
-"""Documents: policies, manifests and tree listings (SPEC 4 and 5)."""
+"""Documents: policies, manifests and tree listings (SPEC 4 and 5). Orders and host records are in
+`orders`."""
 
 from typing import NamedTuple
 
 from . import canon, crypto, names
 from .canon import Refused, array, ascending, bounded, integer, known, members, require, text
-from .entries import ACTIONS, digests
+from .entries import ACTIONS as RELEASE_ACTIONS
+from .entries import digests
 
 POLICY_BYTES_MAX = 262_144
 MANIFEST_BYTES_MAX = 4_194_304
@@ -17,12 +19,16 @@ PROFILES = {"files/v1": KINDS, "objects/v1": OBJECT_KINDS}  # the kinds of each
 POINTER_BYTES_MAX = 2048
 TREE_KINDS = ("file", "symlink", "directory")
 NOTHING = (crypto.blake(b""), crypto.sha256(b""))
+ACTIONS = ("enrol", *RELEASE_ACTIONS)  # what a deployer may be allowed
 
 
 class Deployer(NamedTuple):
     key: bytes
     actions: tuple
     patterns: tuple
+
+    def reaches(self, environment):
+        return any(names.matches(pattern, environment) for pattern in self.patterns)
 
 
 class Rule(NamedTuple):
@@ -77,11 +83,12 @@ class Policy(NamedTuple):
 class Manifest(NamedTuple):
     artifacts_digest: bytes
     digest_set: frozenset  # sha256 of what is not withheld
+    contents: frozenset  # blake3 of what is stored
     stands_for: dict  # the name of each artifact of kind `name` -> its sha256
     value: dict
 
 
-def _key(value):
+def public_key(value):
     key = names.base64_bytes(value, 32)
     if not crypto.key_ok(key):
         raise Refused("KEY_WEAK")
@@ -95,7 +102,7 @@ def _named_keys(items, required, low, high):
         members(item, required)
         require(names.is_label(item["name"]), "name of a key")
     ascending([item["name"] for item in items], "keys must ascend by name")
-    keys = [_key(item["key"]) for item in items]
+    keys = [public_key(item["key"]) for item in items]
     require(len(set(keys)) == len(keys), "one key twice")
     return keys
 
@@ -128,7 +135,7 @@ def _revocation(item):
         text(item["reason"], 1, 256)
     if "since" in item:
         integer(item["since"], 0)
-    return _key(item["key"]), item.get("since")
+    return public_key(item["key"]), item.get("since")
 
 
 def _revocations(items):
@@ -195,6 +202,10 @@ def _shown(item):
     size = integer(item["size"], 0)
     if item["kind"] == "directory":
         require((size, *found) == (0, *NOTHING), "a directory has no bytes")
+
+
+def _blake3(item):
+    return bytes.fromhex(item["digests"]["blake3"])
 
 
 def _sha256(item):
@@ -289,6 +300,7 @@ def manifest(data):
     return Manifest(
         crypto.blake(canon.encode_fast(artifacts)),
         frozenset(_sha256(item) for item in shown),
+        frozenset(_blake3(item) for item in shown if item["storage"] == "stored"),
         {item["name"]: _sha256(item) for item in artifacts if item["kind"] == "name"},
         value,
     )
@@ -315,4 +327,4 @@ def tree(data):
     return value
 
 
-DECODERS = {"genesis": policy, "policy": policy, "release": manifest}
+DECODERS = {"genesis": policy, "policy": policy, "release": manifest, "approval": manifest}

@@ -12,13 +12,24 @@ ENTRY_BYTES_MAX = 65_535
 SIGNATURES_MAX = 32
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-KINDS = {f"urn:cairn:{kind}:v1": kind for kind in ("genesis", "policy", "release")}
+ORDERS = ("redaction", "break-glass", "key-succession")
 SCHEMAS = {
     "genesis": "cairn.genesis/v1",
     "policy": "cairn.policy-change/v1",
     "release": "cairn.release/v1",
+    "approval": "cairn.approval/v1",
+    "enrolment": "cairn.enrolment/v1",
+    **{kind: "cairn.order/v1" for kind in ORDERS},
 }
+KINDS = {f"urn:cairn:{kind}:v1": kind for kind in SCHEMAS}
 ACTIONS = ("release", "rollback", "retire")
+ENROLMENTS = ("enrol", "dismiss")
+SUBJECTS = {  # the others are named by their environment
+    "genesis": "policy",
+    "policy": "policy",
+    "enrolment": "host",
+    **{kind: "order" for kind in ORDERS},
+}
 
 
 class MapRecord(NamedTuple):
@@ -106,7 +117,7 @@ def statement(payload, signatures):
     kind = KINDS[kind_text]
     subject = _subject(value["subject"])
     predicate = PREDICATES[kind](value["predicate"])
-    wanted = predicate["environment"] if kind == "release" else "policy"
+    wanted = SUBJECTS.get(kind) or predicate["environment"]
     if subject["name"] != wanted:
         raise Refused("STATEMENT_SUBJECT", "name")
     blake3, sha256 = digests(subject["digest"])
@@ -158,23 +169,23 @@ def _policy(value):
 def _release(value):
     known(value, "schema", SCHEMAS["release"])
     required = ("action", "createdAt", "environment", "ledger", "schema", "sequence")
-    optional = ("annotations", "previous", "reason", "rollbackTo", "source")
+    optional = ("annotations", "breakGlass", "previous", "reason", "rollbackTo", "source")
     members(value, required, optional)
     require(value["action"] in ACTIONS, "action")
     require(names.is_time(value["createdAt"]), "createdAt")
     require(names.is_environment(value["environment"]), "environment")
     names.hex_bytes(value["ledger"], 32)
     integer(value["sequence"], 1)
-    if "previous" in value:  # its absence is judged by section 7.6 (WRONG_PREVIOUS)
-        names.hex_bytes(value["previous"], 32)
+    _previous(value)
+    if "breakGlass" in value:
+        names.hex_bytes(value["breakGlass"], 32)
     if value["action"] == "rollback":
         if "rollbackTo" not in value:
             raise Refused("JSON_MISSING_MEMBER", "rollbackTo")
         integer(value["rollbackTo"], 1)
     else:
         require("rollbackTo" not in value, "rollbackTo without a rollback")
-    if "reason" in value:
-        text(value["reason"], 1, 1024)
+    _reason(value)
     if "source" in value:
         source = members(value["source"], ("tool", "version"), ("run",))
         for member in source.values():
@@ -191,4 +202,58 @@ def _annotations(value):
         text(member, 0, 1024)
 
 
-PREDICATES = {"genesis": _genesis, "policy": _policy, "release": _release}
+def _previous(value):
+    """Whether it must be there is judged by section 7 alone (WRONG_PREVIOUS)."""
+    if "previous" in value:
+        names.hex_bytes(value["previous"], 32)
+
+
+def _reason(value):
+    if "reason" in value:
+        text(value["reason"], 1, 1024)
+
+
+def _approval(value):
+    known(value, "schema", SCHEMAS["approval"])
+    required = ("createdAt", "environment", "ledger", "number", "release", "schema", "sequence")
+    members(value, required, ("reason",))
+    require(names.is_time(value["createdAt"]), "createdAt")
+    require(names.is_environment(value["environment"]), "environment")
+    names.hex_bytes(value["ledger"], 32)
+    names.hex_bytes(value["release"], 32)
+    integer(value["number"], 1)
+    integer(value["sequence"], 1)
+    _reason(value)
+    return value
+
+
+def _enrolment(value):
+    known(value, "schema", SCHEMAS["enrolment"])
+    required = ("action", "createdAt", "ledger", "number", "schema")
+    members(value, required, ("previous", "reason"))
+    require(value["action"] in ENROLMENTS, "action")
+    require(names.is_time(value["createdAt"]), "createdAt")
+    names.hex_bytes(value["ledger"], 32)
+    integer(value["number"], 1)
+    _previous(value)
+    _reason(value)
+    return value
+
+
+def _order(value):
+    known(value, "schema", SCHEMAS["redaction"])
+    members(value, ("ledger", "number", "schema"), ("previous",))
+    names.hex_bytes(value["ledger"], 32)
+    integer(value["number"], 1)
+    _previous(value)
+    return value
+
+
+PREDICATES = {
+    "genesis": _genesis,
+    "policy": _policy,
+    "release": _release,
+    "approval": _approval,
+    "enrolment": _enrolment,
+    **{kind: _order for kind in ORDERS},
+}

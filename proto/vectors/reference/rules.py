@@ -3,7 +3,7 @@
 Invariant: a leaf that is refused leaves the state as it was, but for the count of leaves.
 """
 
-from . import crypto, documents, entries, merkle, notes, trie
+from . import crypto, entries, merkle, notes, order_rules, orders, trie
 from .canon import Refused
 from .names import matches
 
@@ -16,6 +16,7 @@ class Environment:
     def __init__(self):
         self.releases = []  # (action, artifacts digest, manifest digests)
         self.leaf_hash = None
+        self.approvals = 0  # of the last release
         self.digest_set = frozenset()
         self.history = merkle.Growing()
 
@@ -31,7 +32,7 @@ class Digest:
 
 def decode_document(envelope, data):
     """Rule 2: the document decodes for its kind and matches both digests."""
-    decoded = documents.DECODERS[envelope.kind](data)
+    decoded = orders.DECODERS[envelope.kind](data)
     if crypto.blake(data) != envelope.blake3 or crypto.sha256(data) != envelope.sha256:
         raise Refused("DOCUMENT_MISMATCH")
     return decoded
@@ -93,18 +94,31 @@ def check_policy(envelope, policy, current, current_leaf_hash):
     check_threshold(signers, policy)
 
 
-def check_signers(envelope, policy):
-    """The rules of 7.6 on the signers of a release."""
-    action, environment = envelope.predicate["action"], envelope.predicate["environment"]
-    keyids = [keyid for keyid, _ in envelope.signatures if keyid in policy.deployers]
-    signers = check_signatures(envelope, {k: policy.deployers[k].key for k in keyids})
+def check_signers(envelope, policy, broken=None):
+    """The rules of 7.6 on the signers of a release, and of 7.8 on those of an approval. `broken`
+    is the break-glass order that a release names; how many are enough."""
+    predicate = envelope.predicate
+    action, environment = predicate.get("action", "release"), predicate["environment"]
+    signers = check_deployers(envelope, policy)
     for keyid in signers:
-        deployer = policy.deployers[keyid]
-        allowed = any(matches(pattern, environment) for pattern in deployer.patterns)
-        if action not in deployer.actions or not allowed:
-            raise Refused("SIGNER_NOT_ALLOWED", keyid)
-    if len(signers) < policy.approvals(environment):
+        check_allowed(policy.deployers[keyid], action, environment)
+    enough = policy.approvals(environment)
+    if "breakGlass" in predicate:
+        if broken is None or not matches(broken.pattern, environment):
+            raise Refused("BREAK_GLASS_UNKNOWN")
+        enough = min(enough, broken.approvals or enough)
+    if len(signers) < enough:
         raise Refused("TOO_FEW_APPROVALS")
+    return enough
+
+
+def check_deployers(envelope, policy):
+    return check_signatures(envelope, {k: d.key for k, d in policy.deployers.items()})
+
+
+def check_allowed(deployer, action, environment):
+    if action not in deployer.actions or not deployer.reaches(environment):
+        raise Refused("SIGNER_NOT_ALLOWED")
 
 
 def check_release(envelope, manifest, environment):
@@ -128,6 +142,11 @@ def check_release(envelope, manifest, environment):
             raise Refused("RETIRE_MANIFEST")
 
 
+def check_contents(envelope, manifest, erased):
+    if envelope.predicate["action"] != "retire" and manifest.contents & erased:
+        raise Refused("CONTENT_ERASED")
+
+
 def check_names(envelope, manifest, stands_for):
     """The last of 7.6: `stands_for` is what each name does before this entry."""
     predicate = envelope.predicate
@@ -147,8 +166,11 @@ class Ledger:
         self.policy = None
         self.policy_leaf_hash = None
         self.policy_history = merkle.Growing()
+        self.leaves = merkle.Growing()
         self.environments = {}
         self.digests = {}
+        self.orders = order_rules.Orders()
+        self.hosts = {}  # keyid in bytes -> order_rules.Enrolments
         self.stands_for = {}  # each immutable name -> sha256, whatever the environment
         self.time = 0
         self.map = trie.Trie()
@@ -158,33 +180,78 @@ class Ledger:
         """Judge a leaf. `document_of(envelope)` gives its decoded document (rule 2)."""
         index = self.size
         self.size += 1
+        leaf_hash = merkle.leaf_hash(leaf)
+        try:
+            return self._append(leaf, leaf_hash, index, document_of)
+        finally:  # a refused leaf is one of the log all the same
+            self.leaves.append(leaf_hash)
+
+    def _append(self, leaf, leaf_hash, index, document_of):
         entry = entries.decode(leaf)
         if isinstance(entry, entries.MapRecord):
             self._map_record(entry, index)
             return entry
         document = document_of(entry)
-        leaf_hash = merkle.leaf_hash(leaf)
         if entry.kind == "genesis":
             if index != 0:
                 raise Refused("GENESIS_TWICE")
             check_genesis(entry, document)
             self.genesis = leaf_hash
+            self.orders.begin(entry.predicate)
             self._set_policy(document, index, leaf_hash)
             return entry
         if self.genesis is None:
             raise Refused("GENESIS_MISSING")
         if entry.predicate["ledger"] != self.genesis.hex():
             raise Refused("WRONG_LEDGER")
+        self._by_kind(entry, document, index, leaf_hash)
+        return entry
+
+    def _by_kind(self, entry, document, index, leaf_hash):
         if entry.kind == "policy":
             check_policy(entry, document, self.policy, self.policy_leaf_hash)
             self._set_policy(document, index, leaf_hash)
-        else:
-            check_signers(entry, self.policy)
-            name = entry.predicate["environment"]
-            check_release(entry, document, self.environments.get(name) or Environment())
-            check_names(entry, document, self.stands_for)
+        elif entry.kind == "release":
+            self._judge_release(entry, document)
             self._release(entry, document, index, leaf_hash)
-        return entry
+        elif entry.kind == "approval":
+            check_signers(entry, self.policy)
+            environment = self.environments.get(entry.predicate["environment"]) or Environment()
+            order_rules.check_approval(entry, environment)
+            environment.approvals += 1
+        elif entry.kind == "enrolment":
+            self._enrolment(entry, document, index, leaf_hash)
+        else:
+            signers = check_signatures(entry, self.policy.admins)
+            check_threshold(signers, self.policy)
+            self.orders.check(entry, document, index, self.time, self.leaves.root())
+            row = self.orders.append(document, index, leaf_hash)
+            self._set_row("orders", b"orders", row.bytes())
+
+    def _judge_release(self, entry, manifest):
+        broken = self.orders.broken(entry.predicate)
+        check_signers(entry, self.policy, broken)
+        if broken and broken.over(self.time):
+            raise Refused("BREAK_GLASS_EXPIRED")
+        name = entry.predicate["environment"]
+        check_release(entry, manifest, self.environments.get(name) or Environment())
+        check_contents(entry, manifest, self.orders.erased)
+        check_names(entry, manifest, self.stands_for)
+
+    def _enrolment(self, entry, record, index, leaf_hash):
+        signers = check_deployers(entry, self.policy)
+        deployers = [self.policy.deployers[keyid] for keyid in signers]
+        for deployer in deployers:
+            check_allowed(deployer, "enrol", record.environment)
+        name = orders.host_keyid(record)
+        host = self.hosts.get(name) or order_rules.Enrolments()
+        host.check(entry)
+        if host.action == entry.predicate["action"] == "enrol":
+            for deployer in deployers:
+                check_allowed(deployer, "enrol", host.environment)
+        row = host.append(entry, record, index, leaf_hash)
+        self.hosts[name] = host
+        self._set_row("host", name, row.bytes())
 
     def _map_record(self, record, index):
         if self.genesis is None:
@@ -210,7 +277,7 @@ class Ledger:
         environment = self.environments.setdefault(name, Environment())
         item = (action, manifest.artifacts_digest, (envelope.blake3, envelope.sha256))
         environment.releases.append(item)
-        environment.leaf_hash = leaf_hash
+        environment.leaf_hash, environment.approvals = leaf_hash, 0
         environment.history.append(merkle.leaf_hash(trie.u64(index) + leaf_hash))
         row = trie.EnvironmentRow(
             predicate["sequence"],

@@ -12,6 +12,7 @@ from .canon import Refused
 
 EMPTY = bytes(32)
 ACTION_CODES = {"release": 1, "rollback": 2, "retire": 3}
+HOST_CODES = {"enrol": 1, "dismiss": 2}
 
 
 def u64(number):
@@ -27,6 +28,8 @@ def row_hash(kind, row):
 
 
 class EnvironmentRow(NamedTuple):
+    """That of a host has the same form, with a number for the sequence."""
+
     sequence: int
     index: int
     leaf_hash: bytes
@@ -39,6 +42,8 @@ class EnvironmentRow(NamedTuple):
 
 
 class PolicyRow(NamedTuple):
+    """That of the orders has the same form, with a number for the version."""
+
     version: int
     index: int
     leaf_hash: bytes
