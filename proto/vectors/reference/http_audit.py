@@ -10,7 +10,7 @@ import json
 import time
 from urllib.parse import urlsplit
 
-from . import bundle, entries, merkle, notes, rules, tiles
+from . import entries, merkle, notes, rules, tiles, trust
 from .canon import Refused
 
 PROBLEMS_SHOWN = 20
@@ -204,7 +204,7 @@ class Audit:
 def audit(url, trust_path, expected_levels=None):
     """The report; `ok` is the verdict."""
     with open(trust_path, encoding="utf-8") as file:
-        trust = bundle.parse_trust(json.load(file))
-    if trust.log_key.name != trust.origin:
+        pinned = trust.parse(json.load(file))
+    if pinned.log_key.name != pinned.origin:
         raise Refused(None, "the trust file's log key is not named by its origin")
-    return Audit(url, trust).run(expected_levels)
+    return Audit(url, pinned).run(expected_levels)

@@ -187,8 +187,14 @@ def _note(data):
     return body + "\n", [parse_line(line) for line in lines]
 
 
-def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY):
-    """Step 1 of section 9. `now` is the verifier's clock in unix seconds, None to skip it."""
+def size_of(data):
+    """The size that a note states; nothing verified."""
+    return parse_text(parse_note(data)[0])[1]
+
+
+def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY, others=()):
+    """Step 1 of section 9. `now` is the verifier's clock in unix seconds, None to skip it;
+    `others` are the log's keys at other sizes."""
     text, lines = parse_note(data)
     origin, size, root = parse_text(text)
     if origin != log_key.name:
@@ -204,6 +210,10 @@ def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY):
             if (name, line_key_id) == (key.name, key.id):
                 time = cosigned_time(key, text.encode(), blob)
                 times[key.public] = max(time, times.get(key.public, time))
+        for key in others:
+            named = (name, line_key_id) == (key.name, key.id)
+            if named and crypto.verify(key.public, text.encode(), blob):
+                raise Refused("KEY_SUCCEEDED", "a key of other sizes")
     if not signed:
         raise Refused("NOTE_SIGNATURE", "the log did not sign")
     if now is not None and any(time > now + CLOCK_SKEW_MAX for time in times.values()):

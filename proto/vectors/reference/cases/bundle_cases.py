@@ -1,9 +1,9 @@
 """bundle.json: complete bundles, and refused changes of them."""
 
-from .. import bundle, merkle, notes, trie
-from ..bundle import Verifier
+from .. import bundle, merkle, notes, trie, trust
 from ..crypto import Signer
 from ..names import base64_bytes, base64_text
+from ..verify import Verifier
 from .builder import Book, files, policy
 from .bundle_maker import ADMIN, CI, NOW, SECOND, Changes, Maker
 from .bundle_maker import base_case, lines_of, make_book, swapped
@@ -318,5 +318,5 @@ def run(case, earlier):
     base = earlier[case["base"]] if "base" in case else case
     data = edited(case, base) if "base" in case else case["bundle_text"].encode()
     full = {**base, **case}
-    trust = bundle.parse_trust(full["trust"])
-    return Verifier(trust, full["environment"], full["now"], full.get("held")).verify(data)
+    known = trust.parse(full["trust"], full.get("successions", ()))
+    return Verifier(known, full["environment"], full["now"], full.get("held")).verify(data)
