@@ -210,10 +210,8 @@ def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY, others=()):
             if (name, line_key_id) == (key.name, key.id):
                 time = cosigned_time(key, text.encode(), blob)
                 times[key.public] = max(time, times.get(key.public, time))
-        for key in others:
-            named = (name, line_key_id) == (key.name, key.id)
-            if named and crypto.verify(key.public, text.encode(), blob):
-                raise Refused("KEY_SUCCEEDED", "a key of other sizes")
+    if not signed and any(_signed_by(key, text, lines) for key in others):
+        raise Refused("KEY_SUCCEEDED", "a key of other sizes")
     if not signed:
         raise Refused("NOTE_SIGNATURE", "the log did not sign")
     if now is not None and any(time > now + CLOCK_SKEW_MAX for time in times.values()):
@@ -221,6 +219,13 @@ def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY, others=()):
     clock_time = times.get(clock_key.public) if clock_key else None
     counted = (newest_first(times, pinned_ones) for pinned_ones in pins)
     return Checkpoint(origin, size, root, clock_time, *counted)
+
+
+def _signed_by(key, text, lines):
+    return any(
+        (name, line_key_id) == (key.name, key.id) and crypto.verify(key.public, text.encode(), blob)
+        for name, line_key_id, blob in lines
+    )
 
 
 def newest_first(times, cosigners):

@@ -30,10 +30,10 @@ def check_keys(order, index, known):
         raise Refused(wrong, "not above the succession before")
 
 
-def check_head(order, index, log_key):
-    """The head of a succession: signed by the log key before it, at the order's own index."""
+def check_head(order, index, keys):
+    """The head of a succession: signed by the keys before it, at the order's own index."""
     try:
-        head = notes.open_checkpoint(order.head, log_key, None, None)
+        head = notes.open_checkpoint(order.head, keys.log, keys.clock, None)
     except Refused as refused:
         raise Refused("SUCCESSION_HEAD", str(refused)) from refused
     if head.size != index:
@@ -74,7 +74,7 @@ class Orders:
             raise Refused("BREAK_GLASS_EXPIRED")
         if isinstance(order, Succession):
             check_keys(order, index, self.keys)
-            if check_head(order, index, self.keys[-1].log).root != root:
+            if check_head(order, index, self.keys[-1]).root != root:
                 raise Refused("SUCCESSION_HEAD", "root")
 
     def append(self, order, index, leaf_hash):

@@ -57,18 +57,34 @@ def digest_row(first, last, count, chain):
     return u64(first) + u64(last) + u64(count) + chain
 
 
-def parse_environment_row(data):
-    if len(data) != 81 or data[48] not in ACTION_CODES.values():
-        raise _refuse("environment row")
-    numbers = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
+def _numbers(data, length):
+    if len(data) != length:
+        raise _refuse("length of a row")
+    return int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
+
+
+def parse_environment_row(data, codes=ACTION_CODES):
+    numbers = _numbers(data, 81)
+    if data[48] not in codes.values():
+        raise _refuse("action of a row")
     return EnvironmentRow(*numbers, data[16:48], data[48], data[49:])
 
 
+def parse_host_row(data):
+    return parse_environment_row(data, HOST_CODES)
+
+
 def parse_policy_row(data):
-    if len(data) != 80:
-        raise _refuse("policy row")
-    numbers = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
+    numbers = _numbers(data, 80)
     return PolicyRow(*numbers, data[16:48], data[48:])
+
+
+def parse_row(kind, data):
+    """A row of a kind, or a refusal."""
+    if kind == "digest":
+        return _numbers(data, 56)
+    parsers = {"environment": parse_environment_row, "host": parse_host_row}
+    return parsers.get(kind, parse_policy_row)(data)
 
 
 def bit(key_bytes, index):

@@ -61,7 +61,7 @@ class Verifier:
                 refuse("no policy before the entry", "POLICY_CHAIN")
             newest, in_force_then = chain[-1], chain[in_force(bundle.policies, row.index)]
             ordered = self.orders(bundle, chain)
-            stands = self.approved(bundle, envelope, row, chain, ordered)
+            stands = self.standing(bundle, envelope, row, chain, ordered)
         with step(7):
             manifest = rules.decode_document(envelope, bundle.manifest)
         time = self.trust.pins.time(self.head)
@@ -230,13 +230,13 @@ class Verifier:
             found.append(Ordered(line.index, merkle.leaf_hash(line.leaf), order))
         return found
 
-    def approved(self, bundle, envelope, row, chain, ordered):
+    def standing(self, bundle, envelope, row, chain, ordered):
         """Step 6: by whom the release stands, and until when."""
         newest, policy = chain[-1], self.policy_at(bundle, chain, row.index)
         broken = self.broken(envelope, row, ordered)
         enough = rules.check_signers(envelope, policy, broken)
         left = len(self.left(envelope, row.index, newest))
-        approval = self.approval(bundle, row, chain)
+        approval = self.is_approved(bundle, envelope, row, chain)
         if left >= max(1, policy.approvals(self.environment)):
             return {"stands_by": "signers", "until": None}
         if approval:
@@ -260,7 +260,7 @@ class Verifier:
         """The signers whom the newest policy does not strike."""
         return [keyid for keyid, _ in envelope.signatures if not newest.strikes(keyid, index)]
 
-    def approval(self, bundle, row, chain):
+    def is_approved(self, bundle, release, row, chain):
         """Whether the evidence has an approval that the release can stand by."""
         line = bundle.approval
         if line is None:
@@ -275,6 +275,8 @@ class Verifier:
             refuse("an approval of another release", "ROW_MISMATCH")
         if line.index <= row.index:
             refuse("an approval before the release", "ROW_MISMATCH")
+        if (envelope.blake3, envelope.sha256) != (release.blake3, release.sha256):
+            refuse("an approval of another manifest", "DOCUMENT_MISMATCH")
         policy = self.policy_at(bundle, chain, line.index)
         self.included(line.leaf, line.index, line.inclusion)
         enough = rules.check_signers(envelope, policy)
@@ -314,11 +316,13 @@ class Verifier:
         known = self.trust.keys
         if named in known:
             return []
-        head = check_head(order, line.index, known[-1].log)
+        head = check_head(order, line.index, known[-1])
         try:
             check_keys(order, line.index, known)
         except Refused as refused:
             raise Refused("WRONG_GENESIS", str(refused)) from refused
+        if {named.log.public, named.clock.public} & {key.public for key in self.trust.pins.keys}:
+            refuse("a key of the log that cosigns", "WRONG_GENESIS")
         self.trust = self.trust._replace(successions=(*known[1:], named))
         return [(line, head)]
 

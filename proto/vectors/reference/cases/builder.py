@@ -3,7 +3,7 @@
 Nothing here judges; `rules` does.
 """
 
-from .. import canon, crypto, entries, merkle, notes, rules
+from .. import canon, crypto, entries, merkle, notes, order_rules, orders, rules
 from ..canon import Refused
 from ..crypto import Signer
 from ..entries import PAYLOAD_TYPE, STATEMENT_TYPE
@@ -102,6 +102,32 @@ def policy(*args, **others):
     return canon.encode(policy_value(*args, **others))
 
 
+def redaction(*contents, **others):
+    """An order that erases contents, told by their bytes."""
+    digests = sorted(crypto.blake(content).hex() for content in contents)
+    value = {"contents": digests, "reason": "x", "schema": "cairn.redaction/v1", **others}
+    return canon.encode(without_none(value))
+
+
+def break_glass(environments, expires, **others):
+    schema = "cairn.break-glass/v1"
+    value = {"environments": environments, "expires": expires, "reason": "x", "schema": schema}
+    return canon.encode(without_none({**value, **others}))
+
+
+def succession(origin, log, clock, head, **others):
+    predicate = genesis_predicate(origin, log, clock)
+    keys = {name: predicate[name] for name in ("clockKey", "logKey")}
+    value = {"head": head, "reason": "x", "schema": "cairn.key-succession/v1", **keys, **others}
+    return canon.encode(without_none(value))
+
+
+def host(signer, environment, **others):
+    """A record of a host."""
+    value = {"environment": environment, "schema": "cairn.host/v1", **named_key(signer), **others}
+    return canon.encode(without_none(value))
+
+
 def statement(kind, document, subject, predicate):
     return {
         "_type": STATEMENT_TYPE,
@@ -161,6 +187,9 @@ class Book:
         self.documents, self.leaves, self.raw = [], [], []
         self.last = {}  # environment -> its last manifest
         self.policies = []  # (index, leaf, document) of each policy in force so far
+        self.orders = []  # likewise of each order
+        self.approvals = {}  # environment -> (index, leaf) of its newest approval
+        self.keys = [(0, self.log, self.clock)]  # and those that took over, each after an index
         self.time = MAP_TIME
 
     def add(self, name, leaf, document=None, expect=None):
@@ -179,9 +208,17 @@ class Book:
             entry, reason = None, refused.reason
         if reason != expect:
             raise AssertionError(f"{name}: expected {expect}, got {reason}")
-        if isinstance(entry, entries.Envelope) and entry.kind != "release":
-            self.policies.append((len(self.raw) - 1, leaf, document))
+        if isinstance(entry, entries.Envelope):
+            self._remember(entry, (len(self.raw) - 1, leaf, document))
         return entry
+
+    def _remember(self, entry, item):
+        if entry.kind in ("genesis", "policy"):
+            self.policies.append(item)
+        elif entry.kind in entries.ORDERS:
+            self.orders.append(item)
+        elif entry.kind == "approval":
+            self.approvals[entry.subject] = item[:2]
 
     def genesis(self, name, document, signers, expect=None, **others):
         predicate = genesis_predicate(self.origin, self.log, self.clock, **others)
@@ -221,6 +258,62 @@ class Book:
         if entry:
             self.last[environment] = document
 
+    def order(self, name, kind, document, signers, expect=None, **others):
+        last = self.ledger.orders
+        predicate = {
+            "ledger": self.ledger.genesis.hex(),
+            "number": last.number + 1,
+            "previous": last.leaf_hash.hex() if last.leaf_hash else None,
+            "schema": "cairn.order/v1",
+            **others,
+        }
+        leaf = sign(statement(kind, document, "order", predicate), signers)
+        return self.add(name, leaf, document, expect)
+
+    def succeed(self, name, log, clock, signers, expect=None, **others):
+        """A succession whose head is that of the leaves so far."""
+        head = others.pop("head", None) or self.checkpoint(self.raw).decode()
+        document = succession(self.origin, log, clock, head, **others)
+        index = len(self.raw)
+        if self.order(name, "key-succession", document, signers, expect):
+            self.keys.append((index, log, clock))
+
+    def approval_statement(self, environment, document=None, **others):
+        state = self.ledger.environments.get(environment) or rules.Environment()
+        document = document or self.last.get(environment)
+        predicate = {
+            "createdAt": CREATED,
+            "environment": environment,
+            "ledger": self.ledger.genesis.hex(),
+            "number": state.approvals + 1,
+            "release": (state.leaf_hash or bytes(32)).hex(),
+            "schema": "cairn.approval/v1",
+            "sequence": len(state.releases),
+            **others,
+        }
+        return statement("approval", document, environment, predicate), document
+
+    def approve(self, name, environment, signers, expect=None, document=None, **others):
+        value, document = self.approval_statement(environment, document, **others)
+        self.add(name, sign(value, signers), document, expect)
+
+    def enrolment_statement(self, record, action="enrol", **others):
+        name = orders.host_keyid(orders.host(record))
+        state = self.ledger.hosts.get(name) or order_rules.Enrolments()
+        predicate = {
+            "action": action,
+            "createdAt": CREATED,
+            "ledger": self.ledger.genesis.hex(),
+            "number": state.number + 1,
+            "previous": state.leaf_hash.hex() if state.leaf_hash else None,
+            "schema": "cairn.enrolment/v1",
+            **others,
+        }
+        return statement("enrolment", record, "host", predicate)
+
+    def enrol(self, name, record, signers, expect=None, **others):
+        self.add(name, sign(self.enrolment_statement(record, **others), signers), record, expect)
+
     def record(self, name="map record", expect=None, **others):
         self.time += 1000
         trie = self.ledger.map
@@ -228,13 +321,14 @@ class Book:
         values = {**values, "time": self.time, **others}
         self.add(name, map_record(**values), None, expect)
 
-    def checkpoint(self, raw, clock_time=None):
-        """A signed note of these leaves."""
+    def checkpoint(self, raw, clock_time=None, keys=None):
+        """A signed note of these leaves, by the keys of its size unless others are given."""
         root = merkle.root([merkle.leaf_hash(leaf) for leaf in raw])
         text = notes.note_text(self.origin, len(raw), root)
-        note = text + b"\n" + notes.log_line(self.log, self.origin, text)
+        log, clock = keys or [item[1:] for item in self.keys if item[0] < len(raw)][-1]
+        note = text + b"\n" + notes.log_line(log, self.origin, text)
         if clock_time is not None:
-            note += notes.clock_line(self.clock, self.origin, text, clock_time)
+            note += notes.clock_line(clock, self.origin, text, clock_time)
         return note
 
     def trust_keys(self):

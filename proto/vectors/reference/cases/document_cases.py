@@ -1,6 +1,6 @@
 """documents.json: policies, manifests, tree listings, digests and withheld values."""
 
-from .. import canon, crypto, documents
+from .. import canon, crypto, documents, orders
 from . import edits
 from .builder import (
     artifact,
@@ -12,18 +12,26 @@ from .builder import (
     without_none,
 )
 from .object_cases import immutable_names, objects, withheld_within
+from .order_documents import HOST, REDACTION, bad_orders, good_orders, hosts, largest_orders, rights
 from .policy_cases import INVALID, MISSING, NEWER, UNKNOWN, A, case, policies
 from .revocation_cases import largest, lockouts, overlaps, revocations
 
 DESCRIPTION = (
-    "Documents. `kind` is policy, manifest or tree with `document_text`, or `withheld`: the tag "
+    "Documents. `kind` is policy, manifest, tree, redaction, break-glass, key-succession or host "
+    "(its record) with `document_text`, or `withheld`: the tag "
     "and key id of a value under `key_hex`. `digest_set_hex` is the set of sha256 that a release "
     "of the manifest has, ascending. `spaces_to` says to append spaces up to that many bytes."
     + edits.HOW_TO_READ
 )
-SPEC = "1, 4, 5"
+SPEC = "1, 4, 4.1, 4.2, 5"
 
 SECRET = crypto.sha256(b"cairn vectors secret")
+DECODERS = {
+    "policy": documents.policy,
+    "tree": documents.tree,
+    "host": orders.host,
+    **{kind: orders.DECODERS[kind] for kind in ("redaction", "break-glass", "key-succession")},
+}
 
 
 def manifests():
@@ -234,6 +242,8 @@ def sizes():
     for kind, value, most in (
         ("policy", policy, documents.POLICY_BYTES_MAX),
         ("manifest", manifest, documents.MANIFEST_BYTES_MAX),
+        ("redaction", REDACTION, orders.ORDER_BYTES_MAX),
+        ("host", HOST, orders.HOST_BYTES_MAX),
     ):
         for size, reason in ((most, "JSON_NOT_CANONICAL"), (most + 1, "DOCUMENT_TOO_LARGE")):
             inputs, expected = case(kind, f"{size} bytes", value, reason)
@@ -243,8 +253,9 @@ def sizes():
 def build():
     revoking = (revocations, lockouts, overlaps, largest)
     files = (manifests, trees, sizes)
-    profile = (objects, immutable_names)
-    for cases in (policies, *revoking, *files, *profile, withheld_within, withheld_values):
+    profile = (objects, immutable_names, withheld_within, withheld_values)
+    ordering = (rights, good_orders, bad_orders, largest_orders, hosts)
+    for cases in (policies, *revoking, *files, *profile, *ordering):
         yield from edits.compacted("document", cases())
 
 
@@ -260,10 +271,8 @@ def run(case_value, earlier):
             found["within_text"] = documents.withheld_text(key_id, tag)
         return found
     data = edits.text_of("document", case_value, earlier).ljust(case_value.get("spaces_to", 0))
-    if kind == "policy":
-        documents.policy(data)
-    elif kind == "tree":
-        documents.tree(data)
+    if kind in DECODERS:
+        DECODERS[kind](data)
     else:
         manifest = documents.manifest(data)
         shown = sorted(manifest.digest_set)

@@ -8,7 +8,7 @@ DESCRIPTION = (
     "`row_hash_hex`), `root` (`pairs` of a key, any 32 bytes, and a row of kind `digest` give "
     "`root_hex`) or `proof` (`proof_base64` under `root_hex` for `key_hex`: of presence with "
     "`row_hash_hex`, of absence where that is null; where `among` names a `root` case, the proof "
-    "is the one that its map makes)."
+    "is the one that its map makes) or `row` (whether `row_hex` is a row of `kind`)."
 )
 SPEC = "8"
 
@@ -17,6 +17,8 @@ ROWS = {
     ("environment", b"prod/web"): trie.EnvironmentRow(3, 17, HASH, 2, HASH[::-1]).bytes(),
     ("environment", b"prod/db"): trie.EnvironmentRow(1, 5, HASH[::-1], 1, HASH).bytes(),
     ("policy", b"policy"): trie.PolicyRow(2, 9, HASH, HASH[::-1]).bytes(),
+    ("orders", b"orders"): trie.PolicyRow(4, 23, HASH[::-1], HASH).bytes(),
+    ("host", HASH): trie.EnvironmentRow(2, 21, HASH, 2, HASH[::-1]).bytes(),
     ("digest", HASH): trie.digest_row(5, 17, 2, HASH[::-1]),
 }
 
@@ -184,7 +186,8 @@ def wrong_side():
 
 def build():
     for (kind, name), encoded in ROWS.items():
-        title = f"key and row hash of {kind} {name.hex() if kind == 'digest' else name.decode()}"
+        shown = name.hex() if kind in ("digest", "host") else name.decode()
+        title = f"key and row hash of {kind} {shown}"
         inputs = {"op": "key", "kind": kind, "name_hex": name.hex(), "row_hex": encoded.hex()}
         yield {"name": title, **inputs}, {"ok": True}
     for name, pairs in all_sets():
@@ -195,6 +198,29 @@ def build():
     yield {"name": "root of 5 rows, backwards", "op": "root", "pairs": backwards}, expected
     yield from good_proofs()
     yield from bad_proofs()
+    yield from rows()
+
+
+def rows():
+    """The forms of rows: their lengths, and the actions that there are."""
+    for (kind, _), encoded in list(ROWS.items())[1:]:
+        for what, row_of_it in (
+            ("", encoded),
+            (" less a byte", encoded[:-1]),
+            (" and a byte", encoded + b"\x00"),
+            (" of no bytes", b""),
+        ):
+            yield row_case(f"{kind}{what}", kind, row_of_it, what == "")
+    for kind, name, highest in (("environment", b"prod/web", 3), ("host", HASH, 2)):
+        encoded = ROWS[kind, name]
+        for action in range(5):
+            changed = encoded[:48] + bytes([action]) + encoded[49:]
+            yield row_case(f"{kind}, action {action}", kind, changed, 1 <= action <= highest)
+
+
+def row_case(name, kind, encoded, ok):
+    inputs = {"name": f"row of {name}", "op": "row", "kind": kind, "row_hex": encoded.hex()}
+    return inputs, {"ok": True} if ok else {"ok": False, "reason": "MAP_PROOF"}
 
 
 def pairs_of_case(case):
@@ -209,6 +235,9 @@ def run(case, earlier):
         name, encoded = bytes.fromhex(case["name_hex"]), bytes.fromhex(case["row_hex"])
         key_hash, row_hash = trie.key(case["kind"], name), trie.row_hash(case["kind"], encoded)
         return {"key_hex": key_hash.hex(), "row_hash_hex": row_hash.hex()}
+    if case["op"] == "row":
+        trie.parse_row(case["kind"], bytes.fromhex(case["row_hex"]))
+        return {}
     if case["op"] == "root":
         listed = pairs_of_case(case)
         made = make(dict(listed))
