@@ -2,11 +2,15 @@
 
 from .. import rules
 from ..canon import Refused
-from . import edits
+from . import approved_ledgers, edits
+from .approved_ledgers import approvals, enrolments
 from .named_ledger import immutable_names
+from .ordered_ledgers import broken_glass, glass_bounds, redactions
 from .refused_releases import refused_releases
 from .revoked_ledger import genesis_that_revokes, revocations
-from .rule_ledgers import NAMES, genesis_ledgers, life, map_records, policies
+from .rule_ledgers import NAMES as RULE_NAMES
+from .rule_ledgers import genesis_ledgers, life, map_records, policies
+from .succeeded_ledgers import first_leaves, successions
 from .told_ledger import documents_of, leaf_of, told_case
 
 DESCRIPTION = (
@@ -21,6 +25,7 @@ DESCRIPTION = (
 )
 SPEC = "7, 8"
 
+NAMES = {**RULE_NAMES, **approved_ledgers.NAMES}
 OBSERVED = ("ok", "reason", "map_root_hex", "map_rows")
 
 
@@ -31,7 +36,14 @@ def build():
     yield told_case("map records", map_records(), NAMES, valid_sizes=None)
     yield told_case("revocations", revocations(), NAMES)
     yield told_case("immutable names", immutable_names(), NAMES)
-    for name, book in (*genesis_ledgers(), *genesis_that_revokes()):
+    yield told_case("orders: redactions", redactions(), NAMES)
+    yield told_case("orders: how long the glass is broken", glass_bounds(), NAMES)
+    yield told_case("orders: under broken glass", broken_glass(), NAMES)
+    yield told_case("orders: successions", successions(), NAMES)
+    yield told_case("approvals", approvals(), NAMES)
+    yield told_case("enrolments", enrolments(), NAMES)
+    several = (*genesis_ledgers(), *genesis_that_revokes(), *first_leaves())
+    for name, book in several:
         yield told_case(name, book, NAMES)
 
 
