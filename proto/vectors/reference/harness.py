@@ -20,6 +20,7 @@ from .cases import (
     merkle_cases,
     name_cases,
     note_cases,
+    order_cases,
     rule_cases,
     tile_cases,
     witness_cases,
@@ -37,6 +38,7 @@ FILES = {
     "map.json": map_cases,
     "rules.json": rule_cases,
     "bundle.json": bundle_cases,
+    "orders.json": order_cases,
     "witness.json": witness_cases,
 }
 

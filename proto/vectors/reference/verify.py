@@ -217,6 +217,7 @@ class Verifier:
         """Step 6: the orders of the evidence, each as its admins signed it."""
         found = []
         for line in bundle.orders:
+            self.included(line.leaf, line.index, line.inclusion)
             envelope = entries.decode(line.leaf)
             if not isinstance(envelope, entries.Envelope) or envelope.kind not in entries.ORDERS:
                 refuse("not an order", None)
@@ -224,7 +225,6 @@ class Verifier:
             if envelope.predicate["ledger"] != self.trust.genesis.hex():
                 refuse("an order of another ledger", "WRONG_LEDGER")
             policy = self.policy_at(bundle, chain, line.index)
-            self.included(line.leaf, line.index, line.inclusion)
             signers = rules.check_signatures(envelope, policy.admins)
             rules.check_threshold(signers, policy)
             found.append(Ordered(line.index, merkle.leaf_hash(line.leaf), order))

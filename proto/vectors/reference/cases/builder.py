@@ -187,7 +187,7 @@ class Book:
         self.documents, self.leaves, self.raw = [], [], []
         self.last = {}  # environment -> its last manifest
         self.policies = []  # (index, leaf, document) of each policy in force so far
-        self.orders = []  # likewise of each order
+        self.orders, self.successions = [], []  # likewise of each order, and of these alone
         self.approvals = {}  # environment -> (index, leaf) of its newest approval
         self.keys = [(0, self.log, self.clock)]  # and those that took over, each after an index
         self.time = MAP_TIME
@@ -217,6 +217,8 @@ class Book:
             self.policies.append(item)
         elif entry.kind in entries.ORDERS:
             self.orders.append(item)
+            if entry.kind == "key-succession":
+                self.successions.append(item)
         elif entry.kind == "approval":
             self.approvals[entry.subject] = item[:2]
 
@@ -258,7 +260,7 @@ class Book:
         if entry:
             self.last[environment] = document
 
-    def order(self, name, kind, document, signers, expect=None, **others):
+    def order_statement(self, kind, document, **others):
         last = self.ledger.orders
         predicate = {
             "ledger": self.ledger.genesis.hex(),
@@ -267,7 +269,10 @@ class Book:
             "schema": "cairn.order/v1",
             **others,
         }
-        leaf = sign(statement(kind, document, "order", predicate), signers)
+        return statement(kind, document, "order", predicate)
+
+    def order(self, name, kind, document, signers, expect=None, **others):
+        leaf = sign(self.order_statement(kind, document, **others), signers)
         return self.add(name, leaf, document, expect)
 
     def succeed(self, name, log, clock, signers, expect=None, **others):

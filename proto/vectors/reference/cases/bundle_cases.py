@@ -25,7 +25,8 @@ DESCRIPTION = (
     "So it is of witnesses: `trust` may pin them (`witnesses`, likewise), the newest policy may "
     "ask for them, and the result has `witnesses`, [how many of those pinned cosigned, how many "
     "must], or null where none are asked for, and `lacks_witnesses`, the same pair where they are "
-    "too few (STALE, TOO_FEW_WITNESSES), else null."
+    "too few (STALE, TOO_FEW_WITNESSES), else null. `stands_by` is `signers` here throughout; "
+    "orders.json has the others."
 )
 SPEC = "9, 10"
 SYNTAX = "BUNDLE_SYNTAX"
@@ -300,7 +301,7 @@ def build():
 
 def edited(case, base):
     """The bundle of a case that has a base."""
-    lines = base["bundle_text"].split("\n")[:-1]
+    lines = base.decode().split("\n")[:-1]
     for edit in case["edits"]:
         at, text = edit["line"], edit["text"]
         if "word" in edit:
@@ -314,9 +315,15 @@ def edited(case, base):
     return "".join(line + "\n" for line in kept).encode()
 
 
+def whole(case, earlier):
+    """The case with what it has of its base, and its bundle."""
+    if "base" not in case:
+        return case, case["bundle_text"].encode()
+    base, data = whole(earlier[case["base"]], earlier)
+    return {**base, **case}, edited(case, data)
+
+
 def run(case, earlier):
-    base = earlier[case["base"]] if "base" in case else case
-    data = edited(case, base) if "base" in case else case["bundle_text"].encode()
-    full = {**base, **case}
+    full, data = whole(case, earlier)
     known = trust.parse(full["trust"], full.get("successions", ()))
     return Verifier(known, full["environment"], full["now"], full.get("held")).verify(data)

@@ -1,7 +1,7 @@
 """Makes the bundles of bundle.json: honest ones, those of a dishonest log, and changes of them."""
 
 from .. import bundle, merkle, trie
-from ..bundle import Bundle, PolicyLine
+from ..bundle import ApprovalLine, Bundle, OrderLine, PolicyLine
 from ..crypto import Signer
 from .builder import Book, artifact, deployer, files, manifest, map_record, policy
 from .builder import withheld_artifact
@@ -41,6 +41,8 @@ class Maker:
         self.manifest = book.last[environment]
         self.record = None
         self.clock_time = NOW - 60
+        self.orders, self.approval = [], None  # (index, leaf, document) of each; (index, leaf)
+        self.keys = None  # who signs the checkpoint, where not those of its size
 
     def replace_row(self, kind, name, row):
         self.rows[kind, name] = row
@@ -71,15 +73,21 @@ class Maker:
         name = self.environment.encode()
         row = self.rows["environment", name]
         index = trie.parse_environment_row(row).index
-        at = max(i for i, item in enumerate(self.policies) if item[0] < index)
-        asked_for = (at, at + 1, len(self.policies) - 1)
+        approval = self.approval and ApprovalLine(*self.approval, inclusion(self.approval[0]))
+        orders = [
+            OrderLine(*item, inclusion(item[0]), self.consistency(hashes, item))
+            for item in self.orders
+        ]
+        indices = [index, *(line.index for line in orders), *(self.approval or ())[:1]]
+        policies = [PolicyLine(*item, inclusion(item[0])) for item in self.policies]
+        asked_for = bundle.relied_on(policies, indices)
         policies = [
-            PolicyLine(*item, inclusion(item[0]) if i in asked_for else b"")
-            for i, item in enumerate(self.policies)
+            line if place in asked_for else line._replace(inclusion=b"")
+            for place, line in enumerate(policies)
         ]
         return Bundle(
             self.environment,
-            self.book.checkpoint(self.raw, self.clock_time),
+            self.book.checkpoint(self.raw, self.clock_time, self.keys),
             self.raw[-1],
             inclusion(len(self.raw) - 1),
             row,
@@ -91,7 +99,15 @@ class Maker:
             inclusion(index),
             policies,
             self.manifest,
+            orders,
+            approval,
         )
+
+    def consistency(self, hashes, order):
+        """From the head that a succession names."""
+        if order not in self.book.successions:
+            return b""
+        return b"".join(merkle.consistency_proof(hashes, order[0]))
 
 
 def base_case(name, made, trust, **others):
@@ -124,6 +140,11 @@ class Changes:
             return inputs, {"ok": True}
         return inputs, {"ok": False, "step": step, "reason": reason}
 
+    def again(self, name, base, step, reason, **others):
+        """The bundle of another case that shares the base, as it is."""
+        inputs, expected = self.case(name, step, reason, (), False, **others)
+        return {**inputs, "base": base}, expected
+
     def smallest(self, line, text):
         """Edits of words where a line keeps their number."""
         old, new = self.lines[line].split(" "), (text or "").split(" ")
@@ -133,11 +154,16 @@ class Changes:
         return [{"line": line, "word": i, "text": b} for i, (a, b) in pairs if a != b]
 
     def bundle(self, name, step, reason, made, **others):
-        """A bundle of as many lines that differs in some."""
-        new = lines_of(made)
-        assert len(new) == len(self.lines)
-        pairs = enumerate(zip(self.lines[:-1], new[:-1]))
-        edits = [(i, line) for i, (old, line) in pairs if old != line]
+        """Another bundle, told by the lines in which it differs."""
+        new = lines_of(made)[:-1]
+        old = self.lines[:-1]
+        before, lines = new[:11], new[11:-1]  # those of policies, orders and the approval
+        room = len(old) - 12
+        kept, more = lines[: room - 1], lines[room - 1 :]
+        middle = [*kept, "\n".join(more) if more else None]
+        middle += [None] * (room - len(middle))
+        pairs = enumerate(zip(old, [*before, *middle, new[-1]]))
+        edits = [(i, line) for i, (was, line) in pairs if was != line]
         return self.case(name, step, reason, edits, **others)
 
     def replaced(self, name, step, reason, **fields):
