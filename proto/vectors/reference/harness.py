@@ -22,6 +22,7 @@ from .cases import (
     note_cases,
     order_cases,
     rule_cases,
+    succession_cases,
     tile_cases,
     witness_cases,
 )
@@ -39,6 +40,7 @@ FILES = {
     "rules.json": rule_cases,
     "bundle.json": bundle_cases,
     "orders.json": order_cases,
+    "succession.json": succession_cases,
     "witness.json": witness_cases,
 }
 

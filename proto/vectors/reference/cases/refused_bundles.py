@@ -153,6 +153,7 @@ def dishonest(changes):
         ("with another before it", None, "WRONG_PREVIOUS", glass, ADMINS, {"previous": OTHER}),
         ("for ever", None, "BREAK_GLASS_EXPIRED", for_ever(), ADMINS, {}),
     ):
+
         def end(book, made=(document, reason or refused, signers), others=others):
             order(book, *made, **others)
 
@@ -205,6 +206,7 @@ def dishonest_approvals(changes):
         ("by an admin", "UNKNOWN_SIGNER", "UNKNOWN_SIGNER", [*BOTH, ADMIN], {}),
         ("by who is no deployer any more", "UNKNOWN_SIGNER", "UNKNOWN_SIGNER", [CI, LEFT], {}),
     ):
+
         def end(book, made=(signers, refused), others=others):
             book.approve("dishonest", "prod/struck", *made, **others)
 

@@ -150,4 +150,3 @@ def first_leaves():
     book.succeed("a succession right behind the genesis", LOG, CLOCK, ADMINS)
     book.record()
     yield "successions: at index 1", book
-
