@@ -13,11 +13,11 @@ class Trust(NamedTuple):
     clock_key: notes.Vkey
     genesis: bytes
     pins: notes.Pins  # auditors and witnesses
-    successions: tuple = ()  # the `Keys` of each that is known, in order
+    successors: tuple = ()  # the `Keys` that took over and are known, in order
 
     @property
     def keys(self):
-        return [Keys(0, self.log_key, self.clock_key), *self.successions]
+        return [Keys(0, self.log_key, self.clock_key), *self.successors]
 
     def keys_of(self, size):
         """A succession's keys sign every size above its index."""
@@ -30,14 +30,14 @@ class Trust(NamedTuple):
         return notes.open_checkpoint(note, keys.log, keys.clock, now, self.pins, others)
 
 
-def parse(value, successions=()):
-    """The trust file, schema `cairn.trust/v1`, and what else is known of keys."""
+def parse(value):
+    """The trust file, schema `cairn.trust/v1`."""
     if value.get("schema") != "cairn.trust/v1":
         raise Refused("NEEDS_NEWER_CAIRN", "trust file")
     log_key, clock_key = notes.parse_vkey(value["logKey"]), notes.parse_vkey(value["clockKey"])
     later = tuple(
-        Keys(item["index"], notes.parse_vkey(item["logKey"]), notes.parse_vkey(item["clockKey"]))
-        for item in successions
+        Keys(item["after"], notes.parse_vkey(item["logKey"]), notes.parse_vkey(item["clockKey"]))
+        for item in value.get("successors", ())
     )
     others = [log_key, clock_key, *(key for keys in later for key in keys[1:])]
     pins = notes.parse_pins(value, others)

@@ -49,6 +49,7 @@ class Verifier:
             history = self.history()
         with step(3):
             record = self.map_record(bundle)
+            self.time = max(self.now, record.time // 1000)
         with step(4):
             row, policy_row = self.rows(bundle, record)
             self.not_below_held(history, row, policy_row)
@@ -92,7 +93,7 @@ class Verifier:
             for item in ordered
             if isinstance(item.order, BreakGlass)
             and matches(item.order.pattern, self.environment)
-            and item.order.expires > self.now
+            and item.order.expires > self.time
         ]
         return max(bound, *eased, 0)
 
@@ -243,7 +244,7 @@ class Verifier:
             return {"stands_by": "approval", "until": None}
         if left < max(1, enough):
             refuse("signers that are revoked", "SIGNER_COMPROMISED")
-        if self.now >= broken.expires:
+        if self.time >= broken.expires:
             refuse("the order that it stands by is over", "BREAK_GLASS_EXPIRED")
         return {"stands_by": "order", "until": broken.expires}
 
@@ -323,7 +324,7 @@ class Verifier:
             raise Refused("WRONG_GENESIS", str(refused)) from refused
         if {named.log.public, named.clock.public} & {key.public for key in self.trust.pins.keys}:
             refuse("a key of the log that cosigns", "WRONG_GENESIS")
-        self.trust = self.trust._replace(successions=(*known[1:], named))
+        self.trust = self.trust._replace(successors=(*known[1:], named))
         return [(line, head)]
 
     def chain(self, lines):

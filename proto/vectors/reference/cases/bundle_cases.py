@@ -325,5 +325,5 @@ def whole(case, earlier):
 
 def run(case, earlier):
     full, data = whole(case, earlier)
-    known = trust.parse(full["trust"], full.get("successions", ()))
-    return Verifier(known, full["environment"], full["now"], full.get("held")).verify(data)
+    pinned = trust.parse(full["trust"])
+    return Verifier(pinned, full["environment"], full["now"], full.get("held")).verify(data)

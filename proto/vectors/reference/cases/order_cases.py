@@ -1,7 +1,8 @@
 """orders.json: bundles with orders of the admins and approvals."""
 
 from . import bundle_cases
-from .ordered_bundles import honest, orders_of_bundles, staleness, struck_approvals
+from .ordered_bundles import honest, map_times, orders_of_bundles, staleness
+from .ordered_bundles import struck_approvals
 from .refused_bundles import refused
 
 DESCRIPTION = (
@@ -19,6 +20,7 @@ def build():
     yield base
     yield from orders_of_bundles(changes, book)
     yield from staleness(changes, book)
+    yield from map_times(changes)
     yield from struck_approvals(changes)
     yield from refused(changes, book)
 

@@ -198,6 +198,28 @@ def staleness(changes, book):
     yield case_of(changes, made, "prod/plain", "a redaction eases nothing", **expected)
 
 
+def map_times(changes):
+    """Where the map record is of a later time than the verifier's, that one counts."""
+    for name, environment, time, reason, expected in (
+        ("a millisecond before", "prod/one", 1000 * EXPIRES - 1, None, {"stands_by": "order"}),
+        ("at its time", "prod/one", 1000 * EXPIRES, EXPIRED, {}),
+        ("of another, before", "prod/plain", 1000 * (NOW + 50) - 1, None, bound(86_400)),
+        ("of another, at its time", "prod/plain", 1000 * (NOW + 50), None, bound(7200)),
+    ):
+
+        def end(book, time=time):
+            book.time = time - 1000
+
+        book = make_book(end=end)
+        made = bundle_of(book, environment, (GLASS, DAY, HOURS)).make()
+        title = f"the map record as an order expires: {name}"
+        yield case_of(changes, made, environment, title, reason, **expected)
+
+
+def bound(seconds):
+    return {"max_staleness_seconds": seconds}
+
+
 def struck_approvals(changes):
     """A signer of the approval of prod/zero is revoked since some index."""
     index = make_book().approvals["prod/zero"][0]

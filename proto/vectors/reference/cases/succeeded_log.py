@@ -56,7 +56,7 @@ def known(*indices):
 
 def told(index, log, clock):
     predicate = genesis_predicate(ORIGIN, log, clock)
-    return {"index": index, **{name: predicate[name] for name in ("logKey", "clockKey")}}
+    return {"after": index, **{name: predicate[name] for name in ("logKey", "clockKey")}}
 
 
 def maker_of(book, *places, keys=None):

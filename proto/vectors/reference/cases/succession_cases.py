@@ -11,10 +11,10 @@ from .succeeded_log import ADMINS, FIRST, KEYS, LATER_ADMINS, ORIGIN, SECOND_ONE
 from .succeeded_log import known, make_book, maker_of, note, told
 
 DESCRIPTION = (
-    "Keys that took over from those of a log. `op` is `note` (`note_text` by `trust` and "
-    "`successions`, those that the trust file knows: `index` of the order, `logKey`, `clockKey`; "
-    "`clock_time` is that of the cosignature of the clock) or `bundle`: as in orders.json, by "
-    "section 9.1 and then 9, with `known_after`, the successions that the trust file knows then. "
+    "Keys that took over from those of a log. `op` is `note` (`note_text` by `trust`; "
+    "`clock_time` is that of the clock's cosignature) or `bundle`: as in orders.json, by section "
+    "9.1 and then 9. A trust file may know of `successors`: keys by `logKey` and `clockKey`, which "
+    "sign what is larger than `after`; `successors_after` are those that it knows then. "
     "Where a note that was held before is KEY_SUCCEEDED, the log "
     "was forked."
 )
@@ -29,7 +29,11 @@ TRUST = make_book(0).trust()
 def note_case(name, text, successions, reason=None, **expected):
     inputs = {"name": f"note: {name}", "op": "note", "note_text": text.decode(), "now": NOW}
     refused = {"ok": False, "reason": reason} if reason else {"ok": True}
-    return {**inputs, "trust": TRUST, "successions": successions}, {**refused, **expected}
+    return {**inputs, "trust": with_successors(successions)}, {**refused, **expected}
+
+
+def with_successors(successors):
+    return {**TRUST, "successors": successors} if successors else TRUST
 
 
 def note_cases():
@@ -84,6 +88,8 @@ def lines_of_notes():
 
 def made_case(changes, name, maker, reason=None, **others):
     made = maker.make() if hasattr(maker, "make") else maker
+    if "successors" in others:
+        others["trust"] = with_successors(others.pop("successors"))
     inputs, expected = changes.bundle(name, reason and 6, reason, made, **others)
     expected.pop("step", None)
     return {**inputs, "op": "bundle"}, expected
@@ -96,9 +102,9 @@ def one(changes, book):
     yield made_case(changes, "one: the note is by the keys before", signed, OTHER_KEY)
     signed = maker_of(book, keys=old)
     name = "one: by the keys before, and the order is kept back"
-    yield made_case(changes, name, signed, known_after=[])
+    yield made_case(changes, name, signed, successors_after=[])
     name = "one: by the keys before, kept back from who knows it"
-    yield made_case(changes, name, signed, OTHER_KEY, successions=known(FIRST))
+    yield made_case(changes, name, signed, OTHER_KEY, successors=known(FIRST))
     yield from proofs(changes)
     yield from refused_orders(changes)
     yield from heads(changes)
@@ -109,19 +115,19 @@ def what_is_known(changes, book):
     kept_back, given = maker_of(book), maker_of(book, 0)
     yield made_case(changes, "one: no order is given", kept_back, UNSIGNED)
     name = "one: it is known, and not given"
-    yield made_case(changes, name, kept_back, successions=known(FIRST))
+    yield made_case(changes, name, kept_back, successors=known(FIRST))
     name = "one: it is known, and given"
-    yield made_case(changes, name, given, successions=known(FIRST))
+    yield made_case(changes, name, given, successors=known(FIRST))
     name = "one: other keys are known for its index"
-    yield made_case(changes, name, given, HEAD, successions=[told(FIRST, *KEYS[2])])
+    yield made_case(changes, name, given, HEAD, successors=[told(FIRST, *KEYS[2])])
     name = "one: its keys are known since another index"
-    yield made_case(changes, name, given, HEAD, successions=[told(FIRST - 1, *KEYS[1])])
+    yield made_case(changes, name, given, HEAD, successors=[told(FIRST - 1, *KEYS[1])])
     before = maker_of(make_book(0))
     name = "one: known, and a head before it"
-    yield made_case(changes, name, before, successions=known(FIRST))
+    yield made_case(changes, name, before, successors=known(FIRST))
     name = "one: known, a head before it by the keys after"
     before = maker_of(make_book(0), keys=KEYS[1])
-    yield made_case(changes, name, before, OTHER_KEY, successions=known(FIRST))
+    yield made_case(changes, name, before, OTHER_KEY, successors=known(FIRST))
 
 
 def proofs(changes):
@@ -250,8 +256,8 @@ def two(changes):
         ("both are known, none given", (), (FIRST, SECOND_ONE), None),
         ("both are known, both given", (0, 1), (FIRST, SECOND_ONE), None),
     ):
-        others = {"successions": known(*successions)}
-        expected = {} if reason else {"known_after": BOTH, "size": 11}
+        others = {"successors": known(*successions)}
+        expected = {} if reason else {"successors_after": BOTH, "size": 11}
         maker = maker_of(book, *places)
         inputs, outcome = made_case(changes, f"two: {name}", maker, reason, **others)
         yield inputs, {**outcome, **expected}
@@ -259,10 +265,10 @@ def two(changes):
         signed = maker_of(book, 0, 1, keys=KEYS[place])
         yield made_case(changes, f"two: the note is by keys {place + 1}", signed, OTHER_KEY)
     older = maker_of(make_book(1), 0)
-    yield made_case(changes, "two: both are known, a head between", older, successions=BOTH)
+    yield made_case(changes, "two: both are known, a head between", older, successors=BOTH)
     older = maker_of(make_book(1), 0, keys=KEYS[2])
     name = "two: both are known, a head between by the last keys"
-    yield made_case(changes, name, older, OTHER_KEY, successions=BOTH)
+    yield made_case(changes, name, older, OTHER_KEY, successors=BOTH)
     yield from proofs_of_two(changes, maker_of(book, 0, 1).make())
     yield from second_ones(changes)
 
@@ -277,7 +283,7 @@ def proofs_of_two(changes, made):
         yield made_case(changes, title, changed, UNPROVEN)
         reason = UNPROVEN if place else None
         title = f"{title}, the first is known"
-        yield made_case(changes, title, changed, reason, successions=known(FIRST))
+        yield made_case(changes, title, changed, reason, successors=known(FIRST))
 
 
 def second_ones(changes):
@@ -304,7 +310,7 @@ def build():
     yield from note_cases()
     book = make_book(1)
     made = maker_of(book, 0).make()
-    expected = {"ok": True, "known_after": known(FIRST), "size": 7, "age_seconds": 60}
+    expected = {"ok": True, "successors_after": known(FIRST), "size": 7, "age_seconds": 60}
     expected |= {"sequence": 2, "stands_by": "signers"}
     yield {**base_case(BASE, made, TRUST), "op": "bundle"}, expected
     changes = Changes(BASE, made)
@@ -320,18 +326,18 @@ def run(case, earlier):
 
 
 def run_note(case):
-    pinned = trust.parse(case["trust"], case["successions"])
+    pinned = trust.parse(case["trust"])
     head = pinned.authenticate(case["note_text"].encode(), case["now"])
     return {"size": head.size, "clock_time": head.clock_time}
 
 
 def run_bundle(case, earlier):
     full, data = whole(case, earlier)
-    pinned = trust.parse(full["trust"], full.get("successions", ()))
+    pinned = trust.parse(full["trust"])
     verifier = Verifier(pinned, full["environment"], full["now"])
     found = verifier.verify(data)
     after = [
-        {"index": keys.after, "logKey": keys.log.text(), "clockKey": keys.clock.text()}
-        for keys in verifier.trust.successions
+        {"after": keys.after, "logKey": keys.log.text(), "clockKey": keys.clock.text()}
+        for keys in verifier.trust.successors
     ]
-    return {**found, "known_after": after}
+    return {**found, "successors_after": after}
