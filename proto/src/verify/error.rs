@@ -63,8 +63,12 @@ pub enum VerifyError {
     /// A note is not what the keys of its size signed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The head that an order of succession names does not stand right before it.
-    #[error("the head that an order of succession names does not stand right before the order")]
+    /// The head that an order of succession names is not one that the keys before signed right
+    /// before it.
+    #[error(
+        "the head that an order of succession names is not signed by the keys before it, or does not \
+         stand right before the order"
+    )]
     SuccessionHead,
     /// The genesis keys differ from the pinned ones.
     #[error("the genesis entry names other keys than the pinned ones")]
