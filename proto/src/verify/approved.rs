@@ -38,6 +38,10 @@ pub(super) fn prove(
         return Err(VerifyError::Misplaced { what: no_approval });
     };
     let of = release.submission().leaf();
+    same(
+        approval.ledger == stated.ledger,
+        "an approval of another ledger",
+    )?;
     same(approval.release == *of, "an approval of another release")?;
     same(release_index < index, "an approval from before the release")?;
     let environment = &approval.environment;
