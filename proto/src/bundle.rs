@@ -9,10 +9,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
 
 use crate::{
+    entry::Leaf,
     hash::{Index, NodeHash},
     limits::{BUNDLE_BYTES_MAX, PROOF_HASHES_MAX},
     name::Environment,
     reason::Reason,
+    statement::{OrderKind, Predicate},
     verify::{ApprovalEvidence, Evidence, OrderEvidence, PolicyEvidence, ReleaseEvidence},
 };
 
@@ -97,13 +99,18 @@ impl Bundle {
             line("policy", &value);
         }
         for order in &evidence.orders {
+            let shown: &[NodeHash] = if names_a_head(&order.entry) {
+                &order.consistency
+            } else {
+                &[]
+            };
             let value = format!(
                 "{} {} {} {} {}",
                 order.index,
                 encode(&order.entry),
                 encode(&order.document),
                 encode_hashes(&order.inclusion),
-                encode_hashes(&order.consistency)
+                encode_hashes(shown)
             );
             line("order", &value);
         }
@@ -135,6 +142,18 @@ impl Bundle {
         } else {
             Err(BundleError::Damaged)
         }
+    }
+}
+
+/// Whether a consistency proof can belong to an order: an order of another kind than a succession
+/// has none. What does not decode is for the verifier to refuse.
+fn names_a_head(entry: &[u8]) -> bool {
+    let Ok(Leaf::Entry(entry)) = Leaf::decode(entry) else {
+        return true;
+    };
+    match &entry.statement().predicate {
+        Predicate::Order(order) => order.kind == OrderKind::KeySuccession,
+        _ => true,
     }
 }
 
@@ -222,6 +241,8 @@ impl<'a> Lines<'a> {
             evidence.policies.push(policy);
         }
         while let Some(order) = self.maybe("order", order)? {
+            let last = evidence.orders.last().map(|last| last.index);
+            self.expect(last < Some(order.index))?;
             evidence.orders.push(order);
         }
         evidence.approval = self.maybe("approval", approval)?;
