@@ -18,6 +18,8 @@ mod vectors_map;
 mod vectors_merkle;
 mod vectors_names;
 mod vectors_notes;
+mod vectors_orders;
 mod vectors_rules;
+mod vectors_succession;
 mod vectors_tiles;
 mod vectors_witness;

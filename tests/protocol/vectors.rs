@@ -12,7 +12,7 @@ use cairn_proto::reason::Reason;
 use serde_json::Value;
 
 /// Every file, each with the module that runs it.
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     "bundle.json",
     "documents.json",
     "ed25519.json",
@@ -22,7 +22,9 @@ const FILES: [&str; 12] = [
     "merkle.json",
     "names.json",
     "notes.json",
+    "orders.json",
     "rules.json",
+    "succession.json",
     "tiles.json",
     "witness.json",
 ];

@@ -8,30 +8,32 @@ use cairn_proto::{
     name::Environment,
     reason::Reason,
     trust::Trust,
-    verify::{ApprovedRelease, Current, TrustedMap, current},
+    verify::{ApprovedRelease, Current, TrustedMap, VerifyError, current, succession},
 };
 use serde_json::{Value, json};
 
 use crate::vectors::{Cases, hash_of, judged, number_of, text_of};
 
 /// A step of section 9, or 0 for the container, and why it refuses.
-type Refusal = (u64, Reason);
+pub(crate) type Refusal = (u64, Reason);
 
 /// What a verifier knows beside the bundle.
-struct Verifier {
+#[derive(Debug)]
+pub(crate) struct Verifier {
     trust: Trust,
     environment: Environment,
     now: u64,
     held: Option<Held>,
 }
 
+#[derive(Debug)]
 struct Held {
     head: TrustedCheckpoint,
     sequence: u64,
     policy_version: u64,
 }
 
-fn trust(file: &Value) -> Trust {
+pub(crate) fn trust(file: &Value) -> Trust {
     cairn_client::trust::parse(file.to_string().as_bytes()).unwrap()
 }
 
@@ -63,22 +65,33 @@ fn held(trust: &Trust, told: &Value) -> Held {
 }
 
 impl Verifier {
-    fn of(case: &Value, base: &Value) -> Self {
-        let given = |field: &'static str| {
-            let own = &case[field];
-            if own.is_null() { &base[field] } else { own }
-        };
-        let trust = trust(given("trust"));
+    pub(crate) fn of(case: &Value) -> Self {
+        let trust = trust(&case["trust"]);
         let told = &case["held"];
         Self {
-            environment: given("environment").as_str().unwrap().parse().unwrap(),
-            now: given("now").as_u64().unwrap(),
+            environment: text_of(case, "environment").parse().unwrap(),
+            now: number_of(case, "now"),
             held: told.is_object().then(|| held(&trust, told)),
             trust,
         }
     }
 
-    fn verify(&self, bytes: &[u8]) -> Result<Verified, Refusal> {
+    /// Section 9.1: keys that the trust file does not know, by orders that the bundle carries.
+    pub(crate) fn succeeded(self, bytes: &[u8]) -> Result<Self, Refusal> {
+        let bundle = Bundle::decode(bytes).map_err(|error| (0, error.reason()))?;
+        let (note, evidence) = (&bundle.checkpoint, &bundle.evidence);
+        match succession(&self.trust, note, evidence, self.now) {
+            Ok(trust) => Ok(Self { trust, ..self }),
+            Err(VerifyError::Lacks { .. }) => Ok(self),
+            Err(error) => Err((1, error.reason())),
+        }
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    pub(crate) fn verify(&self, bytes: &[u8]) -> Result<Verified, Refusal> {
         let bundle = Bundle::decode(bytes).map_err(|error| (0, error.reason()))?;
         assert_eq!(bundle.encode().as_deref(), Some(bytes));
         let head = SignedCheckpoint::parse(&bundle.checkpoint)
@@ -126,7 +139,7 @@ impl Verifier {
 }
 
 #[derive(Debug)]
-struct Verified {
+pub(crate) struct Verified {
     bundle: Bundle,
     head: TrustedCheckpoint,
     release: ApprovedRelease,
@@ -144,7 +157,7 @@ impl Verified {
         authority.step().policy.version.0
     }
 
-    fn compare(&self, case: &Value, verifier: &Verifier) {
+    pub(crate) fn compare(&self, case: &Value, verifier: &Verifier) {
         let head = self.head.head();
         let history = match self.head.history() {
             History::First => Value::Null,
@@ -168,6 +181,7 @@ impl Verified {
         assert_eq!(age, case["age_seconds"].as_u64());
         let staleness = self.release.terms().max_staleness;
         assert_eq!(staleness, case["max_staleness_seconds"].as_u64());
+        self.compare_standing(case);
         let audited = self.head.head().audited();
         assert_eq!(audited.map(|it| it as u64), case["audited"].as_u64());
         let lacks = self.head.head().lacks_auditors();
@@ -184,6 +198,31 @@ impl Verified {
             "{case}"
         );
     }
+
+    /// By what the release stands, and until when.
+    fn compare_standing(&self, case: &Value) {
+        let release = &self.release;
+        let by = match (release.approval(), release.until()) {
+            (Some(_), _) => "approval",
+            (None, Some(_)) => "order",
+            (None, None) => "signers",
+        };
+        assert_eq!(by, text_of(case, "stands_by"), "{case}");
+        assert_eq!(release.until(), case["until"].as_u64(), "{case}");
+    }
+}
+
+/// A case with what it has of its base, and its bundle.
+pub(crate) fn whole(cases: &Cases, case: &Value) -> (Value, Vec<u8>) {
+    let Some(base) = case["base"].as_str() else {
+        let text = text_of(case, "bundle_text");
+        return (case.clone(), text.as_bytes().to_vec());
+    };
+    let (mut merged, bundle) = whole(cases, cases.named(base));
+    let own = case.as_object().unwrap().clone();
+    merged.as_object_mut().unwrap().extend(own);
+    let bundle = String::from_utf8(bundle).unwrap();
+    (merged, edited(case, &bundle))
 }
 
 /// A base bundle with the case's edits made, and sealed again where it says so.
@@ -220,7 +259,7 @@ pub(crate) fn sealed(body: &str) -> Vec<u8> {
 pub(crate) fn first() -> (String, impl Fn(&[u8]) -> Result<String, Reason>) {
     let cases = Cases::of("bundle.json");
     let case = cases.named("prod/web at sequence 2").clone();
-    let verifier = Verifier::of(&case, &case);
+    let verifier = Verifier::of(&case);
     let text = text_of(&case, "bundle_text").to_owned();
     let verify = move |bytes: &[u8]| {
         let found = verifier.verify(bytes).map_err(|(_, reason)| reason)?;
@@ -240,15 +279,9 @@ pub(crate) fn first() -> (String, impl Fn(&[u8]) -> Result<String, Reason>) {
 fn bundles_are_verified_as_the_spec_says_and_refused_at_the_stated_step() {
     let kinds = ["good", "container", "head", "history", "proofs"];
     Cases::of("bundle.json").each(&kinds, |cases, case| {
-        let base = case["base"].as_str().map_or(case, |name| cases.named(name));
-        let text = text_of(base, "bundle_text");
-        let bytes = if case["base"].is_string() {
-            edited(case, text)
-        } else {
-            text.as_bytes().to_vec()
-        };
-        let verifier = Verifier::of(case, base);
-        let found = verifier.verify(&bytes);
+        let (case, bytes) = &whole(cases, case);
+        let verifier = Verifier::of(case);
+        let found = verifier.verify(bytes);
         let step = found.as_ref().err().map(|(step, _)| *step);
         if let Some(verified) = judged(case, found.map_err(|(_, reason)| reason)) {
             verified.compare(case, &verifier);

@@ -1,12 +1,14 @@
 //! Policies, manifests, tree listings, withheld values. SPEC.md sections 4 and 5.
 
 use cairn_proto::{
+    host::HostRecord,
     limits::TREE_BYTES_MAX,
     manifest::{Manifest, ManifestError},
+    order::OrderDocument,
     policy::Policy,
     reason::Reason,
     secret::TagKey,
-    statement::Subject,
+    statement::{OrderKind, Subject},
     tree::Tree,
 };
 use serde_json::Value;
@@ -20,6 +22,13 @@ fn decode(kind: &str, bytes: &[u8], case: &Value) -> Result<Vec<u8>, Reason> {
             let policy = Policy::decode(bytes).map_err(|error| error.reason)?;
             Ok(policy.encode())
         }
+        "host" => {
+            let record = HostRecord::decode(bytes).map_err(|error| error.reason)?;
+            Ok(record.encode())
+        }
+        "redaction" => order(OrderKind::Redaction, bytes),
+        "break-glass" => order(OrderKind::BreakGlass, bytes),
+        "key-succession" => order(OrderKind::KeySuccession, bytes),
         "tree" => {
             let tree = Tree::decode(bytes).map_err(|error| error.reason)?;
             Ok(tree.encode())
@@ -48,6 +57,12 @@ fn decode(kind: &str, bytes: &[u8], case: &Value) -> Result<Vec<u8>, Reason> {
     }
 }
 
+fn order(kind: OrderKind, bytes: &[u8]) -> Result<Vec<u8>, Reason> {
+    let order = OrderDocument::decode(kind, bytes).map_err(|error| error.reason)?;
+    assert_eq!(order.kind(), kind);
+    Ok(order.encode())
+}
+
 fn withheld(case: &Value) {
     let value = hex_of(case, "value_hex");
     let key = TagKey::new(hash_of(case, "key_hex"));
@@ -68,7 +83,12 @@ fn withheld(case: &Value) {
 
 #[test]
 fn documents_are_accepted_in_their_one_spelling_and_refused_for_the_stated_reason() {
-    let kinds = ["policy", "manifest", "tree", "withheld"];
+    let orders = ["redaction", "break-glass", "key-succession"];
+    let kinds = [
+        &["policy", "manifest", "tree", "withheld", "host"],
+        &orders[..],
+    ]
+    .concat();
     Cases::of("documents.json").each(&kinds, |cases, case| {
         let kind = text_of(case, "kind");
         if kind == "withheld" {

@@ -1,7 +1,7 @@
 //! Keys, rows, roots and proofs of the map. SPEC.md section 8.
 
 use cairn_proto::{
-    hash::{MapKey, MapRoot, RowHash, Sha256},
+    hash::{KeyId, MapKey, MapRoot, RowHash, Sha256},
     map::{Map, MapProof},
     name::Environment,
     reason::Reason,
@@ -15,6 +15,7 @@ fn key(case: &Value) {
     let bytes = hex_of(case, "name_hex");
     let environment: Environment;
     let sha256: Sha256;
+    let host: KeyId;
     let name = match text_of(case, "kind") {
         "environment" => {
             environment = str::from_utf8(&bytes).unwrap().parse().unwrap();
@@ -23,6 +24,14 @@ fn key(case: &Value) {
         "policy" => {
             assert_eq!(bytes, b"policy");
             RowName::Policy
+        }
+        "orders" => {
+            assert_eq!(bytes, b"orders");
+            RowName::Orders
+        }
+        "host" => {
+            host = KeyId(hash_of(case, "name_hex"));
+            RowName::Host(&host)
         }
         "digest" => {
             sha256 = Sha256::from_slice(&bytes).unwrap();
@@ -36,6 +45,24 @@ fn key(case: &Value) {
     assert_eq!(row.encode(), encoded);
     assert_eq!(row.hash().to_string(), text_of(case, "row_hash_hex"));
     assert_eq!(name.decode(&encoded[1..]), None);
+}
+
+/// Whether bytes are a row of a kind.
+fn row(case: &Value) {
+    let environment: Environment = "prod/web".parse().unwrap();
+    let name = match text_of(case, "kind") {
+        "environment" => RowName::Environment(&environment),
+        "policy" => RowName::Policy,
+        "digest" => RowName::Digest(&Sha256([0; 32])),
+        "orders" => RowName::Orders,
+        "host" => RowName::Host(&KeyId([0; 32])),
+        other => panic!("unknown kind {other}"),
+    };
+    let bytes = hex_of(case, "row_hex");
+    let found = name.decode(&bytes).ok_or(Reason::MapProof);
+    if let Some(row) = judged(case, found) {
+        assert_eq!(row.encode(), bytes);
+    }
 }
 
 /// A map over any 32 bytes as keys, which no name hashes to.
@@ -80,12 +107,13 @@ fn proof(cases: &Cases, case: &Value) {
 #[test]
 fn keys_rows_roots_and_proofs_are_those_of_the_second_implementation() {
     let mut built = 0;
-    Cases::of("map.json").each(&["key", "root", "proof"], |cases, case| {
+    Cases::of("map.json").each(&["key", "root", "proof", "row"], |cases, case| {
         let kind = text_of(case, "op");
         match kind {
             "key" => key(case),
             "root" => root(case),
             "proof" => proof(cases, case),
+            "row" => row(case),
             other => panic!("unknown op {other}"),
         }
         built += u64::from(case["among"].is_string());

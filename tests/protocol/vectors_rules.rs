@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_proto::{
     entry::Leaf,
-    hash::{LeafHash, Sha256},
+    hash::{KeyId, LeafHash, Sha256},
     json::Value as Canonical,
     name::Environment,
     reason::Reason,
@@ -115,6 +115,8 @@ fn row(state: &State, listed: &Value) -> Option<Row> {
         }
         "policy" => RowName::Policy.key(),
         "digest" => RowName::Digest(&Sha256::from_slice(&name).unwrap()).key(),
+        "orders" => RowName::Orders.key(),
+        "host" => RowName::Host(&KeyId(name.try_into().unwrap())).key(),
         other => panic!("unknown kind {other}"),
     };
     state.map().get(&key).copied()

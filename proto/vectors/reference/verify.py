@@ -317,7 +317,7 @@ class Verifier:
         known = self.trust.keys
         if named in known:
             return []
-        head = check_head(order, line.index, known[-1])
+        head = check_head(order, line.index, self.trust.keys_of(line.index))
         try:
             check_keys(order, line.index, known)
         except Refused as refused:
