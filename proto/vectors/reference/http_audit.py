@@ -56,7 +56,7 @@ class Audit:
         self.counts = {"genesis": 0, "policy": 0, "release": 0, "map": 0, "refused": 0}
         self.documents = {"bundled": 0, "fetched": 0}
         self.tiles = self.levels = 0
-        self.head = None
+        self.note = self.head = None
         self.problems = []
         self.offered, self.offset = None, 0  # documents of the bundle in hand, place in it
 
@@ -68,6 +68,7 @@ class Audit:
         try:
             self.checkpoint()
             self.replay()
+            self.authenticate()
             self.compare_tiles()
         except (Refused, OSError, http.client.HTTPException) as error:
             self.problem("read", error)
@@ -79,8 +80,23 @@ class Audit:
         data = self.reader.get("/checkpoint")
         if data is None:
             raise Refused(None, "no checkpoint")
-        trust, now = self.trust, int(time.time())
-        self.head = notes.open_checkpoint(data, trust.log_key, trust.clock_key, now, trust.pins)
+        self.note = data
+        try:
+            self.head = self.trust.authenticate(data, int(time.time()))
+        except Refused as refused:
+            if refused.reason != "NOTE_SIGNATURE":
+                raise
+            # By keys that took over, perhaps: which those are, the replayed log will say.
+            self.head = notes.claimed(data)
+
+    def authenticate(self):
+        """The note is by the keys that the log's own orders give to its size."""
+        successors = tuple(self.ledger.orders.keys[1:])
+        known = self.trust.successors
+        if successors[: len(known)] != known:
+            self.problem("successors", "the trust file knows of others than the log does")
+        trust = self.trust._replace(successors=successors)
+        self.head = trust.authenticate(self.note, int(time.time()))
 
     def get(self, what, number, width):
         """A tile, bundle or document bundle; a partial one may have given way to the full one."""
@@ -121,7 +137,8 @@ class Audit:
         try:
             entry = self.ledger.append(leaf, self.document_of)
             is_record = isinstance(entry, entries.MapRecord)
-            self.counts["map" if is_record else entry.kind] += 1
+            kind = "map" if is_record else entry.kind
+            self.counts[kind] = self.counts.get(kind, 0) + 1
             if last and not is_record:
                 self.problem(f"leaf {index}", "the last leaf is no map record")
         except Refused as error:
@@ -143,7 +160,7 @@ class Audit:
             if data is None:
                 raise Refused(None, f"no document {envelope.blake3.hex()}")
             decoded = rules.decode_document(envelope, data)
-            if envelope.kind == "release":
+            if envelope.kind in ("release", "approval"):
                 decoded = decoded._replace(value=None)
             self.decoded[key] = decoded
         return self.decoded[key]
@@ -190,6 +207,7 @@ class Audit:
             "ageSeconds": age,
             "leaves": self.counts,
             "environments": len(self.ledger.environments),
+            "hosts": len(self.ledger.hosts),
             "mapRows": self.ledger.map.rows,
             "policyVersion": self.ledger.policy.version if self.ledger.policy else None,
             "levels": self.levels,

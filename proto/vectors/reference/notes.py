@@ -187,9 +187,9 @@ def _note(data):
     return body + "\n", [parse_line(line) for line in lines]
 
 
-def size_of(data):
-    """The size that a note states; nothing verified."""
-    return parse_text(parse_note(data)[0])[1]
+def claimed(data):
+    """What a note states; nothing verified."""
+    return Checkpoint(*parse_text(parse_note(data)[0]), None, [], [])
 
 
 def open_checkpoint(data, log_key, clock_key, now, pins=NOBODY, others=()):

@@ -25,7 +25,7 @@ class Trust(NamedTuple):
 
     def authenticate(self, note, now):
         """Step 1."""
-        keys = self.keys_of(notes.size_of(note))
+        keys = self.keys_of(notes.claimed(note).size)
         others = [other.log for other in self.keys if other != keys]
         return notes.open_checkpoint(note, keys.log, keys.clock, now, self.pins, others)
 
