@@ -12,6 +12,7 @@ mod vectors;
 mod vectors_bundle;
 mod vectors_documents;
 mod vectors_entries;
+mod vectors_hosts;
 mod vectors_json;
 mod vectors_keys;
 mod vectors_map;

@@ -12,11 +12,12 @@ use cairn_proto::reason::Reason;
 use serde_json::Value;
 
 /// Every file, each with the module that runs it.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "bundle.json",
     "documents.json",
     "ed25519.json",
     "entries.json",
+    "hosts.json",
     "json.json",
     "map.json",
     "merkle.json",

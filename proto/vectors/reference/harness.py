@@ -15,6 +15,7 @@ from .cases import (
     document_cases,
     ed25519_cases,
     entry_cases,
+    host_cases,
     json_cases,
     map_cases,
     merkle_cases,
@@ -40,6 +41,7 @@ FILES = {
     "rules.json": rule_cases,
     "bundle.json": bundle_cases,
     "orders.json": order_cases,
+    "hosts.json": host_cases,
     "succession.json": succession_cases,
     "witness.json": witness_cases,
 }

@@ -36,6 +36,10 @@ class EnvironmentRow(NamedTuple):
     action: int
     history: bytes
 
+    @property
+    def number(self):
+        return self.sequence
+
     def bytes(self):
         numbers = u64(self.sequence) + u64(self.index)
         return numbers + self.leaf_hash + bytes([self.action]) + self.history
