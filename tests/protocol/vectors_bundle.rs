@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::vectors::{Cases, hash_of, judged, number_of, text_of};
 
-/// A step of section 9, or 0 for the container, and why it refuses.
+/// A step of section 9, 0 for the container or 9 for section 9.1, and why it refuses.
 pub(crate) type Refusal = (u64, Reason);
 
 /// What a verifier knows beside the bundle.
@@ -83,7 +83,7 @@ impl Verifier {
         match succession(&self.trust, note, evidence, self.now) {
             Ok(trust) => Ok(Self { trust, ..self }),
             Err(VerifyError::Lacks { .. }) => Ok(self),
-            Err(error) => Err((1, error.reason())),
+            Err(error) => Err((9, error.reason())),
         }
     }
 

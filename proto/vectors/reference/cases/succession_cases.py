@@ -1,6 +1,6 @@
 """succession.json: other keys of a log, and notes under them."""
 
-from .. import notes, trust
+from .. import bundle, notes, trust
 from ..canon import Refused
 from ..crypto import Signer
 from ..verify import Verifier
@@ -13,9 +13,9 @@ from .succeeded_log import known, make_book, maker_of, note, told
 DESCRIPTION = (
     "Keys that took over from those of a log. `op` is `note` (`note_text` by `trust`; "
     "`clock_time` is that of the clock's cosignature) or `bundle`: as in orders.json, by section "
-    "9.1 and then 9. A trust file may know of `successors`: keys by `logKey` and `clockKey`, which "
-    "sign what is larger than `after`; `successors_after` are those that it knows then. "
-    "Where a note that was held before is KEY_SUCCEEDED, the log "
+    "9.1 (`step` is 9.1 where that refuses) and then 9. A trust file may know of `successors`: "
+    "keys by `logKey` and `clockKey`, which sign what is larger than `after`; `successors_after` "
+    "are those that it knows then. Where a note that was held before is KEY_SUCCEEDED, the log "
     "was forked."
 )
 SPEC = "6, 9, 9.1, 10"
@@ -91,7 +91,7 @@ def made_case(changes, name, maker, reason=None, **others):
     if "successors" in others:
         others["trust"] = with_successors(others.pop("successors"))
     inputs, expected = changes.bundle(name, reason and 6, reason, made, **others)
-    expected.pop("step", None)
+    expected.pop("step", None)  # it is observed alone
     return {**inputs, "op": "bundle"}, expected
 
 
@@ -319,10 +319,7 @@ def build():
 
 
 def run(case, earlier):
-    try:
-        return run_note(case) if case["op"] == "note" else run_bundle(case, earlier)
-    except Refused as refused:
-        raise Refused(refused.reason, str(refused)) from refused  # without its step
+    return run_note(case) if case["op"] == "note" else run_bundle(case, earlier)
 
 
 def run_note(case):
@@ -335,6 +332,11 @@ def run_bundle(case, earlier):
     full, data = whole(case, earlier)
     pinned = trust.parse(full["trust"])
     verifier = Verifier(pinned, full["environment"], full["now"])
+    container = bundle.decode(data)
+    try:
+        verifier.succeed(container)
+    except Refused as refused:
+        raise Refused(refused.reason, str(refused), step="9.1") from refused
     found = verifier.verify(data)
     after = [
         {"after": keys.after, "logKey": keys.log.text(), "clockKey": keys.clock.text()}
