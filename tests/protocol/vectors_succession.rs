@@ -21,7 +21,7 @@ fn note(case: &Value) {
 
 fn bundle(case: &Value, bytes: &[u8]) -> Option<()> {
     let learnt = Verifier::of(case).succeeded(bytes);
-    let found = learnt.and_then(|verifier| Ok((verifier.verify(bytes)?, verifier)));
+    let found = learnt.and_then(|after| Ok((after.verify(bytes)?, after)));
     if let Err((step, _)) = found {
         let told = &case["step"];
         let by_orders = told == "9.1";
@@ -29,9 +29,9 @@ fn bundle(case: &Value, bytes: &[u8]) -> Option<()> {
         let told = told.as_u64().map_or(9, |step| step.min(3));
         assert_eq!((step, step == 9), (told, by_orders), "{}", case["name"]);
     }
-    let (verified, verifier) = judged(case, found.map_err(|(_, reason)| reason))?;
-    verified.compare(case, &verifier);
-    assert_eq!(successors(verifier.trust()), case["successors_after"]);
+    let (proven, after) = judged(case, found.map_err(|(_, reason)| reason))?;
+    proven.compare(case, &after);
+    assert_eq!(successors(after.trust()), case["successors_after"]);
     Some(())
 }
 
