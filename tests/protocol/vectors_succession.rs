@@ -28,6 +28,12 @@ fn bundle(case: &Value, bytes: &[u8]) -> Option<()> {
         // Steps 3 to 7 are not told apart.
         let told = told.as_u64().map_or(9, |step| step.min(3));
         assert_eq!((step, step == 9), (told, by_orders), "{}", case["name"]);
+        // Nor does it hold for who passes over the orders.
+        assert!(
+            Verifier::of(case).verify(bytes).is_err(),
+            "{}",
+            case["name"]
+        );
     }
     let (proven, after) = judged(case, found.map_err(|(_, reason)| reason))?;
     proven.compare(case, &after);

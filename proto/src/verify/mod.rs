@@ -31,11 +31,12 @@ pub use succession::succession;
 use recorded::included;
 
 use crate::{
-    checkpoint::TrustedCheckpoint,
+    checkpoint::{CheckpointError, TrustedCheckpoint},
     entry::{Leaf, MapRecord, Submission},
     hash::{Index, LeafHash, NodeHash, Sha256},
     map::MapProof,
     name::Environment,
+    order::OrderDocument,
     row::{DigestRow, EnvironmentRow, PolicyRow, Row, RowName},
     rules::{PolicyChain, authenticate_genesis},
     statement::Predicate,
@@ -275,7 +276,26 @@ fn chain_with_orders(
         let submission = entry.with_document(&order.document)?;
         chain.adopt_order(order.index, submission)?;
     }
+    nobody_else_signs(&chain, trust, map.checkpoint)?;
     Ok(chain)
+}
+
+/// Whoever is shown that other keys took over believes no checkpoint by those before: it goes
+/// through [`succession`] first, which makes those keys known.
+fn nobody_else_signs(
+    chain: &PolicyChain,
+    trust: &Trust,
+    checkpoint: &TrustedCheckpoint,
+) -> Result<(), VerifyError> {
+    let size = checkpoint.head().size();
+    for step in chain.orders() {
+        if let OrderDocument::KeySuccession(order) = &step.order
+            && !trust.later_keys().contains(&order.era(step.index))
+        {
+            return Err(CheckpointError::OtherEra { size }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Steps 3 to 6 for an environment under a trusted checkpoint, at `now` (Unix seconds), or at the
