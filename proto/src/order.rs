@@ -148,7 +148,12 @@ fn decode_redaction(members: &mut Members<'_>, reason: String) -> Result<Redacti
     let contents: Vec<_> = items
         .map(|item| item.hex32().map(ContentId))
         .collect::<Result<_, _>>()?;
-    ascending(&contents, "").map_err(|_| wrong_order)?;
+    // To erase no bytes would forbid every empty file, and destroy nothing.
+    let nothing = contents.contains(&ContentId::of(b""));
+    ascending(&contents, "").map_err(|_| wrong_order.clone())?;
+    if nothing {
+        return Err(wrong_order);
+    }
     Ok(Redaction { contents, reason })
 }
 

@@ -146,6 +146,7 @@ def bad_values():
     for name, contents in (
         ("an empty list of contents", []),
         ("contents descend", listed[::-1]),
+        ("no bytes at all", [crypto.blake(b"").hex()]),
         ("one content twice", [listed[0]] * 2),
         ("a content in capitals", ["AB" * 32]),
         ("a content with its algorithm", [f"blake3:{listed[0]}"]),
