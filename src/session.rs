@@ -3,6 +3,10 @@
 use std::{
     io::{self, IsTerminal as _},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use cairn_client::{
@@ -17,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::Global,
-    failure::Failure,
+    failure::{Failure, is_of_other_keys},
     output::{Output, complain},
 };
 
@@ -27,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     context: Option<String>,
     no_input: bool,
+    /// How often others took over from the ledger's keys, as the first look at the trust file said.
+    eras: Arc<AtomicUsize>,
 }
 
 impl Session {
@@ -36,6 +42,7 @@ impl Session {
             output: Output::new(global.output),
             context: global.context.clone(),
             no_input: global.no_input,
+            eras: Arc::new(AtomicUsize::new(usize::MAX)),
         })
     }
 
@@ -46,6 +53,7 @@ impl Session {
             output: self.output.aside(),
             context: self.context.clone(),
             no_input: self.no_input,
+            eras: Arc::clone(&self.eras),
         }
     }
 
@@ -65,7 +73,10 @@ impl Session {
 
     /// The ledger of the context in use.
     pub(crate) fn ledger(&self) -> Result<Ledger, Failure> {
-        Ok(Ledger::open(&self.home, self.context.as_deref())?)
+        let ledger = Ledger::open(&self.home, self.context.as_deref())?;
+        let eras = ledger.trust().later_keys().len();
+        self.eras.fetch_min(eras, Ordering::Relaxed);
+        Ok(ledger)
     }
 
     /// Pins the keys that took over from the pinned ones, where an order of the admins proves that
@@ -74,10 +85,24 @@ impl Session {
         let Ok(ledger) = self.ledger() else {
             return false;
         };
+        // Another process may have followed since this one read the trust file.
+        let known = self.eras.load(Ordering::Relaxed);
+        let now = ledger.trust().later_keys().len();
+        if now > known {
+            self.eras.store(now, Ordering::Relaxed);
+            return true;
+        }
         let named = self.context().map(|context| context.trust.parse());
         let Ok(Ok(name)) = named else { return false };
-        let Ok(eras) = trust::follow(&self.home, &name, &ledger).await else {
-            return false;
+        let eras = match trust::follow(&self.home, &name, &ledger).await {
+            Ok(eras) => eras,
+            Err(error) => {
+                let (code, error) = (error.code(), &error);
+                complain(format!(
+                    "  note      no other keys were pinned: {error} [{code}]"
+                ));
+                return false;
+            }
         };
         for era in &eras {
             complain(format!(
@@ -86,7 +111,20 @@ impl Session {
                 era.after, era.keys.log
             ));
         }
+        self.eras
+            .store(now.saturating_add(eras.len()), Ordering::Relaxed);
         !eras.is_empty()
+    }
+
+    /// The same before anything is written: where the newest checkpoint is not by the pinned keys.
+    pub(crate) async fn look_for_other_keys(&self) {
+        let Ok(ledger) = self.ledger() else { return };
+        // Whatever else is wrong is said by the command itself.
+        if let Err(error) = ledger.newest_note().await
+            && is_of_other_keys(error.code())
+        {
+            self.follow_other_keys().await;
+        }
     }
 
     /// The keys named on the command line, or the context's.

@@ -241,6 +241,12 @@ impl Ledger {
 
     /// Refuses to call anything current that is older than what was seen.
     pub(crate) fn current(checkpoint: &TrustedCheckpoint) -> Result<(), ClientError> {
+        if let Some(after) = checkpoint.head().overtaken() {
+            return Err(ClientError::Behind {
+                held: after.0.saturating_add(1),
+                offered: checkpoint.head().size().0,
+            });
+        }
         match checkpoint.history() {
             History::Behind { held } => Err(ClientError::Behind {
                 held: held.0,

@@ -7,7 +7,7 @@ use cairn_grpc::{OrdersAnswer, v1};
 use cairn_proto::{
     checkpoint::TrustedCheckpoint,
     entry::{Leaf, Submission},
-    hash::{ContentId, KeyId, LeafHash},
+    hash::{ContentId, KeyId, LeafHash, TreeSize},
     order::OrderDocument,
     rules::{OrderStep, PolicyChain, RuleError},
     statement::{Order, Predicate, Statement, Subject},
@@ -112,10 +112,16 @@ impl Orders {
         })
     }
 
-    /// The chain of policies with all of these, for judging what names one of them.
-    pub(crate) fn on(&self, policies: PolicyChain) -> Result<PolicyChain, ClientError> {
+    /// The chain of policies as of a size, with those of these that are below it, for judging what
+    /// names one of them. Later ones may be signed by admins of a policy that is not in the chain.
+    pub(crate) fn on(
+        &self,
+        policies: PolicyChain,
+        size: TreeSize,
+    ) -> Result<PolicyChain, ClientError> {
         let mut chain = policies;
-        for ordered in &self.ordered {
+        let known = self.ordered.iter();
+        for ordered in known.take_while(|ordered| ordered.step.index.0 < size.0) {
             let submission = Submission::decode(&ordered.entry, &ordered.document);
             let submission = submission.map_err(|error| ClientError::Verify(error.into()))?;
             let adopted = chain.adopt_order(ordered.step.index, submission);
@@ -139,7 +145,9 @@ impl Ledger {
             let row = (answer.row.as_slice(), answer.row_proof.as_slice());
             let proven = verify::orders(self.trust(), &checkpoint, evidence, row);
             let ProvenOrders { steps, row } = proven.map_err(ClientError::Verify)?;
-            let is_last = steps.is_empty();
+            let number = row.as_ref().map_or(0, |row| row.number);
+            let last = orders.ordered.last().map(|last| last.step.index);
+            let follows = steps.first().is_some_and(|step| last < Some(step.index));
             for (step, raw) in steps.into_iter().zip(&evidence.orders) {
                 orders.ordered.push(Ordered {
                     step,
@@ -149,11 +157,12 @@ impl Ledger {
                 });
             }
             orders.checkpoint = Some(checkpoint);
-            let steps: Vec<_> = orders.ordered.iter().map(|it| it.step.clone()).collect();
-            if are_all_orders(&steps, row.as_ref()) {
+            let known = u64::try_from(orders.ordered.len()).unwrap_or(u64::MAX);
+            let steps = orders.ordered.iter().map(|ordered| &ordered.step);
+            if known == number && are_all_orders(steps, row.as_ref()) {
                 return Ok(orders);
             }
-            if is_last || orders.ordered.len() > ORDERS_MAX {
+            if !follows || known >= number || orders.ordered.len() > ORDERS_MAX {
                 let what = "all of the orders that its map states".to_owned();
                 return Err(ClientError::Lacks { what });
             }

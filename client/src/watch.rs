@@ -157,8 +157,9 @@ impl Ledger {
         let policies = self.policies().await?;
         // A release under a break-glass order is judged by it; an order that came since is one of
         // the next time's.
-        let chain = self.orders().await?.on(policies.chain().clone())?;
         let size = policies.checkpoint().head().size();
+        let orders = self.orders().await?;
+        let chain = orders.on(policies.chain().clone(), size)?;
         let until = size.0.min(from.0.saturating_add(ENTRIES_MAX)).max(from.0);
         let entries: Vec<_> = futures_util::stream::iter(from.0..until)
             .map(|index| self.noticed(Index(index), &policies, &chain))

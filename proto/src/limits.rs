@@ -20,6 +20,8 @@ pub const HOST_BYTES_MAX: usize = 64 << 10;
 pub const SECONDS_MAX: u64 = 2_147_483_647;
 /// Milliseconds after which a break-glass order has expired at the latest: 30 days.
 pub const BREAK_GLASS_MILLIS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Times that other keys take over from a log's: each is compared with all before.
+pub const SUCCESSIONS_MAX: usize = 256;
 /// Bytes of a tree listing: room for about a million files.
 pub const TREE_BYTES_MAX: usize = 256 << 20;
 /// Artifacts of one manifest: each may touch a digest row.

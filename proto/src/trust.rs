@@ -2,7 +2,7 @@
 
 use crate::{
     hash::{LeafHash, TreeSize},
-    limits::COSIGNERS_MAX,
+    limits::{COSIGNERS_MAX, SUCCESSIONS_MAX},
     name::Origin,
     note::{SignatureType, VerifierKey},
     reason::Reason,
@@ -140,7 +140,8 @@ impl Trust {
         let again = bytes(&era.keys);
         let is_new = taken.into_iter().all(|key| !again.contains(key));
         let is_later = self.later.last().is_none_or(|last| last.after < era.after);
-        if !is_new || !is_later || era.after == TreeSize(0) {
+        let too_many = self.later.len() >= SUCCESSIONS_MAX;
+        if !is_new || !is_later || too_many || era.after == TreeSize(0) {
             return Err(KeysError);
         }
         self.later.push(era);

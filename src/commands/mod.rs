@@ -57,19 +57,57 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
         _ => {}
     }
     let session = Session::new(global)?;
+    // Other keys may have taken over from the pinned ones. What writes looks first; what only reads is
+    // done once more after they were proven and pinned.
+    if writes(&command) {
+        session.look_for_other_keys().await;
+    }
     let ended = dispatch(&session, &command).await;
     let Err(failure) = ended else { return ended };
-    // Other keys may have taken over from the pinned ones: then, and only if an order of the admins
-    // proves it, all is tried once more. Whatever is refused so was refused before anything was done.
     if !is_of_other_keys(&failure.code) || !session.follow_other_keys().await {
         return Err(failure);
     }
-    match command {
-        Command::Run(_) | Command::Watch(_) => {
-            Err(failure.mended_by("Other keys took over, and are pinned now: run it again."))
-        }
-        command => dispatch(&session, &command).await,
+    if only_reads(&command) {
+        return dispatch(&session, &command).await;
     }
+    Err(failure.mended_by(
+        "Other keys took over, and are pinned now. See with `cairn log` what was recorded, then run it \
+         again.",
+    ))
+}
+
+/// Whether a command may append to the log.
+fn writes(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Record(_)
+            | Command::Run(_)
+            | Command::Rollback(_)
+            | Command::Retire(_)
+            | Command::Release(_)
+            | Command::Policy(_)
+            | Command::Approve(_)
+            | Command::Order(_)
+            | Command::Proposal(_)
+            | Command::Host(_)
+    )
+}
+
+/// Whether a command changes nothing, so that it can be done twice.
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Verify(_)
+            | Command::Log(_)
+            | Command::History(_)
+            | Command::Find(_)
+            | Command::Show(_)
+            | Command::Diff(_)
+            | Command::Restore(_)
+            | Command::Export(_)
+            | Command::Audit(_)
+            | Command::Status
+    )
 }
 
 async fn dispatch(session: &Session, command: &Command) -> Result<u8, Failure> {

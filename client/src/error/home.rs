@@ -28,6 +28,15 @@ pub enum HomeError {
         /// How.
         why: &'static str,
     },
+    /// What was seen before is signed by other keys of the ledger than the pinned ones.
+    #[error(
+        "what was seen before, in {}, is signed by other keys than the pinned ones",
+        path.display()
+    )]
+    OtherKeys {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A file that a person wrote is not of its form.
     #[error("{}: {why}", path.display())]
     Invalid {
@@ -71,6 +80,7 @@ impl HomeError {
         match self {
             Self::Io { .. } => Reason::PathUnreadable,
             Self::Damaged { .. } => Reason::StateDamaged,
+            Self::OtherKeys { .. } => Reason::KeySucceeded,
             Self::Loose { .. } => Reason::KeyFileLoose,
             Self::Locked { .. } => Reason::StoreLocked,
             Self::NothingTrusted => Reason::TrustMissing,

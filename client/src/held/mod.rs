@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use cairn_proto::{
-    checkpoint::{AdvanceError, History, SignedCheckpoint, TrustedCheckpoint},
+    checkpoint::{AdvanceError, CheckpointError, History, SignedCheckpoint, TrustedCheckpoint},
     hash::Sequence,
     name::Environment,
     trust::Trust,
@@ -130,6 +130,19 @@ impl Body {
     }
 }
 
+/// Why what was held cannot be taken.
+enum Fault {
+    Damaged(&'static str),
+    /// Its checksum fits, and its note is not by the keys that are pinned: others took over.
+    OtherKeys,
+}
+
+impl From<&'static str> for Fault {
+    fn from(why: &'static str) -> Self {
+        Self::Damaged(why)
+    }
+}
+
 /// The held state of one ledger, on disk.
 #[derive(Debug, Clone)]
 pub struct HeldStore {
@@ -160,35 +173,39 @@ impl HeldStore {
         let Some(bytes) = files::read(&self.path, FILE_BYTES_MAX)? else {
             return Ok(None);
         };
-        self.parse(&bytes)
-            .map(Some)
-            .map_err(|why| HomeError::Damaged {
-                path: self.path.clone(),
-                why,
-            })
+        let path = || self.path.clone();
+        self.parse(&bytes).map(Some).map_err(|fault| match fault {
+            Fault::Damaged(why) => HomeError::Damaged { path: path(), why },
+            Fault::OtherKeys => HomeError::OtherKeys { path: path() },
+        })
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Held, &'static str> {
+    fn parse(&self, bytes: &[u8]) -> Result<Held, Fault> {
         let file: HeldFile = serde_json::from_slice(bytes).map_err(|_| "it is not held state")?;
         if file.schema != SCHEMA {
-            return Err("its schema needs a newer cairn");
+            return Err(Fault::Damaged("its schema needs a newer cairn"));
         }
         let body = file.held;
         if body.checksum() != file.blake3 {
-            return Err("its checksum does not fit");
+            return Err(Fault::Damaged("its checksum does not fit"));
         }
         // Judged when it was taken in: a clock that was set back since does not undo that, nor does
         // a cosigner that was pinned since, of whom a note may hold a line that nobody verified.
         let checkpoint = SignedCheckpoint::parse(body.note.as_bytes())
             .and_then(|note| note.authenticate(&self.trust, u64::MAX))
-            .map_err(|_| "the saved checkpoint is not signed by the ledger's key")?;
+            .map_err(|error| match error {
+                CheckpointError::NotSigned | CheckpointError::OtherEra { .. } => Fault::OtherKeys,
+                _ => Fault::Damaged("the saved checkpoint is not one of the ledger's"),
+            })?;
         let sequences = body.sequences.iter().map(|(name, sequence)| {
             let name = name.parse().map_err(|_| "it names no environment")?;
             Ok((name, Sequence(*sequence)))
         });
         Ok(Held {
             checkpoint: checkpoint.trust_first(),
-            sequences: sequences.collect::<Result<_, &'static str>>()?,
+            sequences: sequences
+                .collect::<Result<_, &'static str>>()
+                .map_err(Fault::Damaged)?,
             policy_version: body.policy_version,
             seen: body.seen,
         })

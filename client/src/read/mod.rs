@@ -159,7 +159,10 @@ impl Ledger {
     ) -> Result<Proven, ClientError> {
         let named = logged.release().and_then(|release| release.break_glass);
         let with_orders = match named {
-            Some(_) => Some(self.orders().await?.on(policies.clone())?),
+            Some(_) => {
+                let size = looked.checkpoint.head().size();
+                Some(self.orders().await?.on(policies.clone(), size)?)
+            }
             None => None,
         };
         let policies = with_orders.as_ref().unwrap_or(policies);
@@ -191,9 +194,15 @@ impl Ledger {
                 what: "the kind",
             }));
         };
-        // It is history: that a break-glass order has expired since takes nothing from it.
+        // Of history an order that has expired since takes nothing; of what is current it does.
+        let current = looked.current.last().map(|(_, leaf)| *leaf);
+        let now = if current == Some(logged.leaf) {
+            self.now()
+        } else {
+            0
+        };
         let asked = (&release.environment, release.break_glass);
-        let counted = policies.standing(logged.index, asked, signed.signers(), 0);
+        let counted = policies.standing(logged.index, asked, signed.signers(), now);
         let counted = counted.map_err(rule)?;
         Ok(Proven {
             index: logged.index,

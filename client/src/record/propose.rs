@@ -89,7 +89,8 @@ impl Ledger {
         let manifest = Manifest::decode(proposal.document()).map_err(|error| wrong(&error))?;
         let mut chain = looked.policies(self.trust()).map_err(ClientError::Verify)?;
         if release.break_glass.is_some() {
-            chain = self.orders().await?.on(chain)?;
+            let size = looked.checkpoint.head().size();
+            chain = self.orders().await?.on(chain, size)?;
         }
         let standing = proposal.standing(&chain)?;
         if release.ledger != *self.trust().genesis() {

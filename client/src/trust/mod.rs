@@ -27,7 +27,7 @@ use crate::{
 };
 
 const SCHEMA: &str = "cairn.trust/v1";
-const FILE_BYTES_MAX: usize = 16 << 10;
+const FILE_BYTES_MAX: usize = 256 << 10;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -187,6 +187,27 @@ pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
         Err(error) => return Err(error),
     }
     files::write(&path, encode(trust).as_bytes())
+}
+
+/// Pins the keys that took over, and changes nothing else of what is pinned by now.
+pub(crate) fn add_later_keys(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
+    let path = home.trust_file(name);
+    let _lock = Lock::of(&path)?;
+    let known = load(home, name)?;
+    if !known.is_same_ledger(trust) {
+        return Err(HomeError::Taken {
+            name: name.to_string(),
+        });
+    }
+    let merged = known.clone().with_later_keys_of(trust);
+    let merged = merged.map_err(|error| HomeError::Invalid {
+        path: path.clone(),
+        why: error.to_string(),
+    })?;
+    if merged == known {
+        return Ok(());
+    }
+    files::write(&path, encode(&merged).as_bytes())
 }
 
 /// Pins another ledger under a name that may already stand for one: a person said so.

@@ -12,7 +12,13 @@ use cairn_proto::{
     verify,
 };
 
-use crate::{connect::Connection, error::ClientError, held::HeldStore, home::Home, ledger::Ledger};
+use crate::{
+    connect::Connection,
+    error::{ClientError, HomeError},
+    held::HeldStore,
+    home::Home,
+    ledger::Ledger,
+};
 
 /// The keys that took over, as the admins' orders prove it; what is pinned stays as it is. `now`:
 /// Unix seconds.
@@ -36,6 +42,8 @@ pub async fn follow(home: &Home, name: &Label, ledger: &Ledger) -> Result<Vec<Er
     let known = ledger.trust();
     let trust = succeeded(ledger.connection(), known, ledger.now()).await?;
     nothing_seen_contradicts(home, known, &trust)?;
+    let before = known.later_keys().len();
+    let newer = || trust.later_keys().iter().skip(before).cloned().collect();
     // The new log must extend what was seen, before its keys are believed in anything.
     let followed = Ledger::new(home, trust.clone(), ledger.connection().clone());
     let said = followed
@@ -46,9 +54,15 @@ pub async fn follow(home: &Home, name: &Label, ledger: &Ledger) -> Result<Vec<Er
     let linked = followed.trusted_unasked(held.as_ref(), &said.checkpoint);
     let linked = linked.await?;
     Ledger::current(&linked)?;
-    super::save(home, name, &trust)?;
-    let before = known.later_keys().len();
-    Ok(trust.later_keys().iter().skip(before).cloned().collect())
+    // Admins of a policy that was replaced since could order this of an old copy of the log. Whoever pins
+    // witnesses or auditors asks them first which log it is.
+    if !linked.head().vouched_for() {
+        let (found, needed) = linked.head().witnesses(None).unwrap_or_default();
+        return Err(ClientError::TooFewWitnesses { found, needed });
+    }
+    followed.remember(held.as_ref(), &linked, None, 0).await?;
+    super::add_later_keys(home, name, &trust)?;
+    Ok(newer())
 }
 
 /// What the keys before signed above the size at which others took over, nobody was to sign.
@@ -57,8 +71,12 @@ pub(crate) fn nothing_seen_contradicts(
     known: &Trust,
     next: &Trust,
 ) -> Result<(), ClientError> {
-    for store in [HeldStore::new(home, known), HeldStore::vouched(home, known)] {
-        let Some(held) = store.load()? else { continue };
+    let stores = |trust| [HeldStore::new(home, trust), HeldStore::vouched(home, trust)];
+    for (store, before) in stores(next).into_iter().zip(stores(known)) {
+        let Err(HomeError::OtherKeys { .. }) = store.load() else {
+            continue;
+        };
+        let Some(held) = before.load()? else { continue };
         let note = SignedCheckpoint::parse(held.checkpoint().head().bytes())?;
         note.authenticate(&next.clone().alone(), u64::MAX)?;
     }

@@ -227,6 +227,13 @@ impl Report {
                 "{found} of the pinned auditors vouch for the map, {needed} must"
             ));
         }
+        if let Some(after) = head.overtaken() {
+            self.hold(Verdict::Stale);
+            self.because(Reason::KeySucceeded);
+            self.notes.push(format!(
+                "other keys took over from those that signed this checkpoint, after size {after}"
+            ));
+        }
         if let History::Behind { held } = checkpoint.history() {
             self.hold(Verdict::Stale);
             self.because(Reason::RolledBack);

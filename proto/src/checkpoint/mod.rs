@@ -175,7 +175,10 @@ impl SignedCheckpoint {
         // Where others are asked for, the operator's own clock bounds nothing: as old as the
         // last of those that it took.
         let time = witnesses.vouched().or(auditors.vouched()).or(time);
+        let former = trust.later_keys().last();
+        let former = former.map(|era| era.after);
         Ok(AuthenticCheckpoint {
+            overtaken: former.filter(|after| self.claim.size <= *after),
             bytes: self.bytes,
             checkpoint: self.claim,
             time,
@@ -280,6 +283,7 @@ pub struct AuthenticCheckpoint {
     bytes: Vec<u8>,
     checkpoint: Checkpoint,
     time: Option<u64>,
+    overtaken: Option<TreeSize>,
     auditors: Tally,
     witnesses: Tally,
 }
@@ -298,6 +302,13 @@ impl AuthenticCheckpoint {
     /// Root over them.
     pub fn root(&self) -> &RootHash {
         &self.checkpoint.root
+    }
+
+    /// The size after which other keys took over from those that signed it: it is good for inclusion
+    /// and consistency, and says nothing of what is current, whatever its time. Whoever has the former
+    /// keys may sign any of these sizes today.
+    pub fn overtaken(&self) -> Option<TreeSize> {
+        self.overtaken
     }
 
     /// When it was vouched for last, Unix seconds: by the clock's cosignature, or, where enough

@@ -32,7 +32,7 @@ use recorded::included;
 
 use crate::{
     checkpoint::{CheckpointError, TrustedCheckpoint},
-    entry::{Leaf, MapRecord, Submission},
+    entry::{Content, Leaf, MapRecord, Submission},
     hash::{Index, LeafHash, NodeHash, Sha256},
     map::MapProof,
     name::Environment,
@@ -231,6 +231,14 @@ impl IncludedEntry {
     ) -> Result<Current, VerifyError> {
         let authority = chain.authority_at(self.index);
         let authority = authority.ok_or(VerifyError::PolicyChain)?;
+        // What whoever answered left out says nothing of the log.
+        if let Content::Release(release, _) = self.submission.content()
+            && let Some(named) = release.break_glass
+            && !chain.orders().iter().any(|step| step.leaf == named)
+        {
+            let what = "the break-glass order that the release names";
+            return Err(VerifyError::Lacks { what });
+        }
         let signed = authority.authenticate(self.submission)?;
         let approval = approval.map(|it| approved::prove(map, chain, (self.index, &signed), it));
         approved::judge(

@@ -47,13 +47,16 @@ pub fn orders(
 }
 
 /// Whether these are all the orders that a row states, from the first on.
-pub fn are_all_orders(steps: &[OrderStep], row: Option<&OrdersRow>) -> bool {
+pub fn are_all_orders<'a>(
+    steps: impl IntoIterator<Item = &'a OrderStep>,
+    row: Option<&OrdersRow>,
+) -> bool {
     let mut history = Frontier::default();
     for step in steps {
         history.push(history_leaf(step.index, &step.leaf));
     }
     match row {
-        None => steps.is_empty(),
+        None => history.size().0 == 0,
         Some(row) => row.number == history.size().0 && row.history == history.root(),
     }
 }

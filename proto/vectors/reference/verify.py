@@ -251,6 +251,8 @@ class Verifier:
     def broken(self, envelope, row, ordered):
         """The break-glass order that the release names, where the evidence has it."""
         name = envelope.predicate.get("breakGlass")
+        if name is not None and all(item.leaf_hash.hex() != name for item in ordered):
+            refuse("the order that it names was not given", "INCLUSION_UNPROVEN")
         for item in ordered:
             named = item.leaf_hash.hex() == name and item.index < row.index
             if named and isinstance(item.order, BreakGlass):

@@ -15,7 +15,7 @@ RULES = [
 ]
 BASE = "orders: none, no approval"
 COMPROMISED, EXPIRED = "SIGNER_COMPROMISED", "BREAK_GLASS_EXPIRED"
-UNKNOWN_ORDER = "BREAK_GLASS_UNKNOWN"
+NOT_GIVEN = "INCLUSION_UNPROVEN"
 # Of those of `make_book`, by their place.
 GLASS, REDACTION, DAY, HOURS, LITTLE, ELSEWHERE, LATE = range(7)
 
@@ -122,17 +122,17 @@ def orders_of_bundles(changes, book):
     listed = (GLASS,)
     for name, environment, orders, approved, outcomes in (
         ("one signer of two", "prod/one", listed, False, (by_order, EXPIRED)),
-        ("one signer, no order given", "prod/one", (), False, (UNKNOWN_ORDER,) * 2),
-        ("one signer, another given", "prod/one", (HOURS,), False, (UNKNOWN_ORDER,) * 2),
+        ("one signer, no order given", "prod/one", (), False, (NOT_GIVEN,) * 2),
+        ("one signer, another given", "prod/one", (HOURS,), False, (NOT_GIVEN,) * 2),
         ("enough in any case", "prod/two", listed, False, (by_signers,) * 2),
-        ("enough, no order given", "prod/two", (), False, (UNKNOWN_ORDER,) * 2),
+        ("enough, no order given", "prod/two", (), False, (NOT_GIVEN,) * 2),
         ("one of two is struck", "prod/half", listed, False, (by_order, EXPIRED)),
         ("the only one is struck", "prod/lost", listed, False, (COMPROMISED,) * 2),
         ("struck, an order not named", "prod/struck", listed, False, (COMPROMISED,) * 2),
         ("struck and approved", "prod/approved", (), True, (by_approval,) * 2),
         ("struck, the approval not given", "prod/approved", (), False, (COMPROMISED,) * 2),
         ("under an order and approved", "prod/eased", listed, True, (by_approval,) * 2),
-        ("approved, no order given", "prod/eased", (), True, (UNKNOWN_ORDER,) * 2),
+        ("approved, no order given", "prod/eased", (), True, (NOT_GIVEN,) * 2),
         ("the approval not given", "prod/eased", listed, False, (by_order, EXPIRED)),
         ("enough and approved", "prod/plain", (), True, (by_signers,) * 2),
         ("struck, approved by one struck", "prod/badly", (), True, (COMPROMISED,) * 2),

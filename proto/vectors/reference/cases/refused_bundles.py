@@ -5,7 +5,7 @@ from .. import bundle, crypto, merkle, trie
 from .builder import break_glass, files, forged, sign
 from .bundle_maker import ADMIN, CI, NOW, OPS, Changes, Maker, base_case
 from .ordered_bundles import ADMINS, BOTH, DAY, EXPIRES, GLASS, HOURS, LATER, LEFT
-from .ordered_bundles import UNKNOWN_ORDER, bundle_of, case_of, make_book, order
+from .ordered_bundles import NOT_GIVEN, bundle_of, case_of, make_book, order
 
 UNPROVEN, MISMATCH, SYNTAX = "INCLUSION_UNPROVEN", "ROW_MISMATCH", "BUNDLE_SYNTAX"
 DOCUMENT = "DOCUMENT_MISMATCH"
@@ -78,7 +78,7 @@ def asked_for(changes):
             made.policies[place] if place in places else line for place, line in enumerate(bare)
         ]
         made_so = made._replace(policies=policies, **fields)
-        reason = UNKNOWN_ORDER if name == "no orders" else None
+        reason = NOT_GIVEN if name == "no orders" else None
         yield case_of(changes, made_so, "prod/plain", f"asked for: {name}", reason)
         name = f"container: more than is asked for, {name}"
         made_so = made._replace(**fields)
@@ -179,7 +179,7 @@ def too_late(changes):
     def end(book):
         leaf = sign(book.order_statement("break-glass", glass), ADMINS)
         named = {"breakGlass": merkle.leaf_hash(leaf).hex()}
-        book.release("dishonest", "prod/late", content, [CI], UNKNOWN_ORDER, **named)
+        book.release("dishonest", "prod/late", content, [CI], "BREAK_GLASS_UNKNOWN", **named)
         order(book, glass)
 
     book = make_book(end=end)
@@ -192,7 +192,7 @@ def too_late(changes):
     row = trie.EnvironmentRow(1, index, leaf_hash, 1, history)
     maker.replace_row("environment", b"prod/late", row.bytes())
     title = "dishonest: the order stands behind the release"
-    yield case_of(changes, maker.make(), "prod/late", title, UNKNOWN_ORDER)
+    yield case_of(changes, maker.make(), "prod/late", title, "BREAK_GLASS_UNKNOWN")
 
 
 def dishonest_approvals(changes):
