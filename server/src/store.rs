@@ -1,7 +1,7 @@
 //! A data directory: journal, contents and anchor, and how they come to agree at open.
 //!
 //! ```text
-//! lock  format  anchor  journal/  packs/  large/  staging/
+//! lock  format  anchor  erased  journal/  packs/  large/  staging/
 //! ```
 //!
 //! Open: lock, read the anchor, scan journal and packs, judge, and only then write.
@@ -32,15 +32,18 @@ use crate::{
     segment::{Damage, FrameAt, LedgerTag, StoreError},
 };
 
+mod erased;
 mod error;
 mod place;
 mod repair;
 #[cfg(test)]
 mod tests;
 
+pub use erased::Carried;
 pub use error::{Head, OpenError};
 pub use repair::{Repair, RepairError, Repaired};
 
+use erased::ErasedMark;
 use place::{FORMAT, JOURNAL, Place};
 
 /// How to open a store.
@@ -77,6 +80,7 @@ pub struct Store {
     content: ContentFiles,
     anchor: Anchor,
     recovery: Recovery,
+    erased: ErasedMark,
     /// Last, so that it is released after everything else is closed.
     _lock: Box<dyn Held>,
 }
@@ -160,7 +164,8 @@ impl Store {
         let tail = anchored.map(|state| state.journal);
         let journal = JournalScan::read(disk, journal, options.ledger, tail)?;
         let tail = anchored.map(|state| state.packs);
-        let packs = PackScan::read(disk, content.packs.clone(), options.ledger, tail)?;
+        let directory_of = content.packs.clone();
+        let packs = PackScan::read(disk, directory_of, options.ledger, tail, journal.erased())?;
         let footing = judge(found, anchor, options, &journal, &packs)?;
         // Whoever made the names may have been killed before they were durable.
         place.sync_names()?;
@@ -190,6 +195,7 @@ impl Store {
             content,
             anchor,
             recovery,
+            erased: ErasedMark::below(disk, directory),
             _lock: place.lock,
         })
     }
@@ -212,6 +218,11 @@ impl Store {
     /// What was done at open.
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Up to which order contents are erased, durably.
+    pub fn erased(&self) -> &ErasedMark {
+        &self.erased
     }
 
     /// What the anchor says.

@@ -38,6 +38,8 @@ fn grpc_code(reason: Reason) -> Code {
         | Reason::NotOffered
         | Reason::RollbackTarget
         | Reason::ContentMissing
+        | Reason::ContentErased
+        | Reason::AlreadyErased
         | Reason::DocumentMissing
         | Reason::GenesisTwice
         | Reason::ContentOffset => Code::FailedPrecondition,

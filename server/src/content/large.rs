@@ -15,7 +15,10 @@ use std::{
 use bytes::Bytes;
 use cairn_proto::hash::ContentId;
 
-use super::ContentError;
+use super::{
+    ContentError,
+    erased::{Erased, wipe},
+};
 use crate::{
     disk::{Disk, read_exact_at},
     segment::{StoreError, reading, writing},
@@ -30,10 +33,15 @@ pub(super) struct Large {
     sizes: RwLock<HashMap<ContentId, u64>>,
     /// Held from rename to sync, so that nobody takes a renamed file for missing.
     adopting: Mutex<()>,
+    erased: Arc<Erased>,
 }
 
 impl Large {
-    pub(super) fn open(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        erased: Arc<Erased>,
+    ) -> Result<Self, StoreError> {
         // A crash may have come between a rename and the sync of its directory.
         disk.sync_dir(&directory)
             .map_err(StoreError::io(&directory, 0))?;
@@ -55,6 +63,7 @@ impl Large {
             directory,
             sizes,
             adopting: Mutex::new(()),
+            erased,
         })
     }
 
@@ -76,6 +85,11 @@ impl Large {
         let mut adopted = Vec::new();
         let mut missing = Ok(());
         for id in ids.iter().filter(|id| self.size(id).is_none()) {
+            // Under the lock: what is adopted before an erasure is found by it.
+            if let Err(error) = self.erased.check(id) {
+                missing = Err(error);
+                continue;
+            }
             let target = self.directory.join(id.to_string());
             if let Some(bytes) = hand_over(id, &target)? {
                 adopted.push((*id, bytes));
@@ -89,6 +103,19 @@ impl Large {
             .map_err(StoreError::io(&self.directory, 0))?;
         writing(&self.sizes).extend(adopted);
         missing
+    }
+
+    /// Overwrites and removes those of the contents that are here; durable on return.
+    pub(super) fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
+        let _one = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Also one that is not listed: an adoption that failed may have left it.
+        for id in ids {
+            wipe(self.disk.as_ref(), &self.directory.join(id.to_string()))?;
+            writing(&self.sizes).remove(id);
+        }
+        self.disk
+            .sync_dir(&self.directory)
+            .map_err(StoreError::io(&self.directory, 0))
     }
 
     /// A part of a content; the caller knows its size.

@@ -11,10 +11,14 @@
 //! - A staged content counts only for the owner that sent all of its bytes: to know an id
 //!   is not to have the content.
 //! - The empty content always exists.
+//! - What an order of the admins erased (`bar`) is neither read, nor sent, nor stored from then
+//!   on; after `erase` no byte of it is in any of these files, durably. Nothing beside it changes.
 //!
 //! The index of packs and of large files is in RAM, rebuilt at open by a scan of headers and
-//! a listing. Out of scope: erasing a content, who may read one, what entries name.
+//! a listing. Out of scope: what is to be erased, and when (`ledger/erasure`), who may read a
+//! content, what entries name.
 
+mod erased;
 mod index;
 mod large;
 mod marks;
@@ -32,7 +36,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use cairn_proto::{hash::ContentId, reason::Reason};
+use cairn_proto::{
+    hash::{ContentId, Index},
+    reason::Reason,
+};
 use thiserror::Error;
 
 pub use packs::PackScan;
@@ -42,6 +49,7 @@ use crate::{
     disk::Disk,
     segment::{LedgerTag, SeriesTail, StoreError},
 };
+use erased::Erased;
 use large::Large;
 use packs::{Packed, Packs};
 use upload::Ready;
@@ -91,6 +99,14 @@ pub enum ContentError {
         /// What was asked for.
         id: ContentId,
     },
+    /// An order of the admins erased it.
+    #[error("content {id} was erased by entry {index}")]
+    Erased {
+        /// The content.
+        id: ContentId,
+        /// The order's index.
+        index: Index,
+    },
     /// The bytes hash to something else. What was staged of them is dropped.
     #[error("the bytes sent as content {id} hash to {found}")]
     Mismatch {
@@ -138,6 +154,7 @@ impl ContentError {
         match self {
             Self::Store(error) => error.reason(),
             Self::Missing { .. } => Reason::ContentMissing,
+            Self::Erased { .. } => Reason::ContentErased,
             Self::Mismatch { .. } => Reason::ContentMismatch,
             Self::Offset { .. } => Reason::ContentOffset,
             Self::TooLarge { .. } => Reason::ContentTooLarge,
@@ -159,6 +176,12 @@ pub trait ContentStore: Send + Sync {
     /// A part of a content, at most `READ_BYTES_MAX`. Of a packed one, the whole is verified
     /// first; of a large one nothing is: whoever reads it all checks the id.
     fn read(&self, id: &ContentId, range: Range<u64>) -> Result<Bytes, ContentError>;
+    /// From now on the contents are neither read, nor sent, nor stored. On return no call is
+    /// under way that would still add one of them to a pack.
+    fn bar(&self, contents: &[(ContentId, Index)]);
+    /// Overwrites what there is of contents that were barred before, durably. The anchor must
+    /// cover the packs in both of its slots. Any error means that the process must abort.
+    fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError>;
 }
 
 /// Contents in files.
@@ -167,6 +190,7 @@ pub struct ContentFiles {
     packs: Packs,
     large: Large,
     staging: Staging,
+    erased: Arc<Erased>,
 }
 
 /// Where contents lie below the data directory.
@@ -213,10 +237,15 @@ impl ContentFiles {
         packs: PackScan,
         limits: ContentLimits,
     ) -> Result<Self, StoreError> {
+        let erased = Arc::<Erased>::default();
+        let both = || (Arc::clone(disk), Arc::clone(&erased));
+        let ((packs_disk, for_packs), (large_disk, for_large)) = (both(), both());
+        let staging = paths.staging.clone();
         Ok(Self {
-            packs: packs.settle(Arc::clone(disk))?,
-            large: Large::open(Arc::clone(disk), paths.large.clone())?,
-            staging: Staging::open(Arc::clone(disk), paths.staging.clone(), limits)?,
+            packs: packs.settle(packs_disk, for_packs)?,
+            large: Large::open(large_disk, paths.large.clone(), for_large)?,
+            staging: Staging::open(Arc::clone(disk), staging, limits, Arc::clone(&erased))?,
+            erased,
         })
     }
 
@@ -224,6 +253,24 @@ impl ContentFiles {
     pub fn staging(&self) -> &Staging {
         &self.staging
     }
+
+    /// Which order erased a content.
+    pub fn erased(&self, id: &ContentId) -> Option<Index> {
+        self.erased.index(id)
+    }
+
+    /// Whether anything was erased at all.
+    pub fn has_erased(&self) -> bool {
+        self.erased.any()
+    }
+
+    /// Whether a byte of a content that was barred is still in a file, as far as one can see: a
+    /// process before this one may have seen zeros that the disk never got.
+    pub fn remains(&self, id: &ContentId) -> Result<bool, StoreError> {
+        let in_files = self.large.size(id).is_some() || self.staging.holds(id);
+        Ok(in_files || self.packs.remains(id)?)
+    }
+
 
     /// The durable end of the packs.
     pub fn packs_tail(&self) -> SeriesTail {
@@ -241,6 +288,7 @@ impl ContentFiles {
         let mut large = Vec::new();
         let mut staged = Vec::new();
         for id in ids {
+            self.erased.check(&id)?;
             let ready = self.staging.ready(owner, &id)?;
             if ready.is_some() {
                 staged.push(id);
@@ -267,6 +315,9 @@ impl ContentFiles {
 
 impl ContentStore for ContentFiles {
     fn size(&self, id: &ContentId) -> Option<u64> {
+        if self.erased.index(id).is_some() {
+            return None;
+        }
         if *id == empty_content() {
             return Some(0);
         }
@@ -274,6 +325,7 @@ impl ContentStore for ContentFiles {
     }
 
     fn read(&self, id: &ContentId, range: Range<u64>) -> Result<Bytes, ContentError> {
+        self.erased.check(id)?;
         let size = self.size(id).ok_or(ContentError::Missing { id: *id })?;
         let Range { start, end } = range;
         let length = end
@@ -285,12 +337,27 @@ impl ContentStore for ContentFiles {
         if size == 0 {
             return Ok(Bytes::new());
         }
-        match self.packs.read(id)? {
-            Some(content) => {
+        let content = match self.packs.read(id) {
+            Ok(Some(content)) => {
                 let cut = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
                 Ok(content.slice(cut(start)..cut(end)))
             }
-            None => Ok(self.large.read(id, start..end)?),
-        }
+            Ok(None) => self.large.read(id, start..end),
+            Err(error) => Err(error),
+        };
+        // Once more: what was read meanwhile may be zeros, and no damage.
+        self.erased.check(id)?;
+        Ok(content?)
+    }
+
+    fn bar(&self, contents: &[(ContentId, Index)]) {
+        self.erased.add(contents.iter().copied());
+        self.packs.pass_erased();
+    }
+
+    fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
+        self.staging.erase(ids)?;
+        self.large.erase(ids)?;
+        self.packs.erase(ids)
     }
 }

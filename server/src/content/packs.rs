@@ -6,7 +6,7 @@
 //! Out of scope: who sent a content, and whether it may be stored.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -15,11 +15,11 @@ use std::{
 use bytes::Bytes;
 use cairn_proto::hash::ContentId;
 
-use super::{ContentError, PACKED_BYTES_LIMIT, index::Index};
+use super::{ContentError, PACKED_BYTES_LIMIT, erased::Erased, index::Index};
 use crate::{
     disk::{Disk, read_exact_at},
     segment::{
-        self, Frame, Kind, LedgerTag, SEGMENT_BYTES_MAX, Scan, Series, SeriesConfig, SeriesTail,
+        self, Frame, Kind, LedgerTag, Place, SEGMENT_BYTES_MAX, Scan, Series, SeriesConfig, SeriesTail,
         StoreError, Successor,
     },
 };
@@ -29,6 +29,7 @@ use crate::{
 pub struct PackScan {
     scan: Scan,
     frames: HashMap<ContentId, Frame>,
+    again: Vec<Frame>,
 }
 
 fn config(directory: PathBuf, ledger: LedgerTag) -> SeriesConfig {
@@ -50,14 +51,17 @@ pub(super) fn create(
 }
 
 impl PackScan {
-    /// Reads the packs; `anchored` is where they are known to reach, if that is known.
+    /// Reads the packs; `anchored` is where they are known to reach, if that is known. Contents
+    /// that are `erased` need not hash to their ids.
     pub fn read(
         disk: &Arc<dyn Disk>,
         directory: PathBuf,
         ledger: LedgerTag,
         anchored: Option<SeriesTail>,
+        erased: &HashSet<ContentId>,
     ) -> Result<Self, StoreError> {
         let mut frames = HashMap::new();
+        let mut again = Vec::new();
         // With an anchor, what lies beyond it was promised to nobody, and a torn batch is
         // cut. Without one, nobody knows what was promised: a good frame after a bad one is
         // shown to a person.
@@ -68,12 +72,21 @@ impl PackScan {
         };
         let anchored = anchored.unwrap_or(SeriesTail::START);
         let config = config(directory, ledger);
-        let scan = Scan::read(disk, config, anchored, successor, &mut |found| {
-            let frame = found.frame;
-            frames.entry(ContentId(frame.digest)).or_insert(frame);
-            Ok(())
-        })?;
-        Ok(Self { scan, frames })
+        let spared = |frame: &Frame| erased.contains(&ContentId(frame.digest));
+        let scan =
+            Scan::read_sparing(disk, config, anchored, successor, &spared, &mut |found| {
+                let frame = found.frame;
+                match frames.entry(ContentId(frame.digest)) {
+                    Entry::Vacant(place) => drop(place.insert(frame)),
+                    Entry::Occupied(_) => again.push(frame),
+                }
+                Ok(())
+            })?;
+        Ok(Self {
+            scan,
+            frames,
+            again,
+        })
     }
 
     /// The underlying scan.
@@ -81,11 +94,17 @@ impl PackScan {
         &self.scan
     }
 
-    pub(super) fn settle(self, disk: Arc<dyn Disk>) -> Result<Packs, StoreError> {
+    pub(super) fn settle(
+        self,
+        disk: Arc<dyn Disk>,
+        erased: Arc<Erased>,
+    ) -> Result<Packs, StoreError> {
         Ok(Packs {
             disk,
             series: self.scan.settle()?,
-            index: Index::of(self.frames),
+            index: Index::of(self.frames, self.again),
+            erased,
+            writing: Mutex::default(),
             queue: Mutex::default(),
             answered: Condvar::new(),
         })
@@ -106,6 +125,9 @@ pub(super) struct Packs {
     disk: Arc<dyn Disk>,
     series: Series,
     index: Index,
+    erased: Arc<Erased>,
+    /// Held while a batch is written, and while contents are erased.
+    writing: Mutex<()>,
     queue: Mutex<Queue>,
     answered: Condvar,
 }
@@ -204,12 +226,43 @@ impl Packs {
         }
     }
 
+    /// On return, no batch is under way that did not know what is erased by now.
+    pub(super) fn pass_erased(&self) {
+        drop(self.batch());
+    }
+
+    /// Whether a byte of the content is still in a pack.
+    pub(super) fn remains(&self, id: &ContentId) -> Result<bool, StoreError> {
+        for frame in self.index.all(id) {
+            if !self.series.is_erased(frame.place)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Overwrites the contents, durably.
+    pub(super) fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
+        let _one = self.batch();
+        let frames = ids.iter().flat_map(|id| self.index.all(id));
+        let places: Vec<Place> = frames.map(|frame| frame.place).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.series.erase(&places)
+    }
+
+    fn batch(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Frames for all requests, one sync, then the index, then the answers.
     fn write_batch(&self, batch: &[Request]) {
+        let _one = self.batch();
         let mut written = HashSet::new();
         let mut frames = Vec::new();
         let mut results = Vec::new();
@@ -217,6 +270,7 @@ impl Packs {
             // A request that fails halfway leaves frames that nothing names: they are
             // whole contents, and harmless.
             results.push(request.contents.iter().try_for_each(|content| {
+                self.erased.check(&content.id)?;
                 if self.index.get(&content.id).is_none() && !written.contains(&content.id) {
                     frames.push(self.append(content)?);
                     written.insert(content.id);

@@ -12,9 +12,9 @@
 //! Out of scope: who an owner is; making contents durable (`ContentFiles::promote`).
 
 mod keep;
+mod table;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -23,10 +23,12 @@ use std::{
 use cairn_proto::hash::ContentId;
 
 use super::{
-    ContentError, ContentLimits, empty_content, marks,
-    upload::{Ready, State, Upload, Weight},
+    ContentError, ContentLimits, empty_content,
+    erased::Erased,
+    upload::{Ready, State, Upload},
 };
 use crate::{disk::Disk, segment::StoreError};
+use table::{Owner, Row, Table, list_owner, owner_of, parse_owner};
 
 /// Whether more parts follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,85 +39,14 @@ pub enum Part {
     Last,
 }
 
-/// Owners are arbitrary text: a hash of it makes a file name.
-type Owner = [u8; 16];
-
 /// The staging area.
 #[derive(Debug)]
 pub struct Staging {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     limits: ContentLimits,
+    erased: Arc<Erased>,
     table: Mutex<Table>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    owners: HashMap<Owner, Owned>,
-    uploads: usize,
-    unfinished: usize,
-    bytes: u64,
-}
-
-#[derive(Debug, Default)]
-struct Owned {
-    rows: HashMap<ContentId, Row>,
-    unfinished: usize,
-}
-
-#[derive(Debug)]
-struct Row {
-    upload: Arc<Upload>,
-    touched: Instant,
-}
-
-fn owner_of(text: &str) -> Owner {
-    let mut owner = [0; 16];
-    blake3::Hasher::new_derive_key("cairn 2025 staging owner")
-        .update(text.as_bytes())
-        .finalize_xof()
-        .fill(&mut owner);
-    owner
-}
-
-fn parse_owner(name: &str) -> Option<Owner> {
-    let mut owner = [0; 16];
-    hex::decode_to_slice(name, &mut owner).ok()?;
-    (hex::encode(owner) == name).then_some(owner)
-}
-
-impl Table {
-    fn insert(&mut self, owner: Owner, upload: Arc<Upload>, weight: Weight) {
-        let theirs = self.owners.entry(owner).or_default();
-        theirs.unfinished += weight.unfinished;
-        self.unfinished += weight.unfinished;
-        self.bytes += weight.bytes;
-        self.uploads += 1;
-        theirs.rows.insert(
-            upload.id,
-            Row {
-                upload,
-                touched: Instant::now(),
-            },
-        );
-    }
-
-    /// Books what an operation made of an upload, and forgets one that is gone.
-    fn book(&mut self, owner: &Owner, upload: &Upload, before: Weight, after: &State) {
-        let now = after.weight();
-        let count = |total: usize| (total + now.unfinished).saturating_sub(before.unfinished);
-        self.bytes = (self.bytes + now.bytes).saturating_sub(before.bytes);
-        self.unfinished = count(self.unfinished);
-        if let Some(theirs) = self.owners.get_mut(owner) {
-            theirs.unfinished = count(theirs.unfinished);
-            if matches!(after, State::Gone) && theirs.rows.remove(&upload.id).is_some() {
-                self.uploads -= 1;
-            }
-            if theirs.rows.is_empty() {
-                self.owners.remove(owner);
-            }
-        }
-    }
 }
 
 impl Staging {
@@ -123,6 +54,7 @@ impl Staging {
         disk: Arc<dyn Disk>,
         directory: PathBuf,
         limits: ContentLimits,
+        erased: Arc<Erased>,
     ) -> Result<Self, StoreError> {
         let mut table = Table::default();
         for name in disk
@@ -137,6 +69,7 @@ impl Staging {
             disk,
             directory,
             limits,
+            erased,
             table: Mutex::new(table),
         })
     }
@@ -172,6 +105,8 @@ impl Staging {
                 // Its row went before the lock did: the next look finds another or none.
                 continue;
             }
+            // Under the upload's lock: what is written before an erasure is found by it.
+            self.erased.check(&id)?;
             return self.booked(&owner, &upload, &mut state, |state| {
                 upload.resolve(self.disk.as_ref(), state)?;
                 let charged = self.charge(state, offset, data.len() as u64);
@@ -241,6 +176,39 @@ impl Staging {
             }
         }
         Ok(dropped)
+    }
+
+    /// Whether anybody's copy of the content, or a part of one, is staged.
+    pub(super) fn holds(&self, id: &ContentId) -> bool {
+        let table = self.table();
+        table.owners.values().any(|it| it.rows.contains_key(id))
+    }
+
+    /// Overwrites and drops every owner's copies of the contents; durable on return.
+    pub(super) fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        for (owner, owned) in &self.table().owners {
+            let rows = ids.iter().filter_map(|id| owned.rows.get(id));
+            found.extend(rows.map(|row| (*owner, Arc::clone(&row.upload))));
+        }
+        for (owner, upload) in found {
+            let mut state = upload.state();
+            let before = state.weight();
+            let erased = upload.erase(self.disk.as_ref(), &mut state);
+            self.table().book(&owner, &upload, before, &state);
+            erased?;
+        }
+        // Those of owners without uploads too: a file that went when its content was packed
+        // comes back after a crash, until its directory says durably that it is gone.
+        let names = self.disk.list(&self.directory);
+        for name in names.map_err(StoreError::io(&self.directory, 0))? {
+            if parse_owner(&name).is_some() {
+                let owner = self.directory.join(name);
+                let synced = self.disk.sync_dir(&owner);
+                synced.map_err(StoreError::io(&owner, 0))?;
+            }
+        }
+        Ok(())
     }
 
     /// The staged file of a content that the owner has sent whole.
@@ -366,35 +334,4 @@ impl Staging {
         self.table().book(owner, upload, before, state);
         result
     }
-}
-
-/// Takes up what an earlier process left of one owner.
-fn list_owner(
-    disk: &dyn Disk,
-    directory: &Path,
-    owner: Owner,
-    table: &mut Table,
-) -> Result<(), StoreError> {
-    let mut kept = 0;
-    for name in disk
-        .list(directory)
-        .map_err(StoreError::read(directory, 0))?
-    {
-        let path = directory.join(&name);
-        if marks::sweep(disk, &path) {
-            continue;
-        }
-        if let Ok(id) = name.parse::<ContentId>() {
-            let bytes = disk.open(&path).and_then(|file| file.size());
-            let state = State::Kept(bytes.map_err(StoreError::read(&path, 0))?);
-            let weight = state.weight();
-            table.insert(owner, Arc::new(Upload::new(id, path, state)), weight);
-        }
-        kept += 1;
-    }
-    if kept == 0 {
-        // Best effort: an empty directory costs nothing but its name.
-        let _ = disk.remove_dir(directory);
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 mod keep;
 mod resume;
 
-use std::{thread, time::Duration};
+use std::{collections::HashSet, thread, time::Duration};
 
 use super::*;
 use crate::disk::fake::{FakeDisk, Unsynced};
@@ -26,7 +26,8 @@ fn open(disk: &FakeDisk) -> ContentFiles {
     if shared.list(&paths.packs).unwrap().is_empty() {
         ContentFiles::create(&shared, &paths, LEDGER).unwrap();
     }
-    let packs = PackScan::read(&shared, paths.packs.clone(), LEDGER, None).unwrap();
+    let none = HashSet::new();
+    let packs = PackScan::read(&shared, paths.packs.clone(), LEDGER, None, &none).unwrap();
     ContentFiles::open(&shared, &paths, packs, limits()).unwrap()
 }
 
@@ -338,7 +339,8 @@ fn a_flipped_byte_of_a_packed_content_is_never_served() {
         disk.put(pack, &changed);
         // The open file is another one now: read through a fresh scan, without the anchor.
         let shared = disk.shared();
-        let scan = PackScan::read(&shared, "/data/packs".into(), LEDGER, None).unwrap_err();
+        let scan = PackScan::read(&shared, "/data/packs".into(), LEDGER, None, &HashSet::new());
+        let scan = scan.unwrap_err();
         assert!(scan.to_string().contains("offset 4096"), "at {at}: {scan}");
     }
 }

@@ -23,6 +23,7 @@ use cairn_proto::hash::ContentId;
 
 use super::{
     ContentError, PACKED_BYTES_LIMIT, Part,
+    erased::wipe,
     marks::{Marks, marks_path},
 };
 use crate::{
@@ -260,6 +261,13 @@ impl Upload {
     pub(super) fn discard(&self, disk: &dyn Disk, state: &mut State) -> Result<(), StoreError> {
         *state = State::Gone;
         self.remove(disk)
+    }
+
+    /// Overwrites the file, whatever there is of it, and drops it. The caller syncs the directory.
+    pub(super) fn erase(&self, disk: &dyn Disk, state: &mut State) -> Result<(), StoreError> {
+        *state = State::Gone;
+        wipe(disk, &self.path)?;
+        remove(disk, &marks_path(&self.path))
     }
 
     fn remove(&self, disk: &dyn Disk) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ pub use files::FileJournal;
 pub use record::{RECORD_BYTES_MAX, Record, RecordDocument, RecordFault, RecordHash};
 
 pub use scan::JournalScan;
+pub(crate) use scan::erased_by;
 
 use crate::segment::StoreError;
 

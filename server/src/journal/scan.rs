@@ -5,7 +5,9 @@
 //! alone, and one flipped bit in either breaks it and names the frame.
 //! Out of scope: which tail is trusted (`store`).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
+
+use cairn_proto::{hash::ContentId, order::OrderDocument, statement::OrderKind};
 
 use super::{FileJournal, RECORD_BYTES_MAX, Record, RecordHash, Tail, files::Row, record::Head};
 use crate::{
@@ -23,6 +25,7 @@ pub struct JournalScan {
     rows: Vec<Row>,
     tail: Tail,
     at_anchor: Option<Tail>,
+    erased: HashSet<ContentId>,
 }
 
 pub(super) fn config(
@@ -39,6 +42,14 @@ pub(super) fn config(
     }
 }
 
+/// The contents that a document erases, if it is an order that does.
+pub(crate) fn erased_by(document: &[u8]) -> Vec<ContentId> {
+    match OrderDocument::decode(OrderKind::Redaction, document) {
+        Ok(OrderDocument::Redaction(redaction)) => redaction.contents,
+        _ => Vec::new(),
+    }
+}
+
 /// Follows the chain of records as a scan meets them.
 struct Chain {
     rows: Vec<Row>,
@@ -46,6 +57,7 @@ struct Chain {
     last: Option<Frame>,
     anchored: u64,
     at_anchor: Option<(Tail, Option<Frame>)>,
+    erased: HashSet<ContentId>,
 }
 
 impl Chain {
@@ -58,6 +70,7 @@ impl Chain {
             last: None,
             anchored,
             at_anchor,
+            erased: HashSet::new(),
         }
     }
 
@@ -67,7 +80,10 @@ impl Chain {
             return Err(Damage::Chain);
         }
         if let Some(payload) = found.payload {
-            Record::decode(payload).map_err(Damage::Record)?;
+            let record = Record::decode(payload).map_err(Damage::Record)?;
+            let documents = record.documents.iter();
+            self.erased
+                .extend(documents.flat_map(|document| erased_by(&document.bytes)));
         }
         self.rows.push(Row {
             first: head.first.0,
@@ -128,6 +144,7 @@ impl JournalScan {
             rows: chain.rows,
             tail: chain.tail,
             at_anchor,
+            erased: chain.erased,
         })
     }
 
@@ -140,6 +157,11 @@ impl JournalScan {
     /// frame ends where the anchor says.
     pub fn tail_at_anchor(&self) -> Option<Tail> {
         self.at_anchor.filter(|_| self.scan.meets_anchor())
+    }
+
+    /// Contents that orders in the records beyond the anchor, or without one in all records, erase.
+    pub fn erased(&self) -> &HashSet<ContentId> {
+        &self.erased
     }
 
     /// The underlying scan.

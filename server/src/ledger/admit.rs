@@ -12,11 +12,11 @@ use cairn_proto::{
     entry::{Content, Entry, Leaf, Submission},
     hash::{ContentId, LeafHash},
     manifest::{ArtifactKind, Bytes as ArtifactBytes, Manifest},
-    name::Environment,
+    name::{ArtifactName, Environment},
     order::OrderDocument,
     row::{Row, RowName},
     rules::{RuleError, authenticate_genesis},
-    statement::{Predicate, Release},
+    statement::{Action, OrderKind, Predicate, Release},
 };
 
 use super::{Ledger, Placed, QUEUE_MAX, Refusal, reading, sequence::Candidate};
@@ -27,6 +27,8 @@ struct Trace {
     leaf: LeafHash,
     /// Where and at which sequence, if it is a release.
     release: Option<(Environment, u64)>,
+    /// Whether it is an order to erase contents.
+    erases: bool,
 }
 
 /// An entry decoded far enough to know what it is for.
@@ -59,15 +61,21 @@ impl Received {
             Predicate::Release(release) => Some((release.environment.clone(), release.sequence.0)),
             _ => None,
         };
+        let erases = matches!(
+            &self.entry.statement().predicate,
+            Predicate::Order(order) if order.kind == OrderKind::Redaction
+        );
         Trace {
             leaf: *self.entry.leaf(),
             release,
+            erases,
         }
     }
 }
 
 impl Ledger {
-    /// Admits an entry and waits until it is durable, included and anchored.
+    /// Admits an entry and waits until it is durable, included and anchored, and until what it
+    /// erases is erased.
     pub(crate) async fn append(
         &self,
         received: Received,
@@ -75,12 +83,26 @@ impl Ledger {
         caller: &Caller,
     ) -> Result<Placed, Refusal> {
         let trace = received.trace();
-        if let Some(placed) = self.standing(&trace) {
+        let placed = self.placed(&trace, received, document, caller).await?;
+        if trace.erases {
+            self.carried_out(placed.index).await?;
+        }
+        Ok(placed)
+    }
+
+    async fn placed(
+        &self,
+        trace: &Trace,
+        received: Received,
+        document: Bytes,
+        caller: &Caller,
+    ) -> Result<Placed, Refusal> {
+        if let Some(placed) = self.standing(trace) {
             return Ok(placed);
         }
         match self.admit(received, document, caller).await {
             // Another call may have appended the very same entry since it was looked for.
-            Err(Refusal::Rule(error)) => self.standing(&trace).ok_or(Refusal::Rule(error)),
+            Err(Refusal::Rule(error)) => self.standing(trace).ok_or(Refusal::Rule(error)),
             admitted => admitted,
         }
     }
@@ -230,9 +252,11 @@ impl Ledger {
                 _ => None,
             })
             .collect();
-        if wanted.is_empty() {
+        if wanted.is_empty() || release.action == Action::Retire {
+            // A retirement keeps its predecessor's manifest, and nothing is stored for it.
             return Ok(());
         }
+        self.refuse_erased(manifest)?;
         let known = self.nameable(release);
         wanted.retain(|(id, _)| !known.contents.contains(id));
         if wanted.is_empty() && !has_trees {
@@ -242,6 +266,28 @@ impl Ledger {
         let task = move || ledger.hold(&caller, &wanted, &manifest, &known);
         let done = tokio::task::spawn_blocking(task).await;
         done.map_err(|_| Refusal::ShuttingDown)?
+    }
+
+    /// Refuses early what the rules would refuse: an erased content that a manifest itself names.
+    fn refuse_erased(&self, manifest: &Manifest) -> Result<(), Refusal> {
+        for artifact in manifest.artifacts() {
+            if let ArtifactBytes::Stored { digests, .. } = &artifact.bytes {
+                self.not_erased(&artifact.name, &digests.blake3)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn not_erased(&self, name: &ArtifactName, content: &ContentId) -> Result<(), Refusal> {
+        let Some(index) = self.erased(content) else {
+            return Ok(());
+        };
+        let (name, content) = (name.clone(), *content);
+        Err(Refusal::Rule(RuleError::ContentErased {
+            name,
+            content,
+            index,
+        }))
     }
 
     /// What this environment's current release, or the one that is rolled back to, names
@@ -281,14 +327,22 @@ impl Ledger {
     ) -> Result<(), Refusal> {
         let (ids, names): (Vec<_>, Vec<_>) = wanted.iter().cloned().unzip();
         self.promote(caller, &ids, &names.join(", "))?;
+        let any_erased = self.store().content().has_erased();
         for artifact in manifest.artifacts() {
             let ArtifactBytes::Stored { digests, .. } = &artifact.bytes else {
                 continue;
             };
-            if artifact.kind != ArtifactKind::Tree || known.trees.contains(&digests.blake3) {
+            let is_known = known.trees.contains(&digests.blake3);
+            if artifact.kind != ArtifactKind::Tree || (is_known && !any_erased) {
                 continue;
             }
             let listing = self.listing(&digests.blake3, artifact.name.as_str())?;
+            // The rules see the manifest alone, and what a listing names is looked at here.
+            let mut contents = listing.contents().iter();
+            contents.try_for_each(|id| self.not_erased(&artifact.name, id))?;
+            if is_known {
+                continue;
+            }
             self.promote(caller, listing.contents(), artifact.name.as_str())?;
         }
         Ok(())

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ChainEntry, Message, Placed, Queued, Refusal, Shared,
+    erasure::{self, Erasure, Eraser},
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},
@@ -83,11 +84,18 @@ pub(super) struct Committer {
     /// Position of the next record.
     pub(super) position: u64,
     pub(super) clock: Clock,
+    /// What committed orders erase, and nobody was told of yet.
+    pub(super) erasures: Vec<Erasure>,
 }
 
 impl Committer {
-    /// Runs until the last handle is gone; then waits for the view.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>, view: Arc<View>) {
+    /// Runs until the last handle is gone; then waits for the view, and for what is to be erased.
+    pub(super) fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Message>,
+        view: Arc<View>,
+        eraser: Eraser,
+    ) {
         let (to_view, updates) = view_queue::sync_channel(VIEW_LAG_MAX);
         let writer = std::thread::Builder::new()
             .name("view".into())
@@ -106,7 +114,9 @@ impl Committer {
                 refuse(batch, &Refusal::NotSigning);
                 continue;
             }
-            match self.commit(batch) {
+            let committed = self.commit(batch);
+            self.erasures.drain(..).for_each(|it| eraser.take(it));
+            match committed {
                 Ok(Some(update)) => {
                     // The writer ends only after this end of the channel is dropped.
                     let _ = to_view.send(update);
@@ -119,6 +129,7 @@ impl Committer {
             }
         }
         drop(to_view);
+        eraser.end();
         match writer {
             Ok(writer) => drop(writer.join()),
             Err(error) => tracing::warn!(%error, "the view was not written: no thread for it"),
@@ -193,11 +204,19 @@ impl Committer {
         }
         self.sequencer.last = self.shared.store.journal().tail().hash;
         self.read_back(position, &batch.record)?;
-        self.shared.store.advance_anchor()?;
+        let chain = self.sequencer.state.chain();
+        let erasures = chain.map(|chain| erasure::ordered(chain, batch.record.first));
+        let erasures = erasures.unwrap_or_default();
+        if erasures.is_empty() {
+            self.shared.store.advance_anchor()?;
+        } else {
+            erasure::bar(&self.shared.store, &erasures)?;
+        }
         self.position += 1;
         self.share(position, batch, candidates);
         let head = self.sign(batch)?;
         self.shared.head.send_replace(Arc::new(head));
+        self.erasures.extend(erasures);
         let mut update = Update::default();
         update.leaves(batch.record.first, &batch.leaves);
         for (_, effect) in &batch.effects {

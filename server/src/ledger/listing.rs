@@ -15,7 +15,7 @@ use cairn_proto::{
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{Ledger, Refusal};
-use crate::content::{ContentStore as _, READ_BYTES_MAX};
+use crate::content::{ContentError, ContentStore as _, READ_BYTES_MAX};
 
 /// Bytes of decoded listings that are kept.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -118,6 +118,12 @@ impl Listings {
             decoding: Mutex::new(()),
         }
     }
+
+    /// Drops listings that were erased.
+    pub(super) fn forget(&self, ids: &[ContentId]) {
+        let _one = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().for_each(|id| drop(self.cache.remove(id)));
+    }
 }
 
 impl std::fmt::Debug for Listings {
@@ -131,6 +137,10 @@ impl Ledger {
     /// Blocks while another one is decoded.
     pub(crate) fn listing(&self, id: &ContentId, artifact: &str) -> Result<Listing, Refusal> {
         let listings = &self.shared.listings;
+        let erased = |index| ContentError::Erased { id: *id, index };
+        if let Some(index) = self.erased(id) {
+            return Err(erased(index).into());
+        }
         if let Some(listing) = listings.cache.get(id) {
             return Ok(listing);
         }

@@ -13,6 +13,7 @@ mod admit;
 mod commit;
 mod cosigning;
 mod documents;
+mod erasure;
 mod head;
 mod listing;
 mod open;
@@ -215,6 +216,8 @@ struct Shared {
     cache: read::EntryCache,
     listings: listing::Listings,
     cosigning: cosigning::Cosigning,
+    /// All orders below this index to erase contents are carried out.
+    erased_below: watch::Sender<u64>,
     /// What ended this ledger, once something did.
     failed: watch::Sender<Option<Failure>>,
     /// Set for good once the server has met its own signature above its own head.

@@ -29,6 +29,7 @@ use super::{
     commit::{Clock, Committer},
     cosigning::Cosigning,
     documents::Documents,
+    erasure::{self, Eraser},
     head::{Head, ServerKeys},
     listing::Listings,
     read::EntryCache,
@@ -152,10 +153,12 @@ impl Ledger {
         let (committer, view) = Committer::prepare(store, view, keys, clock)?;
         let shared = committer.shared.clone();
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
+        let thread = |error| StoreError::read(Path::new("thread"), 0)(error);
+        let eraser = Eraser::start(&shared).map_err(thread)?;
         std::thread::Builder::new()
             .name("sequencer".into())
-            .spawn(move || committer.run(receiver, view))
-            .map_err(|error| StoreError::read(Path::new("thread"), 0)(error))?;
+            .spawn(move || committer.run(receiver, view, eraser))
+            .map_err(thread)?;
         Ok(Self { shared, queue })
     }
 
@@ -196,6 +199,7 @@ impl Committer {
             shared: Arc::new(shared),
             keys,
             clock,
+            erasures: Vec::new(),
         };
         Ok((committer, Arc::new(view)))
     }
@@ -343,6 +347,7 @@ impl Replay {
         let policies = entries_of(&store, &self.documents, policies)?;
         let orders = chain.orders().iter().map(|step| step.index);
         let orders = entries_of(&store, &self.documents, orders)?;
+        erasure::finish(&store, &chain)?;
         let shared = Shared {
             store: Arc::new(store),
             trust,
@@ -355,6 +360,7 @@ impl Replay {
             cache: EntryCache::new(),
             listings: Listings::new(),
             cosigning: Cosigning::default(),
+            erased_below: watch::Sender::new(record.size.0),
             failed: watch::Sender::new(None),
             halted: AtomicBool::new(false),
         };

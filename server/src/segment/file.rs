@@ -186,6 +186,19 @@ impl SegmentFile {
         zero(self.file.as_ref(), from, to).map_err(StoreError::io(&self.path, from))
     }
 
+    /// Zeros over the payload of a frame, and nothing beside it.
+    pub(super) fn erase(&self, place: Place) -> Result<(), StoreError> {
+        let from = place.offset + FRAME_HEADER_BYTES as u64;
+        self.clear(from, from + u64::from(place.bytes))
+    }
+
+    /// Whether the payload of a frame is zeros.
+    pub(super) fn is_erased(&self, place: Place) -> Result<bool, StoreError> {
+        let mut payload = vec![0; place.bytes as usize];
+        let count = self.read(&mut payload, place.offset + FRAME_HEADER_BYTES as u64)?;
+        Ok(count == payload.len() && payload.iter().all(|byte| *byte == 0))
+    }
+
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         self.file.sync().map_err(StoreError::io(&self.path, 0))
     }
@@ -315,7 +328,8 @@ impl SegmentFile {
     }
 }
 
-fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+/// Zeros from one offset of a file to another.
+pub(crate) fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     let mut offset = from;
     while offset < to {
         let count = (to - offset).min(ZEROS.len() as u64);

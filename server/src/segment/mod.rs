@@ -13,7 +13,7 @@
 //!
 //! Invariants:
 //! - A frame is written into space that was zeroed and synced before, once, and never again
-//!   except byte for byte at open.
+//!   except byte for byte at open, or when its payload is erased: zeros, the header kept.
 //! - The end is the first all-zero header; past it everything is zero and synced before the
 //!   first append after an open.
 //! - Nothing is changed on disk by `Scan::read`; only `Scan::settle` writes. So a refusal to
@@ -38,7 +38,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-pub(crate) use file::is_draft;
+pub(crate) use file::{is_draft, zero};
 
 pub use error::{Damage, FrameAt, StoreError};
 pub use scan::{Found, Scan};

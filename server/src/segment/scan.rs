@@ -69,6 +69,19 @@ impl Scan {
         successor: Successor,
         visit: &mut dyn FnMut(Found<'_>) -> Result<(), Damage>,
     ) -> Result<Self, StoreError> {
+        Self::read_sparing(disk, config, anchored, successor, &|_| false, visit)
+    }
+
+    /// As `read`; a frame that is `spared` may have another payload than its header says, or half
+    /// of it: it was erased, or was being erased when the process ended.
+    pub fn read_sparing(
+        disk: &Arc<dyn Disk>,
+        config: SeriesConfig,
+        anchored: SeriesTail,
+        successor: Successor,
+        spared: &dyn Fn(&Frame) -> bool,
+        visit: &mut dyn FnMut(Found<'_>) -> Result<(), Damage>,
+    ) -> Result<Self, StoreError> {
         let (numbers, drafts) = file::list(disk.as_ref(), &config.directory)?;
         // Nothing is ever deleted, so a gap in the numbers, or none at all, is a loss.
         let count = numbers.last().map_or(1, |last| last.saturating_add(1));
@@ -87,7 +100,7 @@ impl Scan {
             cut: None,
             unsettled: Vec::new(),
         };
-        let stop = scan.walk(visit)?;
+        let stop = scan.walk(spared, visit)?;
         scan.judge(&stop)?;
         Ok(scan)
     }
@@ -140,6 +153,7 @@ impl Scan {
     /// Visits all good frames up to the first place where none stands.
     fn walk(
         &mut self,
+        spared: &dyn Fn(&Frame) -> bool,
         visit: &mut dyn FnMut(Found<'_>) -> Result<(), Damage>,
     ) -> Result<Stop, StoreError> {
         let mut at = SeriesTail::START;
@@ -160,7 +174,7 @@ impl Scan {
                 ..at
             };
             self.tail = at;
-            let damage = self.walk_segment(&segment, &mut at, visit)?;
+            let damage = self.walk_segment(&segment, &mut at, spared, visit)?;
             index += 1;
             if damage.is_some() || index == self.segments.len() {
                 let (offset, position) = (at.offset, at.position);
@@ -180,6 +194,7 @@ impl Scan {
         &mut self,
         segment: &SegmentFile,
         at: &mut SeriesTail,
+        spared: &dyn Fn(&Frame) -> bool,
         visit: &mut dyn FnMut(Found<'_>) -> Result<(), Damage>,
     ) -> Result<Option<Damage>, StoreError> {
         let allocated = segment.allocated()?;
@@ -209,11 +224,17 @@ impl Scan {
             let mut payload = None;
             if !self.is_below(at.segment, at.offset) {
                 match segment.read_frame(&self.config, place, at.position) {
-                    Ok((_, verified)) => payload = Some(verified),
+                    Ok((_, verified)) => {
+                        payload = Some(verified);
+                        self.unsettled.push(frame);
+                    }
+                    Err(StoreError::Damaged {
+                        damage: Damage::Payload,
+                        ..
+                    }) if spared(&frame) => {}
                     Err(StoreError::Damaged { damage, .. }) => return Ok(Some(damage)),
                     Err(error) => return Err(error),
                 }
-                self.unsettled.push(frame);
             }
             let head = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
             let head = head.get(..header.bytes as usize).unwrap_or(head);

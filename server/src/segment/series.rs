@@ -5,7 +5,10 @@
 //! A frame is durable only once `sync` has returned; `durable_tail` never runs ahead of it.
 //! Out of scope: which frames may be relied on before that; the owner decides.
 
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, RwLock},
+};
 
 use bytes::Bytes;
 
@@ -121,6 +124,28 @@ impl Series {
         let offset = place.offset + FRAME_HEADER_BYTES as u64 + from;
         let count = self.segment(place.segment)?.read(&mut buffer, offset)?;
         Ok((count == length).then(|| buffer.into()))
+    }
+
+    /// Overwrites payloads with zeros, durably; the headers stay, and all that lies beside. Only
+    /// below the end that both slots of the anchor name: a scan verifies what lies beyond.
+    pub fn erase(&self, places: &[Place]) -> Result<(), StoreError> {
+        // The appender's lock, so that a sync that fails here is not taken for one that went
+        // well there: the system reports it once.
+        let mut appender = self.appender()?;
+        let numbers: BTreeSet<u32> = places.iter().map(|place| place.segment).collect();
+        let erased = places
+            .iter()
+            .try_for_each(|place| self.segment(place.segment)?.erase(*place))
+            .and_then(|()| {
+                let mut numbers = numbers.into_iter();
+                numbers.try_for_each(|number| self.segment(number)?.sync())
+            });
+        note_failure(&mut appender, erased)
+    }
+
+    /// Whether a frame's payload is zeros.
+    pub fn is_erased(&self, place: Place) -> Result<bool, StoreError> {
+        self.segment(place.segment)?.is_erased(place)
     }
 
     /// Names a frame.

@@ -139,6 +139,13 @@ pub(super) fn missing(
     };
     let mut answer = v1::StatContentResponse::default();
     for id in ids {
+        if let Some(index) = ledger.erased(id).filter(|_| caller.may_upload()) {
+            answer.erased.push(v1::Erased {
+                content_id: Bytes::copy_from_slice(id.as_bytes()),
+                index: index.0,
+            });
+            continue;
+        }
         let nameable = named.contains(id) || caller.reads_everything();
         if nameable && content.size(id).is_some() {
             continue;
@@ -181,6 +188,9 @@ pub(super) async fn get(
         if !names(&reader, &named, &id).map_err(refuse)? {
             return Err(absent());
         }
+        if let Some(index) = reader.erased(&id) {
+            return Err(content_status(ContentError::Erased { id, index }));
+        }
         reader.store().content().size(&id).ok_or_else(absent)
     })
     .await?;
@@ -197,12 +207,19 @@ pub(super) async fn get(
     Ok(read(ledger.clone(), id, request.offset, end, size))
 }
 
-/// Whether a manifest, or a tree that it lists, names a stored content.
+/// Whether a manifest, or a tree that it lists, names a stored content. Of a listing that was
+/// erased nobody knows any more what it named: it may have named whatever was erased.
 fn names(ledger: &Ledger, named: &Named, id: &ContentId) -> Result<bool, Refusal> {
     if named.names(id) {
         return Ok(true);
     }
     for (listing, tree) in named.trees() {
+        if ledger.erased(listing).is_some() {
+            if ledger.erased(id).is_some() {
+                return Ok(true);
+            }
+            continue;
+        }
         if ledger.listing(listing, tree.as_str())?.names(id) {
             return Ok(true);
         }

@@ -16,7 +16,7 @@ use std::{collections::HashSet, io, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use cairn_proto::{
     entry::Leaf,
-    hash::{DocumentId, Index, LeafHash},
+    hash::{ContentId, DocumentId, Index, LeafHash},
     merkle::Frontier,
     reason::Reason,
 };
@@ -30,7 +30,7 @@ use crate::{
     anchor::{Anchor, AnchorFound, AnchorState},
     content::{ContentFiles, ContentPaths, PackScan},
     disk::{Disk, Held, OsDisk},
-    journal::{FileJournal, Journal as _, JournalScan, Record, RecordDocument},
+    journal::{FileJournal, Journal as _, JournalScan, Record, RecordDocument, erased_by},
     segment::{SeriesTail, StoreError},
     start,
 };
@@ -116,6 +116,8 @@ pub struct Repair {
     frontier: Frontier,
     /// Documents that a leaf named already.
     known: HashSet<DocumentId>,
+    /// Contents that orders erased: they are not missing.
+    erased: HashSet<ContentId>,
     leaves: Vec<Bytes>,
     documents: Vec<RecordDocument>,
     _lock: Box<dyn Held>,
@@ -171,6 +173,7 @@ impl Repair {
             journal,
             frontier: Frontier::default(),
             known: HashSet::new(),
+            erased: HashSet::new(),
             leaves: Vec::new(),
             documents: Vec::new(),
             _lock: lock,
@@ -204,6 +207,7 @@ impl Repair {
             let document = document.filter(|bytes| DocumentId::of(bytes) == id);
             let document = document.ok_or_else(|| self.wrong("it lacks its document"))?;
             self.known.insert(id);
+            self.erased.extend(erased_by(&document));
             self.documents.push(RecordDocument {
                 leaf: u32::try_from(self.leaves.len()).unwrap_or(u32::MAX),
                 bytes: document,
@@ -285,7 +289,8 @@ impl Repair {
             ContentFiles::create(disk, &place, options.ledger)?;
         }
         let scan = |tail: Option<SeriesTail>| {
-            PackScan::read(disk, place.packs.clone(), options.ledger, tail)
+            let packs = place.packs.clone();
+            PackScan::read(disk, packs, options.ledger, tail, &self.erased)
         };
         let anchored = self.anchored.map(|state| state.packs);
         let packs = scan(anchored)?;
