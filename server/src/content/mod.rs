@@ -271,7 +271,6 @@ impl ContentFiles {
         Ok(in_files || self.packs.remains(id)?)
     }
 
-
     /// The durable end of the packs.
     pub fn packs_tail(&self) -> SeriesTail {
         self.packs.durable_tail()

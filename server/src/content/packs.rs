@@ -19,8 +19,8 @@ use super::{ContentError, PACKED_BYTES_LIMIT, erased::Erased, index::Index};
 use crate::{
     disk::{Disk, read_exact_at},
     segment::{
-        self, Frame, Kind, LedgerTag, Place, SEGMENT_BYTES_MAX, Scan, Series, SeriesConfig, SeriesTail,
-        StoreError, Successor,
+        self, Frame, Kind, LedgerTag, Place, SEGMENT_BYTES_MAX, Scan, Series, SeriesConfig,
+        SeriesTail, StoreError, Successor,
     },
 };
 
@@ -73,15 +73,14 @@ impl PackScan {
         let anchored = anchored.unwrap_or(SeriesTail::START);
         let config = config(directory, ledger);
         let spared = |frame: &Frame| erased.contains(&ContentId(frame.digest));
-        let scan =
-            Scan::read_sparing(disk, config, anchored, successor, &spared, &mut |found| {
-                let frame = found.frame;
-                match frames.entry(ContentId(frame.digest)) {
-                    Entry::Vacant(place) => drop(place.insert(frame)),
-                    Entry::Occupied(_) => again.push(frame),
-                }
-                Ok(())
-            })?;
+        let scan = Scan::read_sparing(disk, config, anchored, successor, &spared, &mut |found| {
+            let frame = found.frame;
+            match frames.entry(ContentId(frame.digest)) {
+                Entry::Vacant(place) => drop(place.insert(frame)),
+                Entry::Occupied(_) => again.push(frame),
+            }
+            Ok(())
+        })?;
         Ok(Self {
             scan,
             frames,

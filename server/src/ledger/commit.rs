@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     ChainEntry, Message, Placed, Queued, Refusal, Shared,
-    erasure::{self, Erasure, Eraser},
+    erasure::{self, Eraser, Erasure},
     head::{Head, ServerKeys},
     reading,
     sequence::{Batch, Candidate, Outcome, Sequencer},

@@ -2,12 +2,7 @@
 //!
 //! Invariant: what the table counts is what its rows weigh; an owner without rows is not in it.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
 
 use cairn_proto::hash::ContentId;
 
