@@ -201,12 +201,12 @@ impl Staging {
         // Those of owners without uploads too: a file that went when its content was packed
         // comes back after a crash, until its directory says durably that it is gone.
         let names = self.disk.list(&self.directory);
-        for name in names.map_err(StoreError::io(&self.directory, 0))? {
-            if parse_owner(&name).is_some() {
-                let owner = self.directory.join(name);
-                let synced = self.disk.sync_dir(&owner);
-                synced.map_err(StoreError::io(&owner, 0))?;
-            }
+        let names = names.map_err(StoreError::io(&self.directory, 0))?;
+        let owners = names.iter().filter(|name| parse_owner(name).is_some());
+        let owners = owners.map(|name| self.directory.join(name));
+        for directory in owners.chain([self.directory.clone()]) {
+            let synced = self.disk.sync_dir(&directory);
+            synced.map_err(StoreError::io(&directory, 0))?;
         }
         Ok(())
     }

@@ -120,6 +120,12 @@ impl Content {
         offset + data.len() <= self.length
     }
 
+    /// Whether a page has the text.
+    pub(super) fn mentions(&self, text: &[u8]) -> bool {
+        let mut pages = self.pages.iter().flatten();
+        pages.any(|page| page.bytes.windows(text.len()).any(|part| part == text))
+    }
+
     /// Feeds what tells this content from another to a hash.
     pub(super) fn print(&self, hasher: &mut blake3::Hasher) {
         hasher.update(&self.length.to_le_bytes());

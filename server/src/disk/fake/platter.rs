@@ -119,6 +119,15 @@ impl Platter {
         files.map(|(path, _)| path.clone())
     }
 
+    /// Files in which a text is seen.
+    pub(crate) fn mentions(&self, text: &[u8]) -> Vec<PathBuf> {
+        let found = self.live.iter().filter(|(_, node)| match node {
+            Node::File(file) => self.files[file].live().mentions(text),
+            Node::Directory => false,
+        });
+        found.map(|(path, _)| path.clone()).collect()
+    }
+
     pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) {
         self.pending
             .retain(|change| change.there.as_ref().is_none_or(|(there, _)| there != path));

@@ -46,9 +46,9 @@ fn runtime() -> Runtime {
 }
 
 impl Trial {
-    fn new() -> Self {
+    fn new(world: World) -> Self {
         Self {
-            world: World::new(),
+            world,
             runtime: runtime(),
             tally: Tally::default(),
         }
@@ -172,13 +172,24 @@ fn fails_everywhere(mut trial: Trial, start: &Left, steps: usize, what: &str) {
 
 #[test]
 fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_is_made() {
-    fails_everywhere(Trial::new(), &Left::nothing(), 0, "making a ledger");
+    fails_everywhere(Trial::new(World::new()), &Left::nothing(), 0, "making a ledger");
 }
 
 #[test]
 fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_works() {
-    let trial = Trial::new();
+    let trial = Trial::new(World::new());
     let mut made = trial.live(&Left::nothing(), Plan::Well, 0).left;
     made.how = "a new ledger".to_owned();
     fails_everywhere(trial, &made, ALL, "appending to it");
+}
+
+/// Goal: what an order erases is gone from the disk for good, and nothing beside it, whatever fails
+/// and when. Method: as above, with two orders; at each acknowledgement and after each start all
+/// that can be read from the fake disk, now or after a crash, is searched.
+#[test]
+fn what_was_ordered_to_be_erased_is_gone_after_any_two_failures_of_the_disk() {
+    let trial = Trial::new(World::erasing());
+    let mut made = trial.live(&Left::nothing(), Plan::Well, 0).left;
+    made.how = "a new ledger".to_owned();
+    fails_everywhere(trial, &made, ALL, "erasing from it");
 }

@@ -16,12 +16,12 @@ use tokio::runtime::Runtime;
 
 use super::{
     notary::{Outside, Shared},
-    world::{Step, World},
+    world::{SECRET, Step, World},
 };
 use crate::{
     clock::now_ms,
     content::{ContentError, ContentStore as _, Part},
-    disk::fake::{Change, FakeDisk, Plan, Platter},
+    disk::fake::{Change, FakeDisk, Plan, Platter, Unsynced},
     ledger::{Ledger, Received, Refusal, open::begin, reading},
     start::{self, StartError},
     store::Store,
@@ -217,6 +217,9 @@ impl Life<'_> {
         for content in &step.contents {
             send(ledger, content)?;
         }
+        for content in &step.erases {
+            stage_half(ledger, content)?;
+        }
         let received = Received::decode(step.entry.clone())?;
         let document = step.document.clone();
         let caller = World::caller();
@@ -227,6 +230,10 @@ impl Life<'_> {
         outside.acknowledged.insert(number, placed.index);
         let signed = outside.signed.contains_key(&placed.head.size().0);
         assert!(signed && placed.index.0 < placed.head.size().0);
+        drop(outside);
+        if !step.erases.is_empty() {
+            self.is_gone(step);
+        }
         Ok(())
     }
 
@@ -255,10 +262,45 @@ impl Life<'_> {
             assert_eq!((again.index, again.repeated), (*index, true));
             for content in &step.contents {
                 let (id, length) = (ContentId::of(content), content.len() as u64);
-                let read = ledger.store().content().read(&id, 0..length).unwrap();
-                assert!(read == content, "a content is not what was sent");
+                let read = ledger.store().content().read(&id, 0..length);
+                if ledger.erased(&id).is_some() {
+                    assert!(matches!(read, Err(ContentError::Erased { .. })));
+                } else {
+                    assert!(read.unwrap() == content, "a content is not what was sent");
+                }
             }
+            step.erases.iter().for_each(|content| {
+                assert!(ledger.erased(&ContentId::of(content)).is_some());
+            });
         }
+        // An order that nobody was told of may be in the log all the same.
+        let erased = |content: &Vec<u8>| ledger.erased(&ContentId::of(content)).is_some();
+        let steps = self.world.steps.iter();
+        let carried_out = steps.filter(|step| step.erases.iter().any(erased));
+        carried_out.for_each(|step| self.is_gone(step));
+    }
+
+    /// Nothing that anybody can read from this disk, now or after a crash, has a byte of it.
+    fn is_gone(&self, step: &Step) {
+        let seen = self.disk.platter();
+        let mut durable = seen.clone();
+        durable.crash(Unsynced::Lost);
+        for content in &step.erases {
+            let text = content.get(..SECRET.len() + 3).unwrap();
+            let found = [seen.mentions(text), durable.mentions(text)];
+            assert!(found.concat().is_empty(), "still in {found:?}");
+        }
+    }
+}
+
+/// Somebody else began to send it, and went away.
+fn stage_half(ledger: &Ledger, content: &[u8]) -> Result<(), Refusal> {
+    let id = ContentId::of(content);
+    let half = content.get(..content.len() / 2).unwrap();
+    let staging = ledger.store().content().staging();
+    match staging.write("somebody", id, 0, half, Part::More) {
+        Err(ContentError::Offset { .. } | ContentError::Erased { .. }) => Ok(()),
+        written => ledger.heed(written),
     }
 }
 

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use cairn_proto::{
     envelope::Envelope,
-    hash::{LeafHash, Sequence, Version},
+    hash::{ContentId, LeafHash, Sequence, Version},
     key::{SecretKey, Signer},
     manifest::{Artifact, ArtifactKind, Bytes as ArtifactBytes, Comparison, Digests, Manifest},
+    order::{OrderDocument, Redaction},
     policy::{Deployer, NamedKey, Policy, Right},
-    statement::{Action, PolicyChange, Predicate, Release, Statement, Subject},
+    statement::{Action, Order, OrderKind, PolicyChange, Predicate, Release, Statement, Subject},
 };
 
 use super::notary::{Notary, Shared};
@@ -22,12 +23,17 @@ use crate::{
     start::{self, Place},
 };
 
+/// What every sector of a content that is erased says.
+pub(super) const SECRET: &[u8] = b"a secret text ";
+
 /// An entry to append, with what it needs.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     pub(super) entry: Bytes,
     pub(super) document: Bytes,
     pub(super) contents: Vec<Vec<u8>>,
+    /// What it erases.
+    pub(super) erases: Vec<Vec<u8>>,
 }
 
 impl Step {
@@ -125,6 +131,39 @@ impl World {
         vec![one, two, policy, other, back]
     }
 
+    /// The same with contents that are erased, small and large ones, between others that stay.
+    pub(super) fn erasing() -> Self {
+        let mut world = Self::new();
+        let secret = |salt: u8, times| [SECRET, &[salt; 3]].concat().repeat(times);
+        let (small, last) = (secret(1, 120), secret(2, 40));
+        let large = secret(3, (1 << 20) / 17);
+        let kept = |text: &str| text.as_bytes().repeat(60);
+        let contents = vec![kept("before "), small.clone(), kept("after "), large.clone()];
+        let one = world.release("prod/a", 1, None, "one", contents);
+        let erased = world.erasure(1, None, vec![small, large]);
+        let contents = vec![kept("later "), last.clone()];
+        let two = world.release("prod/b", 1, None, "two", contents);
+        let again = world.erasure(2, Some(erased.leaf()), vec![last]);
+        let three = world.release("prod/c", 1, None, "three", vec![kept("last ")]);
+        world.steps = vec![one, erased, two, again, three];
+        world
+    }
+
+    fn erasure(&self, number: u64, previous: Option<LeafHash>, erases: Vec<Vec<u8>>) -> Step {
+        let mut contents: Vec<_> = erases.iter().map(|bytes| ContentId::of(bytes)).collect();
+        contents.sort_unstable();
+        let reason = "recorded by mistake".to_owned();
+        let document = OrderDocument::Redaction(Redaction { contents, reason }).encode();
+        let predicate = Predicate::Order(Order {
+            kind: OrderKind::Redaction,
+            ledger: LeafHash::of(&self.genesis.entry),
+            number,
+            previous,
+        });
+        let step = signed(predicate, document.into(), Vec::new(), &self.admin);
+        Step { erases, ..step }
+    }
+
     pub(super) fn tag(&self) -> LedgerTag {
         LedgerTag::of(&self.place.origin)
     }
@@ -210,6 +249,7 @@ fn signed(
         entry: envelope.encode().into(),
         document,
         contents,
+        erases: Vec::new(),
     }
 }
 
