@@ -19,8 +19,13 @@ use thiserror::Error;
 pub use home::HomeError;
 
 use crate::{
-    detail::printable, keys::KeyError, read::Logged, secrets::SecretError, sources::SourceError,
-    staple::StapleError, verdict::Verdict,
+    detail::printable,
+    keys::KeyError,
+    read::{Erasure, Logged},
+    secrets::SecretError,
+    sources::SourceError,
+    staple::StapleError,
+    verdict::Verdict,
 };
 
 /// Exit code of a command that was called wrongly.
@@ -69,6 +74,12 @@ pub enum ClientError {
         /// What.
         what: String,
     },
+    /// The admins ordered it erased, and the order is proven.
+    #[error(
+        "{} was erased by order {} (index {}): {}",
+        .0.artifact, .0.order, .0.index, printable(&.0.reason)
+    )]
+    Erased(Erasure),
     /// The note offered is no authentic checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -252,6 +263,7 @@ impl ClientError {
             Self::Refused(refused) => return refused.reason,
             Self::Malformed(_) | Self::TooLarge { .. } => Reason::InvalidRequest,
             Self::Lacks { .. } => Reason::InclusionUnproven,
+            Self::Erased(_) => Reason::ContentErased,
             Self::Checkpoint(error) => error.reason(),
             Self::Unproven { .. } => Reason::ConsistencyUnproven,
             Self::Forked { .. } => Reason::Forked,

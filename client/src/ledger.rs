@@ -28,6 +28,7 @@ use crate::{
     evidence::{EvidenceStore, ForkEvidence},
     held::{Held, HeldStore, HoldError, Kept, Seen},
     home::Home,
+    read::ProvenBefore,
     trust,
 };
 
@@ -43,6 +44,7 @@ pub struct Ledger {
     vouched: HeldStore,
     evidence: EvidenceStore,
     connection: Connection,
+    orders: ProvenBefore,
     clock: fn() -> u64,
 }
 
@@ -73,6 +75,7 @@ impl Ledger {
             evidence: EvidenceStore::new(home, &trust),
             trust,
             connection,
+            orders: ProvenBefore::default(),
             clock: crate::clock::now,
         }
     }
@@ -102,6 +105,11 @@ impl Ledger {
     /// What was seen of it as auditors and witnesses vouch for it.
     pub(crate) fn vouched(&self) -> &HeldStore {
         &self.vouched
+    }
+
+    /// The orders as they were proven last.
+    pub(crate) fn proven_orders(&self) -> &ProvenBefore {
+        &self.orders
     }
 
     /// The server.

@@ -155,7 +155,7 @@ impl Ledger {
             let never_there = !broken.opened && fetch.length == began_at;
             let beyond = fetch.length > fetch.want.size;
             if !broken.may_be_mended || never_there || beyond || tries >= TRIES {
-                return Err(broken.why);
+                return Err(self.why_not(broken.why, fetch.want).await);
             }
             tokio::time::sleep(DELAY * 3_u32.pow(tries)).await;
             tries += 1;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use cairn_proto::manifest::{Artifact, ArtifactKind, Bytes, Manifest};
 
-use super::{Proven, Reference, content::Want};
+use super::{Erasure, Proven, Reference, content::Want};
 use crate::{
     compare::{Difference, DifferenceKind},
     detail::{TEXT_BYTES_MAX, detail},
@@ -27,6 +27,8 @@ pub struct Diff {
     pub to: Proven,
     /// Sorted by artifact; `recorded` is what was before, `found` what is after.
     pub differences: Vec<Difference>,
+    /// Recorded bytes that were erased, so that no fields can be told of them.
+    pub erased: Vec<Erasure>,
 }
 
 impl Ledger {
@@ -35,19 +37,22 @@ impl Ledger {
         let from = self.resolve(from).await?;
         let to = self.resolve(to).await?;
         let mut differences = Vec::new();
+        let mut erased = Vec::new();
         let mut fetched = 0;
         for difference in manifest_differences(Some(&from.manifest), &to.manifest) {
             let changed = difference.kind == DifferenceKind::Changed && difference.path.is_empty();
             let fields = if changed && fetched < FETCHED_MAX {
                 fetched += 1;
-                let sides = (
-                    self.text(&from, &difference.artifact).await?,
-                    self.text(&to, &difference.artifact).await?,
-                );
-                sides
-                    .0
-                    .zip(sides.1)
-                    .and_then(|(old, new)| detail(&old, &new))
+                let mut sides = [None, None];
+                for (side, proven) in sides.iter_mut().zip([&from, &to]) {
+                    match self.text(proven, &difference.artifact).await {
+                        Ok(text) => *side = text,
+                        Err(ClientError::Erased(erasure)) => erased.push(erasure),
+                        Err(error) => return Err(error),
+                    }
+                }
+                let [old, new] = sides;
+                old.zip(new).and_then(|(old, new)| detail(&old, &new))
             } else {
                 None
             };
@@ -68,6 +73,7 @@ impl Ledger {
             from,
             to,
             differences,
+            erased,
         })
     }
 
@@ -92,7 +98,8 @@ impl Ledger {
             name,
         };
         match self.fetch(&want, TEXT_BYTES_MAX).await {
-            // Private, erased or out of reach: then there are no fields to show.
+            Err(ClientError::Erased(erasure)) => Err(ClientError::Erased(erasure)),
+            // Private or out of reach: then there are no fields to show.
             Err(error) if error.evidence().is_none() => Ok(None),
             other => other,
         }
