@@ -155,6 +155,7 @@ fn print(output: Output, report: &Report, held: Option<&Held>, now: u64) {
     );
     revoked(output, report);
     reused(output, report);
+    erased(output, report);
     if report.ok {
         output.line("  No problems found");
         return;
@@ -224,6 +225,22 @@ fn reused(output: Output, report: &Report) {
     }
     if report.more_name_reuses > 0 {
         output.line(format!("    and {} more", report.more_name_reuses));
+    }
+}
+
+/// What is gone by order of the admins.
+fn erased(output: Output, report: &Report) {
+    for order in &report.erasures {
+        let reason = printable(&order.reason);
+        let contents = count(order.contents.len(), "content");
+        let text = format!(
+            "{contents} by order {} at index {}: {reason}",
+            order.order, order.index
+        );
+        output.fact("Erased", text);
+    }
+    if report.more_erasures > 0 {
+        output.line(format!("    and by {} more orders", report.more_erasures));
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
+    error::ClientError,
     ledger::Ledger,
     policies::Policies,
     read::{Diff, Logged, LoggedKind, Proven, Reference, RestoreProgress},
@@ -269,6 +270,7 @@ pub(crate) async fn diff(session: &Session, args: &cli::Diff) -> Result<u8, Fail
         "from": side_json(&diff.from),
         "to": side_json(&diff.to),
         "differences": diff.differences,
+        "erased": diff.erased,
     }));
     diff_text(output, &diff);
     Ok(0)
@@ -303,6 +305,9 @@ fn diff_text(output: Output, diff: &Diff) {
             .map(difference_row)
             .collect::<Vec<_>>(),
     );
+    for erasure in &diff.erased {
+        output.line(format!("  {}", ClientError::Erased(erasure.clone())));
+    }
 }
 
 fn difference_row(difference: &Difference) -> [String; 4] {
@@ -370,14 +375,23 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
 /// Recorded objects, for the tool that deployed them: raw, whatever the format of the output.
 async fn print_objects(ledger: &Ledger, args: &cli::Restore) -> Result<u8, Failure> {
     let objects = ledger.restore_objects(&args.reference, args.name.as_str());
+    let mut erased = None;
     for object in objects.await? {
-        match object.bytes {
-            Some(bytes) => write_raw(&bytes),
-            None => complain(format!(
+        match (object.bytes, object.erased) {
+            (Some(bytes), _) => write_raw(&bytes),
+            (None, Some(erasure)) => {
+                let error = ClientError::Erased(erasure);
+                complain(format!("  erased    {error}"));
+                erased.get_or_insert(error);
+            }
+            (None, None) => complain(format!(
                 "  withheld  {}: restore it from where its values are kept",
                 printable(&object.name)
             )),
         }
     }
-    Ok(0)
+    match erased {
+        Some(error) => Err(error.into()),
+        None => Ok(0),
+    }
 }

@@ -366,9 +366,10 @@ fn advise(output: Output, report: &Report, systems: &cli::Systems, paths: &str) 
         let (system, _) = difference.artifact.split_once('/').unwrap_or_default();
         asked.iter().any(|asked| asked.system.name() == system)
     };
+    let kept = |name: &str| report.erased.iter().all(|it| it.artifact != name);
     let fixable = report.differences.iter();
     let fixable = fixable
-        .filter(|difference| difference.kind != DifferenceKind::Added && !is_object(difference))
+        .filter(|it| it.kind != DifferenceKind::Added && !is_object(it) && kept(&it.artifact))
         .find(|difference| difference.kind != DifferenceKind::Unverifiable);
     if let Some(difference) = fixable {
         let artifact = shell_word(difference.artifact.as_bytes());

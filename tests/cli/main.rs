@@ -15,6 +15,7 @@ mod docker_archives;
 mod docker_daemon;
 mod docker_hostile;
 mod docker_running;
+mod erasing;
 mod firm;
 mod golden;
 mod helm;

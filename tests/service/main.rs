@@ -9,6 +9,7 @@ mod access;
 mod appends;
 mod auditor;
 mod client;
+mod erasure;
 mod fill;
 mod fishing;
 mod frames;

@@ -43,7 +43,7 @@ use cairn_proto::{
 
 pub use compromised::Compromised;
 pub use cosign::{Cosigner, Round};
-pub use report::{Alarm, Report};
+pub use report::{Alarm, Erased, Report};
 
 use crate::{
     connect::ReadApi,

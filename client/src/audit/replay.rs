@@ -22,6 +22,7 @@ use cairn_proto::{
     entry::{Content, EntryError, Leaf, MapRecord},
     hash::LeafHash,
     merkle::Tree,
+    order::OrderDocument,
     reason::Reason,
     rules::{
         Effect, NAME_REUSE, PolicyChain, RuleError, SignedSubmission, State, authenticate_genesis,
@@ -34,12 +35,14 @@ use tokio::sync::mpsc;
 use super::{
     compromised::Signers,
     fetch::{Batch, Item},
-    report::{Alarm, NameReuse},
+    report::{Alarm, Erased, NameReuse},
 };
 use crate::{detail::shortened, error::ClientError};
 
 /// Alarms that are listed; the others are counted.
 const ALARMS_MAX: usize = 1_000;
+/// Erased contents that are listed; further orders are counted.
+const ERASED_MAX: usize = 16_384;
 /// Characters of an alarm's words.
 const WORDS_MAX: usize = 300;
 
@@ -51,6 +54,9 @@ pub(super) struct Outcome {
     /// Immutable names that were given to other bytes, the first of them.
     pub(super) reuses: Vec<NameReuse>,
     pub(super) more_reuses: u64,
+    /// What was ordered to be erased, the first of it.
+    pub(super) erasures: Vec<Erased>,
+    pub(super) more_erasures: u64,
     pub(super) envelopes: u64,
     pub(super) map_records: u64,
     pub(super) alarms: Vec<Alarm>,
@@ -97,6 +103,26 @@ impl Outcome {
                 reason: reason.cloned().unwrap_or_default(),
             });
         }
+    }
+
+    /// Notes an order that erases contents.
+    fn erased(&mut self, index: u64, signed: &SignedSubmission) {
+        let Content::Order(order, OrderDocument::Redaction(redaction)) =
+            signed.submission().content()
+        else {
+            return;
+        };
+        let listed = self.erasures.iter().map(|it| it.contents.len());
+        if listed.sum::<usize>() + redaction.contents.len() > ERASED_MAX {
+            self.more_erasures += 1;
+            return;
+        }
+        self.erasures.push(Erased {
+            index,
+            order: order.number,
+            contents: redaction.contents.iter().map(ToString::to_string).collect(),
+            reason: redaction.reason.clone(),
+        });
     }
 
     /// Compares with what was signed.
@@ -147,6 +173,8 @@ impl Replay {
                 signers: Signers::default(),
                 reuses: Vec::new(),
                 more_reuses: 0,
+                erasures: Vec::new(),
+                more_erasures: 0,
                 envelopes: 0,
                 map_records: 0,
                 alarms: Vec::new(),
@@ -268,6 +296,7 @@ impl Replay {
         let index = self.outcome.state.size().0;
         let effect = self.outcome.state.apply(signed)?;
         self.outcome.reused(index, signed, &effect);
+        self.outcome.erased(index, signed);
         self.outcome.signers.add(index, signed);
         self.outcome.envelopes += 1;
         Ok(())

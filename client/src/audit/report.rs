@@ -40,6 +40,19 @@ pub struct NameReuse {
     pub reason: String,
 }
 
+/// An order of the admins by which contents were erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// Index of its entry.
+    pub index: u64,
+    /// Its number, from 1.
+    pub order: u64,
+    /// BLAKE3 of what it erased, in hex.
+    pub contents: Vec<String>,
+    /// Why, in the admins' words.
+    pub reason: String,
+}
+
 // The signature is serde's.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn code<S: Serializer>(reason: &Reason, out: S) -> Result<S::Ok, S::Error> {
@@ -82,6 +95,10 @@ pub struct Report {
     pub name_reuses: Vec<NameReuse>,
     /// Such names beyond those listed.
     pub more_name_reuses: u64,
+    /// What the admins ordered erased; no rule is broken, and nothing else is gone.
+    pub erasures: Vec<Erased>,
+    /// Such orders beyond those listed.
+    pub more_erasures: u64,
     /// Whether nothing is wrong: no alarm, and no environment's current release compromised.
     pub ok: bool,
     /// Where the evidence of a fork lies.
@@ -119,6 +136,8 @@ impl Report {
             more_compromised,
             name_reuses: found.reuses,
             more_name_reuses: found.more_reuses,
+            erasures: found.erasures,
+            more_erasures: found.more_erasures,
             alarms: found.alarms,
             more_alarms: found.more_alarms,
             evidence: found.evidence,

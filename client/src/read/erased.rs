@@ -44,11 +44,10 @@ impl Ledger {
     /// Which of some recorded contents were erased, as of now.
     pub(crate) async fn erasures(
         &self,
-        contents: &[(String, ContentId)],
+        contents: impl Iterator<Item = (&String, &ContentId)>,
     ) -> Result<Vec<Erasure>, ClientError> {
         let orders = self.prove_orders().await?;
-        let found = contents.iter();
-        let found = found.filter_map(|(artifact, id)| Erasure::find(&orders, id, artifact));
+        let found = contents.filter_map(|(artifact, id)| Erasure::find(&orders, id, artifact));
         Ok(found.collect())
     }
 
@@ -64,22 +63,23 @@ impl Ledger {
         if error.reason() != Some(Reason::ContentErased) {
             return error;
         }
-        let id = &want.digests.blake3;
+        self.why_erased(&want.digests.blake3, want.name).await
+    }
+
+    /// By which order a content was erased, or that it is not proven that any did.
+    pub(crate) async fn why_erased(&self, id: &ContentId, name: &str) -> ClientError {
         let known = self.proven_orders().lock().await.clone();
-        let mut found = known.and_then(|orders| Erasure::find(&orders, id, want.name));
+        let mut found = known.and_then(|orders| Erasure::find(&orders, id, name));
         if found.is_none() {
             match self.prove_orders().await {
-                Ok(orders) => found = Erasure::find(&orders, id, want.name),
+                Ok(orders) => found = Erasure::find(&orders, id, name),
                 Err(error) => return error,
             }
         }
         match found {
             Some(erasure) => ClientError::Erased(erasure),
             None => ClientError::Lacks {
-                what: format!(
-                    "{}, nor an order that erased it: that it was erased is not proven",
-                    want.name
-                ),
+                what: format!("an order that erased {name}, which it says was: not proven"),
             },
         }
     }

@@ -4,7 +4,7 @@
 use cairn_proto::manifest::{Artifact, ArtifactKind, Bytes, Withheld};
 use futures_util::StreamExt as _;
 
-use super::{Proven, Reference, content::Want};
+use super::{Erasure, Proven, Reference, content::Want};
 use crate::{
     error::ClientError,
     ledger::Ledger,
@@ -26,8 +26,10 @@ const REALISED_MAX: usize = 64;
 pub struct RecordedObject {
     /// Its name.
     pub name: String,
-    /// What the tool said of it; none where parts of it are withheld.
+    /// What the tool said of it; none where parts of it are withheld, or where it was erased.
     pub bytes: Option<Vec<u8>>,
+    /// By which order, if it was erased.
+    pub erased: Option<Erasure>,
 }
 
 impl Ledger {
@@ -76,12 +78,27 @@ impl Ledger {
             });
         }
         for (artifact, fetched) in fetched {
-            let bytes = fetched?.ok_or(ClientError::TooLarge { what: "an object" })?;
+            let name = artifact.name.to_string();
+            let bytes = match fetched {
+                // The others can be put back all the same.
+                Err(ClientError::Erased(erasure)) => {
+                    let (bytes, erased) = (None, Some(erasure));
+                    restored.push(RecordedObject {
+                        name,
+                        bytes,
+                        erased,
+                    });
+                    continue;
+                }
+                fetched => fetched?,
+            };
+            let bytes = bytes.ok_or(ClientError::TooLarge { what: "an object" })?;
             let tag = Withheld::IN_OBJECT.as_bytes();
             let withheld = memchr::memmem::find(&bytes, tag).is_some();
             restored.push(RecordedObject {
-                name: artifact.name.to_string(),
+                name,
                 bytes: (!withheld).then_some(bytes),
+                erased: None,
             });
         }
         if restored.is_empty() {

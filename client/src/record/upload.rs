@@ -130,6 +130,13 @@ impl Ledger {
                 environment: environment.to_string(),
             };
             let answer = self.connection().stat_content(request).await?;
+            let is_erased = |content: &&Content| {
+                let mut erased = answer.erased.iter();
+                erased.any(|it| it.content_id == content.id.as_bytes().as_slice())
+            };
+            if let Some(content) = some.iter().find(is_erased) {
+                return Err(self.why_erased(&content.id, &name_of(content)).await);
+            }
             for lacking in &answer.missing {
                 // Only what was asked for is ever sent, whatever the answer names.
                 let position = some.binary_search_by(|content| {
@@ -252,14 +259,19 @@ fn read_all(
     Ok(())
 }
 
-fn read_error(content: &Content, error: io::Error) -> SourceError {
-    let path = match &content.source {
+/// What a content is called in messages.
+fn name_of(content: &Content) -> String {
+    match &content.source {
         ContentSource::File(file) => {
             let path = file.path();
             crate::detail::printable_bytes(path.as_os_str().as_encoded_bytes())
         }
         ContentSource::Bytes(_) => content.id.to_string(),
-    };
+    }
+}
+
+fn read_error(content: &Content, error: io::Error) -> SourceError {
+    let path = name_of(content);
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => SourceError::Changed { path },
         _ => SourceError::Unreadable { path, error },

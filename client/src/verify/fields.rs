@@ -1,7 +1,7 @@
 //! Which fields of a drifted file differ: recorded bytes are fetched and laid beside those
 //! that were measured. For people; the verdict stands before this is asked.
 
-use std::io::Read as _;
+use std::{collections::BTreeMap, io::Read as _};
 
 use cairn_proto::{
     manifest::{Bytes, Digests},
@@ -50,6 +50,34 @@ impl Ledger {
             }
         }
         report.differences = explained;
+        Ok(())
+    }
+
+    /// Says which of the recorded bytes cannot be put back, as far as orders are proven.
+    pub(super) async fn tell_erased(
+        &self,
+        report: &mut Report,
+        measured: &Measured<'_>,
+    ) -> Result<(), ClientError> {
+        let differences = report.differences.iter();
+        let stored: BTreeMap<_, _> = differences
+            .filter_map(|it| Some((it.artifact.clone(), recorded(&it.artifact, measured)?)))
+            .map(|(artifact, (digests, _))| (artifact, digests.blake3))
+            .collect();
+        if stored.is_empty() {
+            return Ok(());
+        }
+        match self.erasures(stored.iter()).await {
+            Ok(erased) => report.erased = erased,
+            // The verdict rests on digests alone, whatever becomes of the bytes.
+            Err(error) if error.evidence().is_none() => {}
+            Err(error) => return Err(error),
+        }
+        for erasure in &report.erased {
+            report
+                .notes
+                .push(ClientError::Erased(erasure.clone()).to_string());
+        }
         Ok(())
     }
 

@@ -127,7 +127,8 @@ impl Ledger {
             return Ok(());
         }
         self.unrecorded(report, &measured).await?;
-        self.explain(report, &current, &measured).await
+        self.explain(report, &current, &measured).await?;
+        self.tell_erased(report, &measured).await
     }
 
     /// Captures in the shape of a release, and compares with it.

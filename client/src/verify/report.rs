@@ -18,6 +18,7 @@ use crate::{
     clock::time_text,
     compare::{Comparison, Difference, DifferenceKind},
     error::ClientError,
+    read::Erasure,
     verdict::Verdict,
 };
 
@@ -79,6 +80,8 @@ pub struct Report {
     pub stands: Option<u64>,
     /// What changed from that one to the current release.
     pub changed_since: Vec<Difference>,
+    /// Differing artifacts whose recorded bytes the admins ordered erased: they cannot be restored.
+    pub erased: Vec<Erasure>,
     /// What people should know.
     pub notes: Vec<String>,
     /// The stable code of what went wrong, if something did.
@@ -152,6 +155,7 @@ impl Report {
             more_added: 0,
             stands: None,
             changed_since: Vec::new(),
+            erased: Vec::new(),
             notes: Vec::new(),
             reason: None,
             evidence: None,

@@ -5,8 +5,6 @@
 //! allows, brings its document, and names only content that is durable and that the caller
 //! may name. The sequencer looks again at what depends on order.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use cairn_proto::{
     entry::{Content, Entry, Leaf, Submission},
@@ -19,7 +17,7 @@ use cairn_proto::{
     statement::{Action, OrderKind, Predicate, Release},
 };
 
-use super::{Ledger, Placed, QUEUE_MAX, Refusal, reading, sequence::Candidate};
+use super::{Ledger, Placed, QUEUE_MAX, Refusal, nameable::Nameable, reading, sequence::Candidate};
 use crate::{access::Caller, clock::now, content::ContentStore as _};
 
 /// What leads to an entry that may stand already, without an index of payloads.
@@ -371,29 +369,6 @@ impl Ledger {
 /// Enough of a list of names for an answer.
 fn shortened(names: &str) -> String {
     names.chars().take(200).collect()
-}
-
-/// Content that may be named without being sent again.
-#[derive(Debug, Default)]
-struct Nameable {
-    contents: HashSet<ContentId>,
-    /// Those of them that are listings of trees, whose own contents were looked at when they
-    /// were recorded. A listing that was recorded as a plain file was never looked into: it
-    /// may name anybody's content.
-    trees: HashSet<ContentId>,
-}
-
-impl Nameable {
-    fn add(&mut self, manifest: &Manifest) {
-        for artifact in manifest.artifacts() {
-            if let ArtifactBytes::Stored { digests, .. } = &artifact.bytes {
-                self.contents.insert(digests.blake3);
-                if artifact.kind == ArtifactKind::Tree {
-                    self.trees.insert(digests.blake3);
-                }
-            }
-        }
-    }
 }
 
 /// The content that a manifest names as stored.

@@ -16,6 +16,7 @@ mod documents;
 mod erasure;
 mod head;
 mod listing;
+mod nameable;
 mod open;
 mod orders;
 mod prove;

@@ -172,7 +172,12 @@ fn fails_everywhere(mut trial: Trial, start: &Left, steps: usize, what: &str) {
 
 #[test]
 fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_is_made() {
-    fails_everywhere(Trial::new(World::new()), &Left::nothing(), 0, "making a ledger");
+    fails_everywhere(
+        Trial::new(World::new()),
+        &Left::nothing(),
+        0,
+        "making a ledger",
+    );
 }
 
 #[test]
@@ -188,8 +193,11 @@ fn what_was_promised_survives_any_two_failures_of_the_disk_while_a_ledger_works(
 /// that can be read from the fake disk, now or after a crash, is searched.
 #[test]
 fn what_was_ordered_to_be_erased_is_gone_after_any_two_failures_of_the_disk() {
-    let trial = Trial::new(World::erasing());
-    let mut made = trial.live(&Left::nothing(), Plan::Well, 0).left;
-    made.how = "a new ledger".to_owned();
+    let mut trial = Trial::new(World::erasing());
+    let mut made = trial.live(&Left::nothing(), Plan::Well, 1).left;
+    made.how = "a ledger with something to erase".to_owned();
+    for left in trial.errors(&made, 2, 1, 0) {
+        trial.recovers(&left, 3);
+    }
     fails_everywhere(trial, &made, ALL, "erasing from it");
 }

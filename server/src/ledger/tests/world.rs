@@ -138,7 +138,12 @@ impl World {
         let (small, last) = (secret(1, 120), secret(2, 40));
         let large = secret(3, (1 << 20) / 17);
         let kept = |text: &str| text.as_bytes().repeat(60);
-        let contents = vec![kept("before "), small.clone(), kept("after "), large.clone()];
+        let contents = vec![
+            kept("before "),
+            small.clone(),
+            kept("after "),
+            large.clone(),
+        ];
         let one = world.release("prod/a", 1, None, "one", contents);
         let erased = world.erasure(1, None, vec![small, large]);
         let contents = vec![kept("later "), last.clone()];
