@@ -112,8 +112,10 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
     server.stop().await;
     let server = Server::with_access(data.path(), access(false)).await;
     let mut writer = client(&server, "writer").await;
+    let mut reader = client(&server, "reader").await;
+    let mut auditor = client(&server, "auditor").await;
     let mut rival = client(&server, "rival").await;
-    let (reason, message) = told(writer.get_content(get(SECRET, "staging")).await);
+    let (reason, message) = told(reader.get_content(get(SECRET, "staging")).await);
     assert_eq!(reason, "CONTENT_ERASED");
     assert!(
         message.contains(&format!("by entry {}", receipt.index)),
@@ -125,10 +127,10 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
         "NOT_ALLOWED"
     );
     assert_eq!(
-        code(writer.get_content(get(SECRET, "other")).await),
+        code(auditor.get_content(get(SECRET, "other")).await),
         "NOT_FOUND"
     );
-    let neighbour = writer.get_content(get(NEIGHBOUR, "staging")).await;
+    let neighbour = reader.get_content(get(NEIGHBOUR, "staging")).await;
     let bytes = neighbour.unwrap().into_inner().message().await.unwrap();
     assert_eq!(bytes.unwrap().data, NEIGHBOUR);
 
@@ -163,7 +165,12 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
         "CONTENT_ERASED"
     );
     // What keeps the predecessor's manifest stores nothing.
-    let mut retire = Draft::new(genesis, "staging", 2, &manifest(vec![]));
+    let mut retire = Draft::new(
+        genesis,
+        "staging",
+        2,
+        &manifest(vec![stored("app", NEIGHBOUR)]),
+    );
     retire.document = one.document.to_vec();
     retire.release.action = Action::Retire;
     let retire = retire.after(leaf(&one)).sign(&[DEV]);
@@ -180,6 +187,7 @@ async fn the_listing_of_an_erased_tree_can_be_erased_too() {
     let server = Server::with_access(data.path(), access(false)).await;
     let genesis = *server.ledger.trust().genesis();
     let mut writer = client(&server, "writer").await;
+    let mut reader = client(&server, "reader").await;
     let (etc, listing) = tree("etc", &[SECRET, NEIGHBOUR]);
     for bytes in [SECRET, NEIGHBOUR, &listing] {
         put(&mut writer, bytes).await.unwrap();
@@ -188,14 +196,14 @@ async fn the_listing_of_an_erased_tree_can_be_erased_too() {
     let one = Draft::new(genesis, "staging", 1, &one).sign(&[DEV]);
     writer.append(one).await.unwrap();
     // So that it is known, and has to be forgotten.
-    writer.get_content(get(SECRET, "staging")).await.unwrap();
+    reader.get_content(get(SECRET, "staging")).await.unwrap();
     let erasing = order(&server, 1, None, &[SECRET, &listing]);
     writer.append(erasing).await.unwrap();
     for bytes in [SECRET, &listing] {
-        let told = code(writer.get_content(get(bytes, "staging")).await);
+        let told = code(reader.get_content(get(bytes, "staging")).await);
         assert_eq!(told, "CONTENT_ERASED");
         assert_eq!(mentions(data.path(), &bytes[..40]), Vec::<PathBuf>::new());
     }
-    writer.get_content(get(NEIGHBOUR, "staging")).await.unwrap();
+    reader.get_content(get(NEIGHBOUR, "staging")).await.unwrap();
     server.stop().await;
 }
