@@ -179,8 +179,8 @@ pub trait ContentStore: Send + Sync {
     /// From now on the contents are neither read, nor sent, nor stored. On return no call is
     /// under way that would still add one of them to a pack.
     fn bar(&self, contents: &[(ContentId, Index)]);
-    /// Overwrites what there is of contents that were barred before, durably. The anchor must
-    /// cover the packs in both of its slots. Any error means that the process must abort.
+    /// Overwrites what there is of contents that were barred before the anchor covered the order,
+    /// durably. Any error means that the process must abort.
     fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError>;
 }
 
@@ -355,6 +355,7 @@ impl ContentStore for ContentFiles {
     }
 
     fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
+        // In the order in which bytes move on: what leaves one place is met in the next.
         self.staging.erase(ids)?;
         self.large.erase(ids)?;
         self.packs.erase(ids)

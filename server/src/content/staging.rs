@@ -105,12 +105,11 @@ impl Staging {
                 // Its row went before the lock did: the next look finds another or none.
                 continue;
             }
-            // Under the upload's lock: what is written before an erasure is found by it.
-            self.erased.check(&id)?;
             return self.booked(&owner, &upload, &mut state, |state| {
-                upload.resolve(self.disk.as_ref(), state)?;
-                let charged = self.charge(state, offset, data.len() as u64);
-                let result = charged.and_then(|charged| {
+                // Under the upload's lock: what is written before an erasure is found by it.
+                let result = self.erased.check(&id).and_then(|()| {
+                    upload.resolve(self.disk.as_ref(), state)?;
+                    let charged = self.charge(state, offset, data.len() as u64)?;
                     let result = upload.add(self.disk.as_ref(), state, offset, data, part);
                     self.table().bytes -= charged;
                     result

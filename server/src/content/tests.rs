@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod keep;
+mod erasing;
 mod resume;
 
 use std::{collections::HashSet, thread, time::Duration};

@@ -207,11 +207,8 @@ impl Committer {
         let chain = self.sequencer.state.chain();
         let erasures = chain.map(|chain| erasure::ordered(chain, batch.record.first));
         let erasures = erasures.unwrap_or_default();
-        if erasures.is_empty() {
-            self.shared.store.advance_anchor()?;
-        } else {
-            erasure::bar(&self.shared.store, &erasures)?;
-        }
+        erasure::bar(&self.shared.store, &erasures);
+        self.shared.store.advance_anchor()?;
         self.position += 1;
         self.share(position, batch, candidates);
         let head = self.sign(batch)?;

@@ -1,17 +1,18 @@
 //! Carrying out the admins' orders to erase contents.
 //!
 //! ```text
-//! sequencer's thread   record durable ─▶ bar ─▶ anchor, both slots ─▶ head published
+//! sequencer's thread   record durable ─▶ bar ─▶ anchor ─▶ head published
 //! a thread of its own  overwrite and sync ─▶ mark ─▶ whoever sent the order is answered
 //! ```
 //!
 //! Crash reasoning. Once the record is durable, every start finds the order, so what a crash left
 //! of a content is overwritten before anything is served; an order that is not durable has
-//! overwritten nothing. No frame of a barred content is written any more, and those that there are
-//! lie below the end that both slots of the anchor name: a start looks at their headers alone,
-//! even where one slot was lost, so that zeros, or half of them, are never a torn end that is cut
-//! with what follows it. Zeros that a start sees may be in the page cache alone, after a sync that
-//! failed: they count from the order on that the mark names.
+//! overwritten nothing. No frame of a barred content is written any more. So an anchor that covers
+//! the order covers all of them, and a start looks at their headers alone; with an older one, or
+//! none, a start reads the order itself before the packs, and spares what it names. Zeros, or half of
+//! them, are never a torn end that is cut with what follows it, nor damage. Zeros that a start sees
+//! may be in the page cache alone, after a sync that failed: only of orders up to the one that the
+//! mark names they count.
 //! Out of scope: which orders are allowed (`proto/src/rules`), where bytes lie (`content`).
 
 use std::{
@@ -64,13 +65,12 @@ pub(super) fn ordered(chain: &PolicyChain, from: Index) -> Vec<Erasure> {
     erasures
 }
 
-/// Bars what was ordered to be erased, and anchors the packs as they are by then.
-pub(super) fn bar(store: &Store, erasures: &[Erasure]) -> Result<(), StoreError> {
-    let barred: Vec<_> = erasures.iter().flat_map(Erasure::barred).collect();
-    store.content().bar(&barred);
-    store.advance_anchor()?;
-    // The other slot as well.
-    store.advance_anchor().map(drop)
+/// Bars what was ordered to be erased; before the anchor covers the order.
+pub(super) fn bar(store: &Store, erasures: &[Erasure]) {
+    if !erasures.is_empty() {
+        let barred: Vec<_> = erasures.iter().flat_map(Erasure::barred).collect();
+        store.content().bar(&barred);
+    }
 }
 
 /// Finishes, before anything is served, what an earlier process did not come to, and erases again
@@ -80,9 +80,8 @@ pub(super) fn finish(store: &Store, chain: &PolicyChain) -> Result<(), StoreErro
     let Some(last) = erasures.last() else {
         return Ok(());
     };
-    let barred: Vec<_> = erasures.iter().flat_map(Erasure::barred).collect();
+    bar(store, &erasures);
     let content = store.content();
-    content.bar(&barred);
     let done = store.erased().read()?.filter(|done| {
         let mut orders = chain.orders().iter().zip(1..);
         orders.any(|(step, number)| number == done.number && step.leaf == done.leaf)
@@ -97,7 +96,6 @@ pub(super) fn finish(store: &Store, chain: &PolicyChain) -> Result<(), StoreErro
         }
     }
     if !due.is_empty() {
-        bar(store, &erasures)?;
         content.erase(&due)?;
     }
     if done < last.order.number {

@@ -126,8 +126,8 @@ impl Series {
         Ok((count == length).then(|| buffer.into()))
     }
 
-    /// Overwrites payloads with zeros, durably; the headers stay, and all that lies beside. Only
-    /// below the end that both slots of the anchor name: a scan verifies what lies beyond.
+    /// Overwrites payloads with zeros, durably; the headers stay, and all that lies beside. A scan
+    /// verifies what lies beyond the anchored end, and must be told to spare these.
     pub fn erase(&self, places: &[Place]) -> Result<(), StoreError> {
         // The appender's lock, so that a sync that fails here is not taken for one that went
         // well there: the system reports it once.

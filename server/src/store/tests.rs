@@ -3,6 +3,7 @@
 
 mod crash;
 mod damage;
+mod erasing;
 
 use std::path::{Path, PathBuf};
 
