@@ -75,10 +75,7 @@ pub enum ClientError {
         what: String,
     },
     /// The admins ordered it erased, and the order is proven.
-    #[error(
-        "{} was erased by order {} (index {}): {}",
-        .0.artifact, .0.order, .0.index, printable(&.0.reason)
-    )]
+    #[error("{0}")]
     Erased(Erasure),
     /// The note offered is no authentic checkpoint.
     #[error(transparent)]

@@ -306,7 +306,7 @@ fn diff_text(output: Output, diff: &Diff) {
             .collect::<Vec<_>>(),
     );
     for erasure in &diff.erased {
-        output.line(format!("  {}", ClientError::Erased(erasure.clone())));
+        output.line(format!("  {}", erasure));
     }
 }
 
@@ -380,9 +380,8 @@ async fn print_objects(ledger: &Ledger, args: &cli::Restore) -> Result<u8, Failu
         match (object.bytes, object.erased) {
             (Some(bytes), _) => write_raw(&bytes),
             (None, Some(erasure)) => {
-                let error = ClientError::Erased(erasure);
-                complain(format!("  erased    {error}"));
-                erased.get_or_insert(error);
+                complain(format!("  erased    {erasure}"));
+                erased.get_or_insert(erasure);
             }
             (None, None) => complain(format!(
                 "  withheld  {}: restore it from where its values are kept",
@@ -391,7 +390,7 @@ async fn print_objects(ledger: &Ledger, args: &cli::Restore) -> Result<u8, Failu
         }
     }
     match erased {
-        Some(error) => Err(error.into()),
+        Some(erasure) => Err(ClientError::Erased(erasure).into()),
         None => Ok(0),
     }
 }

@@ -8,7 +8,11 @@ use std::{
 
 use cairn_proto::hash::ContentId;
 
-use crate::stage::{Ledger, Stage};
+use crate::{
+    production::{grant, initialised, serve, with_token},
+    repairing::find,
+    stage::{Ledger, Stage},
+};
 
 const FILES: usize = 1_100;
 const PLAIN: &str = "password=correct-horse-battery-staple-one";
@@ -217,4 +221,54 @@ fn whoever_needs_erased_bytes_is_told_by_which_order() {
         .run("rollback prod/shop prod/shop#1")
         .refuses(1, "CONTENT_ERASED");
     stage.run("retire prod/site").exits(0);
+}
+
+/// Goal: a repair after loss neither misses nor brings back what was erased. Method: a journal that
+/// is damaged, and packs from a backup that is older than the order; the copy of the log that an
+/// audit kept; then all of it is served, and searched.
+#[test]
+fn a_repair_with_a_backup_older_than_the_order_brings_nothing_back() {
+    let (stage, made) = initialised(&["--anchor", "anchor"]);
+    let genesis = made["genesis"].as_str().unwrap();
+    grant(&stage);
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    stage.write("app/.env", PLAIN);
+    stage.write("app/web.yaml", "replicas: 3\n");
+    stage
+        .run("record prod/shop app --store-plain .env")
+        .exits(0);
+    stage.copy("server/data/packs", "backup");
+    stage
+        .run("order redact .env --from prod/shop#1 --reason mistake -o order.json --key admin.pem")
+        .exits(0);
+    stage.run("proposal submit order.json").exits(0);
+    stage.write("app/.env", "password=another\n");
+    stage
+        .run("record prod/shop app --store-plain .env")
+        .exits(0);
+    stage.run("audit").exits(0).says("Erased");
+    drop(ledger);
+    assert_eq!(mentions(&stage.path("server")), Vec::<PathBuf>::new());
+
+    let copy = find(&stage.home().join("state"), "checkpoint").unwrap();
+    let copy = copy.parent().unwrap().display().to_string();
+    fs::remove_dir_all(stage.path("server/data/journal")).unwrap();
+    stage.copy("backup", "server/data/packs");
+    assert!(!mentions(&stage.path("server")).is_empty());
+    let repair = format!("repair --config server/server.toml --from {copy} --output json");
+    let told = stage.run(&repair).exits(0).json("cairn.repair/v1");
+    assert_eq!(told["contentsLost"], true, "of the second release");
+    let ledger = serve(&stage);
+    with_token(&stage, genesis, &ledger.url);
+    assert_eq!(mentions(&stage.path("server")), Vec::<PathBuf>::new());
+    stage.write("out/here", "");
+    stage
+        .run("restore prod/shop#1 .env --to out")
+        .refuses(1, "CONTENT_ERASED");
+    stage.run("restore prod/shop#1 web.yaml --to out").exits(0);
+    stage
+        .run("restore prod/shop#2 .env --to out")
+        .refuses(1, "NOT_FOUND");
+    stage.run("audit").exits(0).says("Erased");
 }

@@ -3,14 +3,14 @@
 //! Invariant: nothing is called erased because a server says so. Somebody says so here only where
 //! an order of the admins that lists the content is proven to be in the log.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use cairn_proto::{hash::ContentId, reason::Reason};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::Want;
-use crate::{error::ClientError, ledger::Ledger, orders::Orders};
+use crate::{detail::printable, error::ClientError, ledger::Ledger, orders::Orders};
 
 /// Orders that were proven once: what they erased stays erased.
 pub(crate) type ProvenBefore = Arc<Mutex<Option<Arc<Orders>>>>;
@@ -26,6 +26,17 @@ pub struct Erasure {
     pub index: u64,
     /// Why, in the admins' words.
     pub reason: String,
+}
+
+impl fmt::Display for Erasure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (artifact, reason) = (printable(&self.artifact), printable(&self.reason));
+        let Self { order, index, .. } = self;
+        write!(
+            out,
+            "{artifact} was erased by order {order} (index {index}): {reason}"
+        )
+    }
 }
 
 impl Erasure {

@@ -73,11 +73,8 @@ impl Ledger {
             Err(error) if error.evidence().is_none() => {}
             Err(error) => return Err(error),
         }
-        for erasure in &report.erased {
-            report
-                .notes
-                .push(ClientError::Erased(erasure.clone()).to_string());
-        }
+        let erased = report.erased.iter().map(ToString::to_string);
+        report.notes.extend(erased);
         Ok(())
     }
 
