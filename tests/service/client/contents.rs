@@ -173,3 +173,20 @@ async fn a_dripping_body_does_not_hold_a_client() {
     assert_eq!(error.code(), "UNREACHABLE", "{error}");
     assert!(began.elapsed() > PATIENCE);
 }
+
+/// Goal: nothing is called erased because a server says so. Method: a server that has the bytes and
+/// says that an order erased them, where the log has no order.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_erased_without_an_order_is_not_believed() {
+    let case = Case::new().await;
+    case.lies.lock().unwrap().content = Some(Served::Erased);
+    let error = restore(&case.desk, "web.yaml").await.unwrap_err();
+    assert_eq!(error.verdict(), Some(Verdict::Failed));
+    assert_eq!(error.code(), "INCLUSION_UNPROVEN");
+    assert!(error.to_string().contains("not proven"), "{error}");
+    case.desk.put("web.yaml", b"replicas: 3\n");
+    let report = case.desk.verify().await.unwrap();
+    assert_eq!(report.verdict, Verdict::Drift);
+    assert!(report.erased.is_empty());
+    case.server.stop().await;
+}

@@ -48,6 +48,8 @@ pub(crate) enum Served {
     Bytes(&'static [u8]),
     /// Parts without bytes, for ever.
     Nothing,
+    /// The word that it was erased.
+    Erased,
 }
 
 impl Default for Lies {
@@ -149,6 +151,10 @@ implement! {
     ) -> Result<Response<Self::GetContentStream>, Status> {
         let served = self.lies.lock().unwrap().content.clone();
         let served = served.ok_or_else(|| Status::unimplemented("not here"))?;
+        if let Served::Erased = served {
+            let words = "the content was erased by entry 2";
+            return Err(cairn_grpc::refusing(Reason::ContentErased, words));
+        }
         let (parts, stream) = mpsc::channel(1);
         tokio::spawn(async move {
             let part = |data| v1::GetContentResponse {

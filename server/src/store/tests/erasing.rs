@@ -20,7 +20,7 @@ fn erased() -> (FakeDisk, [ContentId; 3]) {
         reason: "by mistake".to_owned(),
     };
     order.documents[0].bytes = OrderDocument::Redaction(redaction).encode().into();
-    store.commit(&order).unwrap();
+    let _ = store.commit(&order).unwrap();
     store.content().bar(&[(ids[1], Index(2))]);
     store.advance_anchor().unwrap();
     store.content().erase(&[ids[1]]).unwrap();
