@@ -77,17 +77,11 @@ fn mentions(directory: &Path, text: &[u8]) -> Vec<PathBuf> {
     found
 }
 
-/// Goal: content that was erased is called erased, with the order's index, by whoever may read it,
-/// and is not taken again by any way; others learn nothing new; what lies beside it stays. Method:
-/// a secret in a file, in a tree, and staged by somebody else; each call before and after, and
-/// after a restart.
-#[tokio::test(flavor = "multi_thread")]
-async fn erased_content_is_called_erased_and_is_not_taken_again() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::with_access(data.path(), access(false)).await;
+/// A release of a secret in a file and in a tree, which others began to send as well.
+async fn recorded(server: &Server) -> v1::AppendRequest {
     let genesis = *server.ledger.trust().genesis();
-    let mut writer = client(&server, "writer").await;
-    let mut rival = client(&server, "rival").await;
+    let mut writer = client(server, "writer").await;
+    let mut rival = client(server, "rival").await;
     let (etc, listing) = tree("etc", &[SECRET, NEIGHBOUR]);
     for bytes in [SECRET, NEIGHBOUR, &listing] {
         put(&mut writer, bytes).await.unwrap();
@@ -98,12 +92,24 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
     let one = manifest(vec![stored("app", NEIGHBOUR), etc, stored("key", SECRET)]);
     let one = Draft::new(genesis, "staging", 1, &one).sign(&[DEV]);
     writer.append(one.clone()).await.unwrap();
-    assert!(!mentions(data.path(), SECRET).is_empty());
+    one
+}
 
+/// Goal: content that was erased is called erased, with the order's index, by whoever may read it;
+/// others learn nothing new; what lies beside it stays. Method: a secret in a file, in a tree, and
+/// staged by somebody else; each read, after a restart as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn erased_content_is_called_erased_to_whoever_may_read_it() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::with_access(data.path(), access(false)).await;
+    recorded(&server).await;
+    assert!(!mentions(data.path(), SECRET).is_empty());
+    let mut writer = client(&server, "writer").await;
     let erasing = order(&server, 1, None, &[SECRET, LATER]);
     let receipt = writer.append(erasing.clone()).await.unwrap().into_inner();
-    assert_eq!(mentions(data.path(), SECRET), Vec::<PathBuf>::new());
-    assert_eq!(mentions(data.path(), &LATER[..9]), Vec::<PathBuf>::new());
+    for gone in [SECRET, &LATER[..9]] {
+        assert_eq!(mentions(data.path(), gone), Vec::<PathBuf>::new());
+    }
     let again = writer.append(erasing.clone()).await.unwrap().into_inner();
     assert_eq!(again.index, receipt.index);
     let twice = order(&server, 2, Some(leaf(&erasing)), &[SECRET]);
@@ -111,37 +117,43 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
 
     server.stop().await;
     let server = Server::with_access(data.path(), access(false)).await;
-    let mut writer = client(&server, "writer").await;
     let mut reader = client(&server, "reader").await;
-    let mut auditor = client(&server, "auditor").await;
-    let mut rival = client(&server, "rival").await;
     let (reason, message) = told(reader.get_content(get(SECRET, "staging")).await);
     assert_eq!(reason, "CONTENT_ERASED");
-    assert!(
-        message.contains(&format!("by entry {}", receipt.index)),
-        "{message}"
-    );
+    let by = format!("by entry {}", receipt.index);
+    assert!(message.contains(&by), "{message}");
     // Who may not read there is told what he was told before, and so is who asks elsewhere.
-    assert_eq!(
-        code(rival.get_content(get(SECRET, "staging")).await),
-        "NOT_ALLOWED"
-    );
-    assert_eq!(
-        code(auditor.get_content(get(SECRET, "other")).await),
-        "NOT_FOUND"
-    );
+    let mut rival = client(&server, "rival").await;
+    let denied = rival.get_content(get(SECRET, "staging")).await;
+    assert_eq!(code(denied), "NOT_ALLOWED");
+    let mut auditor = client(&server, "auditor").await;
+    let elsewhere = auditor.get_content(get(SECRET, "other")).await;
+    assert_eq!(code(elsewhere), "NOT_FOUND");
     let neighbour = reader.get_content(get(NEIGHBOUR, "staging")).await;
     let bytes = neighbour.unwrap().into_inner().message().await.unwrap();
     assert_eq!(bytes.unwrap().data, NEIGHBOUR);
+    server.stop().await;
+}
 
+/// Goal: what was erased comes back by no way, and whoever tries is told why. Method: uploads by
+/// two callers, and releases that name it in a file, in the tree that stands, and in another.
+#[tokio::test(flavor = "multi_thread")]
+async fn erased_content_is_not_taken_again() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::with_access(data.path(), access(false)).await;
+    let genesis = *server.ledger.trust().genesis();
+    let one = recorded(&server).await;
+    let mut writer = client(&server, "writer").await;
+    let mut rival = client(&server, "rival").await;
+    let erasing = order(&server, 1, None, &[SECRET, LATER]);
+    let receipt = writer.append(erasing).await.unwrap().into_inner();
     for sender in [&mut writer, &mut rival] {
         assert_eq!(code(put(sender, SECRET).await), "CONTENT_ERASED");
         let half = tokio_stream::iter([part(LATER, &LATER[..9])]);
         assert_eq!(code(sender.put_content(half).await), "CONTENT_ERASED");
+        let ids = [SECRET, LATER].map(|bytes| ContentId::of(bytes).as_bytes().to_vec().into());
         let asked = v1::StatContentRequest {
-            content_ids: [SECRET, LATER]
-                .map(|bytes| ContentId::of(bytes).as_bytes().to_vec().into())
-                .to_vec(),
+            content_ids: ids.to_vec(),
             environment: "staging".to_owned(),
         };
         let answer = sender.stat_content(asked).await.unwrap().into_inner();
@@ -153,17 +165,14 @@ async fn erased_content_is_called_erased_and_is_not_taken_again() {
         let two = Draft::new(genesis, "staging", 2, &manifest(artifacts));
         two.after(leaf(&one)).sign(&[DEV])
     };
-    let file = two(vec![stored("key", SECRET)]);
-    assert_eq!(code(writer.append(file).await), "CONTENT_ERASED");
-    // The very listing that stands, and another one, which the rules do not look into.
+    // The very listing that stands, and another one: the rules look into neither.
     let (same, _) = tree("etc", &[SECRET, NEIGHBOUR]);
-    assert_eq!(code(writer.append(two(vec![same])).await), "CONTENT_ERASED");
     let (other, listing) = tree("etc", &[NEIGHBOUR, SECRET]);
     put(&mut writer, &listing).await.unwrap();
-    assert_eq!(
-        code(writer.append(two(vec![other])).await),
-        "CONTENT_ERASED"
-    );
+    for artifact in [stored("key", SECRET), same, other] {
+        let refused = writer.append(two(vec![artifact])).await;
+        assert_eq!(code(refused), "CONTENT_ERASED");
+    }
     // What keeps the predecessor's manifest stores nothing.
     let mut retire = Draft::new(
         genesis,

@@ -207,11 +207,11 @@ impl Repair {
             let document = document.filter(|bytes| DocumentId::of(bytes) == id);
             let document = document.ok_or_else(|| self.wrong("it lacks its document"))?;
             self.known.insert(id);
-            self.erased.extend(erased_by(&document));
             self.documents.push(RecordDocument {
                 leaf: u32::try_from(self.leaves.len()).unwrap_or(u32::MAX),
-                bytes: document,
+                bytes: document.clone(),
             });
+            self.erased.extend(erased_by(&document));
         }
         let ends = matches!(Leaf::decode(&leaf), Ok(Leaf::MapRecord(_)));
         self.frontier.push(LeafHash::of(&leaf));
