@@ -1,8 +1,8 @@
 //! Contents: uploads in parts, promotion, expiry, restarts.
 #![allow(clippy::unwrap_used)]
 
-mod keep;
 mod erasing;
+mod keep;
 mod resume;
 
 use std::{collections::HashSet, thread, time::Duration};
