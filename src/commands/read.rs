@@ -306,7 +306,7 @@ fn diff_text(output: Output, diff: &Diff) {
             .collect::<Vec<_>>(),
     );
     for erasure in &diff.erased {
-        output.line(format!("  {}", erasure));
+        output.line(format!("  {erasure}"));
     }
 }
 

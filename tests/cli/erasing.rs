@@ -37,7 +37,7 @@ fn mentions(directory: &Path) -> Vec<PathBuf> {
         let bytes = fs::read(&path).unwrap();
         let secrets = [PLAIN, IN_TREE, LARGE];
         let has = |text: &&str| holds(&bytes, text.as_bytes());
-        if secrets.iter().any(|text| has(text)) {
+        if secrets.iter().any(has) {
             found.push(path);
         }
     }

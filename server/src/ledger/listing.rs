@@ -122,7 +122,9 @@ impl Listings {
     /// Drops listings that were erased.
     pub(super) fn forget(&self, ids: &[ContentId]) {
         let _one = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.iter().for_each(|id| drop(self.cache.remove(id)));
+        for id in ids {
+            self.cache.remove(id);
+        }
     }
 }
 

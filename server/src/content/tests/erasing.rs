@@ -29,7 +29,7 @@ fn erase(files: &ContentFiles, ids: &[ContentId]) {
     files.erase(ids).unwrap();
 }
 
-fn is_erased<T>(result: Result<T, ContentError>) -> bool {
+fn is_erased<T>(result: &Result<T, ContentError>) -> bool {
     matches!(result, Err(ContentError::Erased { index: BY, .. }))
 }
 
@@ -74,11 +74,11 @@ fn an_erased_content_is_gone_and_nothing_beside_it_changes() {
         erase(&files, &ids);
         for (id, bytes) in &erased {
             assert_eq!(files.size(id), None);
-            assert!(is_erased(files.read(id, 0..1)));
-            assert!(is_erased(files.promote("owner", &[*id])));
+            assert!(is_erased(&files.read(id, 0..1)));
+            assert!(is_erased(&files.promote("owner", &[*id])));
             for part in [Part::More, Part::Last] {
                 let written = files.staging().write("owner", *id, 0, bytes, part);
-                assert!(is_erased(written));
+                assert!(is_erased(&written));
             }
             assert_eq!(files.staging().claimed("second", id).unwrap(), None);
             assert!(!files.remains(id).unwrap());
