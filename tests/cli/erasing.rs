@@ -272,3 +272,29 @@ fn a_repair_with_a_backup_older_than_the_order_brings_nothing_back() {
         .refuses(1, "NOT_FOUND");
     stage.run("audit").exits(0).says("Erased");
 }
+
+/// Goal: without its listing a tree is still verified as a whole, and nobody says that what it listed
+/// is lost. Method: a secret file and the listing that names it are erased; verify, export, restore.
+#[test]
+fn a_tree_whose_listing_was_erased_is_verified_as_a_whole() {
+    let scene = Scene::new();
+    let stage = &scene.stage;
+    let shown = stage.run("show prod/site#1 --output json").exits(0);
+    let tree = shown.json("cairn.show/v1")["artifacts"][0]["name"].clone();
+    let in_tree = ContentId::of(IN_TREE.as_bytes());
+    scene.order(1, &format!("blake3:{in_tree}"));
+    scene.order(2, &format!("--from prod/site#1 {}", tree.as_str().unwrap()));
+    assert!(scene.verify("prod/site", "site", 0).contains("VERIFIED"));
+    stage.run("export prod/site -o site2.bundle").exits(0);
+    let line = "verify --bundle site2.bundle --offline site";
+    stage.run(line).exits(0).says("VERIFIED");
+    stage.write("out/here", "");
+    stage
+        .run("restore prod/site#1 7/7 --to out")
+        .refuses(1, "CONTENT_ERASED")
+        .says("was erased by order 2");
+    stage.write("site/7/7", "another");
+    let drift = scene.verify("prod/site", "site", 10);
+    assert!(drift.contains("was erased by order 2") && !drift.contains("Put it back"));
+    stage.run(line).exits(10);
+}

@@ -118,6 +118,11 @@ impl Ledger {
             match self.fetch_rest(&mut fetch, &mut new.file).await {
                 Ok(()) if fetch.is_right() => return Ok(kept),
                 Err(error) if error.may_pass() => return Err(error),
+                // What an earlier run left shall be gone as well.
+                Err(error @ ClientError::Erased(_)) => {
+                    new.discard();
+                    return Err(error);
+                }
                 // Wherever the wrong bytes came from: this run was not given all of them.
                 _ => progress.again(),
             }
