@@ -255,7 +255,9 @@ pub(crate) async fn show(session: &Session, args: &cli::Show) -> Result<u8, Fail
             Ok(0)
         }
         reference => {
-            show::release(output, &ledger.resolve(reference).await?);
+            let proven = ledger.resolve(reference).await?;
+            let erased = ledger.erased_of(&proven).await?;
+            show::release(output, &proven, &erased);
             Ok(0)
         }
     }

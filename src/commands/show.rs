@@ -5,7 +5,7 @@
 use cairn_client::{
     detail::printable,
     policies::Policies,
-    read::{Found, Logged, Proven},
+    read::{Erasure, Found, Logged, Proven},
     verdict::Verdict,
 };
 use cairn_proto::{
@@ -28,7 +28,7 @@ pub(super) fn manifest_id(proven: &Proven) -> String {
 }
 
 /// A release.
-pub(super) fn release(output: Output, proven: &Proven) {
+pub(super) fn release(output: Output, proven: &Proven, erased: &[Erasure]) {
     let signers = proven.signers.iter();
     let mut shown = json!({
         "schema": SCHEMA,
@@ -51,10 +51,14 @@ pub(super) fn release(output: Output, proven: &Proven) {
         json!({
             "artifacts": manifest["artifacts"].take(),
             "comparison": manifest["comparison"].take(),
+            "erased": erased,
         }),
     );
     output.json(&shown);
     release_text(output, proven);
+    for erasure in erased {
+        output.line(format!("  {erasure}"));
+    }
 }
 
 fn is_newest(proven: &Proven) -> bool {

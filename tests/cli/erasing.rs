@@ -175,6 +175,10 @@ fn whoever_needs_erased_bytes_is_told_by_which_order() {
     let stage = &scene.stage;
     stage.write("out/here", "");
     let erased = "was erased by order 1 (index 6): recorded by mistake 1";
+    stage.run("show prod/shop#1").exits(0).says(erased);
+    let shown = stage.run("show prod/shop#1 --output json").exits(0);
+    let shown = shown.json("cairn.show/v1");
+    assert_eq!(shown["erased"][0]["artifact"], ".env");
     for (reference, name) in [("prod/shop#1", ".env"), ("prod/site#1", "7/secret.txt")] {
         let line = format!("restore {reference} {name} --to out");
         let ran = stage.run(&line).refuses(1, "CONTENT_ERASED");

@@ -3,13 +3,13 @@
 //! Invariant: nothing is called erased because a server says so. Somebody says so here only where
 //! an order of the admins that lists the content is proven to be in the log.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use cairn_proto::{hash::ContentId, reason::Reason};
+use cairn_proto::{hash::ContentId, manifest::Bytes, reason::Reason};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use super::Want;
+use super::{Proven, Want};
 use crate::{detail::printable, error::ClientError, ledger::Ledger, orders::Orders};
 
 /// Orders that were proven once: what they erased stays erased.
@@ -60,6 +60,22 @@ impl Ledger {
         let orders = self.prove_orders().await?;
         let found = contents.filter_map(|(artifact, id)| Erasure::find(&orders, id, artifact));
         Ok(found.collect())
+    }
+
+    /// Which of a release's own artifacts were erased, as of now. What is said of the release stands
+    /// without it: where no orders are to be had, none is named.
+    pub async fn erased_of(&self, proven: &Proven) -> Result<Vec<Erasure>, ClientError> {
+        let artifacts = proven.manifest.artifacts().iter();
+        let stored: BTreeMap<_, _> = artifacts
+            .filter_map(|artifact| match &artifact.bytes {
+                Bytes::Stored { digests, .. } => Some((artifact.name.to_string(), digests.blake3)),
+                _ => None,
+            })
+            .collect();
+        match self.erasures(stored.iter()).await {
+            Err(error) if error.evidence().is_none() => Ok(Vec::new()),
+            found => found,
+        }
     }
 
     async fn prove_orders(&self) -> Result<Arc<Orders>, ClientError> {
