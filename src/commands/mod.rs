@@ -62,13 +62,13 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
     if writes(&command) {
         session.look_for_other_keys().await;
     }
-    let ended = dispatch(&session, &command).await;
+    let ended = Box::pin(dispatch(&session, &command)).await;
     let Err(failure) = ended else { return ended };
     if !is_of_other_keys(&failure.code) || !session.follow_other_keys().await {
         return Err(failure);
     }
     if only_reads(&command) {
-        return dispatch(&session, &command).await;
+        return Box::pin(dispatch(&session, &command)).await;
     }
     Err(failure.mended_by(
         "Other keys took over, and are pinned now. See with `cairn log` what was recorded, then run it \
@@ -127,7 +127,7 @@ async fn dispatch(session: &Session, command: &Command) -> Result<u8, Failure> {
         Command::History(history) => history::history(session, history).await,
         Command::Find(find) => history::find(session, find).await,
         Command::Show(show) => read::show(session, show).await,
-        Command::Diff(diff) => read::diff(session, diff).await,
+        Command::Diff(diff) => Box::pin(read::diff(session, diff)).await,
         Command::Restore(restore) => read::restore(session, restore).await,
         Command::Export(export) => export::export(session, export).await,
         Command::Audit(audit) => audit::audit(session, audit).await,

@@ -39,6 +39,16 @@ fn order(firm: &Firm) {
     firm.run(words).exits(0).says("1 of 2 admins");
 }
 
+/// A copy of the server's data, with settings of its own.
+fn steal(firm: &Firm) {
+    firm.stage.copy("server", "stolen");
+    let own = |folder: &str| firm.stage.path(folder).canonicalize().unwrap();
+    let paths = [own("server"), own("stolen")].map(|path| path.display().to_string());
+    let settings = firm.stage.text("stolen/server.toml");
+    firm.stage
+        .write("stolen/server.toml", settings.replace(&paths[0], &paths[1]));
+}
+
 fn new_settings(stage: &Stage) {
     let settings = stage.text("server/server.toml");
     let settings = settings
@@ -67,12 +77,7 @@ fn other_keys_take_over_by_an_order_of_the_admins_and_everybody_follows() {
     firm.run("proposal submit order.json")
         .refuses(4, "TOO_FEW_SIGNATURES");
     firm.stop();
-    firm.stage.copy("server", "stolen");
-    let own = |folder: &str| firm.stage.path(folder).canonicalize().unwrap();
-    let paths = [own("server"), own("stolen")].map(|path| path.display().to_string());
-    let settings = firm.stage.text("stolen/server.toml");
-    firm.stage
-        .write("stolen/server.toml", settings.replace(&paths[0], &paths[1]));
+    steal(&firm);
     new_settings(&firm.stage);
     let order = ["--succession", "order.json"];
     refused_start(&firm, "server/new.toml", &[]).refuses(1, "GENESIS_KEYS");
@@ -153,11 +158,102 @@ fn the_old_key_is_refused(firm: &Firm) {
     }
     firm.run("record prod/shop evil")
         .refuses(12, "KEY_SUCCEEDED");
+    firm.as_host("victim", "export prod/shop -o evil.bundle")
+        .exits(0);
     drop(thief);
     let server = serve_as(firm, "server/new.toml", &[]);
     let refused = firm.as_host("victim", "verify prod/shop evil --output json");
     let refused = refused.exits(12).json("cairn.verify/v1");
     assert_eq!(refused["verdicts"], json!(["UNTRUSTED"]));
     firm.as_host("victim", "verify prod/shop app").exits(12);
+    // The thief's notes do not stop the true server.
+    firm.run("record prod/shop app --again").exits(0);
+    drop(server);
+}
+
+/// Goal: what former keys sign at a size that was theirs says nothing of what is current, whatever its
+/// time. Method: a thief goes on from an old copy, below the size at which others took over; those who
+/// know of the others meet the thief's server first, and its bundle.
+#[test]
+fn a_checkpoint_of_former_keys_is_stale_however_young_it_is() {
+    let mut firm = Firm::new(&[]);
+    settle(&mut firm);
+    firm.stop();
+    steal(&firm);
+    let server = serve(&firm.stage);
+    for round in 0..4 {
+        firm.stage
+            .write("app/web.yaml", format!("replicas: {round}\n"));
+        firm.run("record prod/shop app").exits(0);
+    }
+    order(&firm);
+    firm.run("proposal sign order.json --key bob.pem --yes")
+        .exits(0);
+    drop(server);
+    new_settings(&firm.stage);
+    let server = serve_as(&firm, "server/new.toml", &["--succession", "order.json"]);
+    firm.host("new");
+    let trust = firm.as_host("new", "trust show").exits(0);
+    assert!(trust.out.contains("Log key"), "{}", trust.out);
+    drop(server);
+    let thief = serve_as(&firm, "stolen/server.toml", &[]);
+    firm.stage.write("evil/web.yaml", "image: miner\n");
+    let words = format!(
+        "trust add {} --name firm --genesis {} --key ci.pem --token-file token",
+        firm.url(),
+        firm.genesis()
+    );
+    firm.as_host("thief", &words).exits(0);
+    firm.as_host("thief", "record prod/shop evil").exits(0);
+    firm.as_host("thief", "export prod/shop -o evil.bundle")
+        .exits(0);
+    let words = [
+        "verify prod/shop evil",
+        "verify --bundle evil.bundle --offline evil",
+    ];
+    for words in words {
+        let refused = firm.as_host("new", &format!("{words} --output json"));
+        let report = refused.exits(14).json("cairn.verify/v1");
+        assert_eq!(report["reason"], "KEY_SUCCEEDED", "{words}");
+    }
+    firm.as_host("new", "show prod/shop").exits(14);
+    drop(thief);
+}
+
+/// Goal: whoever follows beside others, or offline first, is told of no damage and no lie. Method: a
+/// bundle twice with the old trust file alone, then online; and eight at once.
+#[test]
+fn many_follow_at_once_and_offline_before_online() {
+    let mut firm = Firm::new(&[]);
+    settle(&mut firm);
+    for home in ["offline", "many"] {
+        firm.host(home);
+    }
+    firm.stage.write("app/web.yaml", "replicas: 3\n");
+    firm.run("record prod/shop app").exits(0);
+    order(&firm);
+    firm.run("proposal sign order.json --key bob.pem --yes")
+        .exits(0);
+    firm.stop();
+    new_settings(&firm.stage);
+    let server = serve_as(&firm, "server/new.toml", &["--succession", "order.json"]);
+    let running: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = firm.stage.command_of("many");
+            command
+                .args(["verify", "prod/shop", "app"])
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in running {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    firm.run("export prod/shop -o after.bundle").exits(0);
+    for _ in 0..2 {
+        firm.as_host("offline", "verify --bundle after.bundle --offline app")
+            .exits(0);
+    }
+    firm.as_host("offline", "verify prod/shop app").exits(0);
     drop(server);
 }
