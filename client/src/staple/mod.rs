@@ -1,7 +1,7 @@
 //! Bundles that travel with an image: stapled into an OCI image layout as a referrer
 //! (image-spec 1.1), found there, and passed over where the layout itself is measured.
 //!
-//! Invariants: nothing is taken for a staple that is not byte for byte what [`form`] writes
+//! Invariants: nothing is taken for a staple that is not byte for byte what `form` writes
 //! for what it says; stapling changes no file of the image, and `index.json` only by whole
 //! descriptors of that form, so that its bytes from before can be had back exactly.
 //! Out of scope: whether a bundle proves anything ([`crate::verify`]), and registries.

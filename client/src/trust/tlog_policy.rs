@@ -6,7 +6,7 @@
 //!
 //! Which that are: a name is the member of one group at most, so every witness stands in a
 //! quorum once and decides it in some case. Then "k of n" can be split into groups only where
-//! all of them are needed or any one is enough; see [`Count::of_group`].
+//! all of them are needed or any one is enough; see `Count::of_group`.
 
 mod line;
 #[cfg(test)]
