@@ -130,7 +130,7 @@ impl Trust {
     }
 
     /// The same ledger, whose keys others took over from: what a trust file pins, and what
-    /// [`Succession`](crate::verify::Succession) proves.
+    /// [`succession`](crate::verify::succession()) proves.
     pub fn succeeded_by(mut self, era: Era) -> Result<Self, KeysError> {
         check_keys(&self.origin, &era.keys.log, &era.keys.clock)?;
         let bytes = |keys: &Keys| [*keys.log.key(), *keys.clock.key()];
