@@ -6,12 +6,13 @@
 use cairn_grpc::v1;
 use cairn_proto::{
     entry::Leaf,
-    hash::Index,
+    hash::{DocumentId, Index, KeyId, LeafHash},
     host::HostRecord,
     name::{Environment, TimeText},
     order::OrderDocument,
+    rules::RuleError,
     statement::{Approval, Enrolment, Predicate, Standing as HostStanding, Statement, Subject},
-    verify::Recorded,
+    verify::{Current, Recorded},
 };
 
 use crate::{
@@ -26,11 +27,28 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum Proposed {
     /// Other signers for a release that stands.
-    Approval(Box<Approval>),
-    /// A host's coming or going.
-    Enrolment(Box<Enrolment>, Box<HostRecord>),
+    Approval(Box<Approval>, Box<Approved>),
+    /// A host's coming or going, and where it is enrolled now.
+    Enrolment(Box<Enrolment>, Box<HostRecord>, Option<Environment>),
     /// An order, and its number.
     Order(u64, Box<OrderDocument>),
+}
+
+/// The release that an approval is of, as it stands.
+#[derive(Debug, Clone)]
+pub struct Approved {
+    /// Where its entry stands.
+    pub index: Index,
+    /// Leaf hash of its entry.
+    pub leaf: LeafHash,
+    /// What it consists of.
+    pub manifest: DocumentId,
+    /// How many artifacts that has.
+    pub artifacts: usize,
+    /// Whose signatures its entry carries.
+    pub keyids: Vec<KeyId>,
+    /// Why it does not stand, if it does not.
+    pub why: Option<RuleError>,
 }
 
 impl Ledger {
@@ -39,7 +57,7 @@ impl Ledger {
         &self,
         environment: &Environment,
         reason: Option<String>,
-    ) -> Result<(Proposal, Looked), ClientError> {
+    ) -> Result<Proposal, ClientError> {
         let looked = self.lookup(environment).await?;
         let Some((release, leaf)) = looked.current.last() else {
             let what = format!("a release in {environment}");
@@ -60,7 +78,7 @@ impl Ledger {
             subject: Subject::of(&document),
             predicate: Predicate::Approval(Box::new(approval)),
         };
-        Ok((Proposal::new(statement, document)?, looked))
+        Proposal::new(statement, document)
     }
 
     /// Proposes a host's enrolment, or its dismissal, after what is known of it.
@@ -105,12 +123,24 @@ impl Ledger {
                         between: Vec::new(),
                     });
                 }
-                Ok(Proposed::Approval(approval.clone()))
+                let approved = approved(&looked)?;
+                Ok(Proposed::Approval(approval.clone(), Box::new(approved)))
             }
             Predicate::Enrolment(enrolment) if enrolment.ledger == *this => {
                 let record = HostRecord::decode(proposal.document());
                 let record = record.map_err(|error| wrong(&error.to_string()))?;
-                Ok(Proposed::Enrolment(enrolment.clone(), Box::new(record)))
+                let known = self.host(&record.id()).await?;
+                let before = known.as_ref().map(|known| known.proven.enrolment().number);
+                let expected = before.unwrap_or(0).saturating_add(1);
+                if enrolment.number != expected {
+                    let found = enrolment.number;
+                    let rule = RuleError::WrongNumber { found, expected };
+                    return Err(ClientError::WouldBeRefused(rule));
+                }
+                let now = known.filter(|known| known.proven.is_enrolled());
+                let now = now.map(|known| known.proven.record().environment.clone());
+                let record = Box::new(record);
+                Ok(Proposed::Enrolment(enrolment.clone(), record, now))
             }
             Predicate::Order(order) if order.ledger == *this => {
                 let document = self.orders().await?.proposed(proposal)?;
@@ -158,6 +188,30 @@ impl Ledger {
             why: "this machine's clock shows no year that can be written".to_owned(),
         })
     }
+}
+
+fn approved(looked: &Looked) -> Result<Approved, ClientError> {
+    let lacks = || ClientError::Lacks {
+        what: "the release".to_owned(),
+    };
+    let evidence = looked.evidence.release.as_ref().ok_or_else(lacks)?;
+    let entry = Leaf::decode(&evidence.entry).map_err(|error| ClientError::Verify(error.into()))?;
+    let Leaf::Entry(entry) = entry else {
+        return Err(lacks());
+    };
+    let signatures = entry.envelope().signatures().iter();
+    let why = match &looked.current {
+        Current::Compromised(compromised) => Some(compromised.why().clone()),
+        _ => None,
+    };
+    Ok(Approved {
+        index: evidence.index,
+        leaf: *entry.leaf(),
+        manifest: entry.statement().subject.blake3,
+        artifacts: looked.artifacts(),
+        keyids: signatures.map(|signature| signature.keyid).collect(),
+        why,
+    })
 }
 
 /// How often the current release was approved, by the approval that came with the answer: the

@@ -53,6 +53,11 @@ impl fmt::Display for ProposalId {
 pub struct ProposalRef(String);
 
 impl ProposalRef {
+    /// Whether it is all of an id, which no two have.
+    pub fn is_whole(&self) -> bool {
+        self.0.len() == 64
+    }
+
     fn names(&self, id: &ProposalId) -> bool {
         id.to_string().starts_with(&self.0)
     }

@@ -148,6 +148,22 @@ impl Trust {
         Ok(self)
     }
 
+    /// The same ledger and keys, with the auditors and witnesses of another.
+    pub fn with_cosigners_of(self, other: &Self) -> Result<Self, CosignersError> {
+        self.alone()
+            .with_auditors(other.auditors.clone())?
+            .with_witnesses(other.witnesses.clone())
+    }
+
+    /// The same ledger as its genesis entry names it: without keys that took over.
+    #[must_use]
+    pub fn with_first_keys(self) -> Self {
+        Self {
+            later: Vec::new(),
+            ..self
+        }
+    }
+
     /// The same ledger, with the keys that took over of which either knows; refused where the two
     /// know of different ones.
     pub fn with_later_keys_of(mut self, other: &Self) -> Result<Self, KeysError> {

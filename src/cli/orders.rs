@@ -1,6 +1,6 @@
 //! Words and flags of `cairn order`, `cairn approve`, `cairn host` and `cairn proposal`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use cairn_client::{read::Reference, waiting::ProposalRef};
 use cairn_proto::name::{Environment, Label, Pattern};
@@ -76,20 +76,45 @@ pub(crate) struct Succession {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Approve {
-    /// Whose current release.
-    pub(crate) environment: Environment,
+    /// The release, which must be the environment's current one: `prod/shop#12`.
+    pub(crate) release: ReleaseName,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Sign with this key instead of the context's; may be given several times.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
+    /// Sign without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Write a proposal for others to sign, instead of having it recorded.
     #[arg(short = 'o', value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Leave a proposal with the server for others to sign, instead of having it recorded.
     #[arg(long)]
     pub(crate) send: bool,
+}
+
+/// A release by its environment and sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReleaseName {
+    pub(crate) environment: Environment,
+    pub(crate) sequence: u64,
+}
+
+impl FromStr for ReleaseName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (environment, sequence) = text.split_once('#')?;
+            Some(Self {
+                environment: environment.parse().ok()?,
+                sequence: sequence.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| "a release is named as prod/shop#12".to_owned())
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,7 @@
 //! `cairn host` and `cairn approve`: what a deployer's key signs beside releases.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cairn_client::{hosts::KnownHost, proposal::Standing};
+use cairn_client::{hosts::KnownHost, proposal::Standing, submit::Proposed};
 use cairn_proto::{
     hash::KeyId, host::HostRecord, key::PublicKey, reason::Reason, statement::Standing as Action,
 };
@@ -16,12 +16,23 @@ use crate::{cli, failure::Failure, session::Session};
 /// `cairn approve`
 pub(crate) async fn approve(session: &Session, args: &cli::Approve) -> Result<u8, Failure> {
     let ledger = session.ledger()?;
-    let proposed = ledger.propose_approval(&args.environment, args.reason.clone());
-    let (mut proposal, _) = proposed.await?;
-    let signers = session.signers(&args.keys)?;
-    proposal.sign(&proposals::borrowed(&signers))?;
+    let asked = &args.release;
+    let proposed = ledger.propose_approval(&asked.environment, args.reason.clone());
+    let mut proposal = proposed.await?;
     let proposed = ledger.proposed(&proposal).await?;
     describe(session, &proposed);
+    if let Proposed::Approval(approval, _) = &proposed
+        && approval.sequence.0 != asked.sequence
+    {
+        let (environment, current) = (&asked.environment, approval.sequence);
+        let why = format!("{environment}#{current} is current by now");
+        return Err(Failure::new(Reason::RaceLost, why)
+            .mended_by("Look at that one; only what is current can be approved."));
+    }
+    let signers = session.signers(&args.keys)?;
+    let what = format!("an approval of {}#{}", asked.environment, asked.sequence);
+    proposals::ask(session, args.yes, &what)?;
+    proposal.sign(&proposals::borrowed(&signers))?;
     if args.send || args.file.is_some() {
         let target = cli::Target {
             file: args.file.clone(),

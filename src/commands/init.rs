@@ -116,11 +116,11 @@ fn admins(session: &Session, words: &[String]) -> Result<Vec<Admin>, Failure> {
     let mut admins = words
         .iter()
         .map(|word| {
-            let wrong = || Failure::usage(format!("--admin {word}: not NAME=KEY"));
+            let wrong = || Failure::usage("--admin takes NAME=KEY");
             let (name, key) = word.split_once('=').ok_or_else(wrong)?;
             let name = name
                 .parse()
-                .map_err(|error| Failure::usage(format!("{word}: {error}")))?;
+                .map_err(|error| Failure::usage(format!("--admin takes NAME=KEY: {error}")))?;
             Ok((name, session.signer(key)?))
         })
         .collect::<Result<Vec<Admin>, Failure>>()?;

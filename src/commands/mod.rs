@@ -60,11 +60,13 @@ pub(crate) async fn run(command: Command, global: &Global) -> Result<u8, Failure
     // Other keys may have taken over from the pinned ones. What writes looks first; what only reads is
     // done once more after they were proven and pinned.
     if writes(&command) {
-        session.look_for_other_keys().await;
+        Box::pin(session.look_for_other_keys()).await;
     }
     let ended = Box::pin(dispatch(&session, &command)).await;
     let Err(failure) = ended else { return ended };
-    if !is_of_other_keys(&failure.code) || !session.follow_other_keys().await {
+    let offline = matches!(&command, Command::Verify(verify) if verify.bundle.is_some());
+    let of_other_keys = is_of_other_keys(&failure.code) && !offline;
+    if !of_other_keys || !session.follow_other_keys().await {
         return Err(failure);
     }
     if only_reads(&command) {

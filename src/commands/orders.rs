@@ -246,7 +246,7 @@ async fn sign(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8
     let proposed = ledger.proposed(&proposal).await?;
     describe(session, &proposed);
     let signers = session.signers(&args.keys)?;
-    proposals::agree(session, args.yes, "this")?;
+    proposals::agree(session, args, "this")?;
     proposal.sign(&proposals::borrowed(&signers))?;
     let target = args.proposal.target();
     let (kept, standing) = keep(ledger, proposal, &target).await?;
@@ -279,18 +279,39 @@ pub(super) async fn submit(
 pub(super) fn describe(session: &Session, proposed: &Proposed) {
     let output = session.output;
     match proposed {
-        Proposed::Approval(approval) => {
+        Proposed::Approval(approval, of) => {
             let what = format!("{}#{}", approval.environment, approval.sequence);
-            output.fact("Approves", what);
+            let artifacts = count(of.artifacts, "artifact");
+            output.fact(
+                "Approves",
+                format!("{what}  index {}  {artifacts}", of.index),
+            );
+            output.fact("Leaf hash", of.leaf);
+            output.fact("Manifest", format!("blake3:{}", of.manifest));
+            for keyid in &of.keyids {
+                output.fact("Signed", format!("by key {keyid}"));
+            }
+            if let Some(why) = &of.why {
+                output.fact("Beware", why);
+            }
             if let Some(reason) = &approval.reason {
                 output.fact("Reason", printable(reason));
             }
         }
-        Proposed::Enrolment(enrolment, record) => {
+        Proposed::Enrolment(enrolment, record, now) => {
             let what = enrolment.action.as_str();
             let (name, environment) = (&record.name, &record.environment);
             output.fact("Host", format!("{what} {name} in {environment}"));
             output.fact("Key id", record.id());
+            let number = enrolment.number;
+            let now = match now {
+                Some(environment) => format!("step {number}; it is enrolled in {environment} now"),
+                None => format!("step {number}; it is enrolled nowhere now"),
+            };
+            output.fact("Standing", now);
+            if let Some(reason) = &enrolment.reason {
+                output.fact("Reason", printable(reason));
+            }
         }
         Proposed::Order(number, order) => {
             output.fact("Order", format!("{number}  {}", order.kind().as_str()));
@@ -330,12 +351,12 @@ fn tell(session: &Session, kept: &Kept, standing: &Standing, proposed: &Proposed
     proposals::tell(session, standing, "proposal", kept);
     let own = match proposed {
         Proposed::Order(_, order) => order_json(order),
-        Proposed::Approval(approval) => json!({
+        Proposed::Approval(approval, _) => json!({
             "kind": "approval",
             "environment": approval.environment.to_string(),
             "sequence": approval.sequence.0,
         }),
-        Proposed::Enrolment(enrolment, record) => json!({
+        Proposed::Enrolment(enrolment, record, _) => json!({
             "kind": "enrolment",
             "action": enrolment.action.as_str(),
             "host": record.id().to_string(),

@@ -55,7 +55,7 @@ impl<'s> Listed<'s> {
             "release" => "approve",
             _ => "sign",
         };
-        output.line(format!("    cairn {} {next} {id}", self.kind));
+        output.line(format!("    cairn {} {next} {}", self.kind, pending.id));
         let keyids = pending.keyids.iter().map(ToString::to_string);
         let mut document = json!({
             "id": pending.id.to_string(),

@@ -271,7 +271,7 @@ async fn sign(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result<u8
     let next = policies.proposed(&proposal)?;
     let lines = describe(session, &policies, &next);
     let signers = session.signers(&args.keys)?;
-    proposals::agree(session, args.yes, &format!("policy {}", next.version))?;
+    proposals::agree(session, args, &format!("policy {}", next.version))?;
     proposal.sign(&proposals::borrowed(&signers))?;
     // Refused here, it goes nowhere.
     proposal.standing(policies.chain())?;

@@ -68,8 +68,20 @@ pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Asks whether to sign what was just shown.
-pub(super) fn agree(session: &Session, yes: bool, what: &str) -> Result<(), Failure> {
+/// Asks whether to sign what was just shown. Who was shown it by an earlier command says which it was
+/// by its whole id: whoever proposes can make two that begin alike.
+pub(super) fn agree(session: &Session, args: &cli::Sign, what: &str) -> Result<(), Failure> {
+    if let (true, cli::Origin::Waiting(id)) = (args.yes, &args.proposal)
+        && !id.is_whole()
+    {
+        let why = "--yes takes the whole id of what was looked at";
+        return Err(Failure::usage(why).mended_by("Look at it, and give all 64 digits of its id."));
+    }
+    ask(session, args.yes, what)
+}
+
+/// Asks whether to sign what was just shown and is at hand.
+pub(super) fn ask(session: &Session, yes: bool, what: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
@@ -134,7 +146,7 @@ impl Kept {
     fn name(&self) -> String {
         match (&self.file, self.expires) {
             (Some(file), None) => file.display().to_string(),
-            _ => self.proposal.id().short(),
+            _ => self.proposal.id().to_string(),
         }
     }
 

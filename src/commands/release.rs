@@ -72,7 +72,7 @@ async fn approve(session: &Session, ledger: &Ledger, args: &cli::Sign) -> Result
     let signers = session.signers(&args.keys)?;
     let release = &proposed.release;
     let what = format!("{}#{}", release.environment, release.sequence);
-    proposals::agree(session, args.yes, &what)?;
+    proposals::agree(session, args, &what)?;
     proposal.sign(&proposals::borrowed(&signers))?;
     // Refused here, it goes nowhere.
     ledger.proposed_release(&proposal).await?;
@@ -136,6 +136,15 @@ fn describe(session: &Session, proposed: &ProposedRelease) {
     if let Some(reason) = &release.reason {
         output.fact("Reason", printable(reason));
     }
+    if let Some(order) = &release.break_glass {
+        let text = format!("order {order}: with fewer signatures, until it expires");
+        output.fact("Breaks", text);
+    }
+    if let Some(source) = &release.source {
+        let run = source.run.as_deref().unwrap_or_default();
+        let text = format!("{} {} {run}", source.tool, source.version);
+        output.fact("Made by", printable(text.trim_end()));
+    }
     for (name, text) in &release.annotations {
         let (name, text) = (printable(name), printable(text));
         output.fact("Annotated", format!("{name} {text}"));
@@ -165,7 +174,11 @@ fn describe(session: &Session, proposed: &ProposedRelease) {
             .map(|it| printable(it))
             .collect();
         let (artifact, sides) = (printable(&change.artifact), sides.join(" -> "));
-        output.line(format!("    {mark} {artifact}  {sides}"));
+        let path = match change.path.as_str() {
+            "" => String::new(),
+            path => format!(" {}", printable(path)),
+        };
+        output.line(format!("    {mark} {artifact}{path}  {sides}"));
     }
 }
 
@@ -175,6 +188,7 @@ fn finish(session: &Session, kept: &Kept, proposed: &ProposedRelease) {
         "schema": "cairn.release-proposal/v1",
         "environment": proposed.release.environment.to_string(),
         "sequence": proposed.release.sequence.0,
+        "breakGlass": proposed.release.break_glass.map(|leaf| leaf.to_string()),
         "changes": proposed.changes,
         "ready": proposals::is_ready(&proposed.standing),
     })));

@@ -60,6 +60,13 @@ async fn add(session: &Session, args: &cli::TrustAdd) -> Result<u8, Failure> {
     if let Some(pinned) = &pinned {
         cosigners::keep_strength(pinned, &chosen, args)?;
     }
+    // Whoever names witnesses or auditors asks them, too, whether other keys took over: the next command
+    // does.
+    let chosen = if chosen.needs_cosigners() {
+        chosen.with_first_keys()
+    } else {
+        chosen
+    };
     trust::save(&session.home, &args.name, &chosen)?;
     Contexts::activate(&session.home, &args.name, context)?;
     // What is pinned by now: who was pinned before stays.

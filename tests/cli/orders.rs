@@ -104,10 +104,10 @@ fn it_has_expired(firm: &Firm, leaf: &str) {
 }
 
 fn two_stand_up_for_it(firm: &Firm) {
-    firm.run("approve prod/shop")
+    firm.run("approve prod/shop#1 --yes")
         .refuses(1, "TOO_FEW_APPROVALS")
         .says("-o FILE");
-    firm.run("approve prod/shop --reason looked -o approval.json")
+    firm.run("approve prod/shop#1 --yes --reason looked -o approval.json")
         .exits(0);
     firm.run("proposal sign approval.json --key alice.pem --yes")
         .refuses(4, "UNKNOWN_SIGNER");
@@ -147,8 +147,9 @@ fn a_release_of_a_compromised_key_stands_again_by_the_approval_of_another() {
     revoke("ci");
     let refused = report(&firm, "host", "verify prod/shop app", 12);
     assert_eq!(refused["reason"], "SIGNER_COMPROMISED");
-    firm.run("approve prod/shop").refuses(4, "UNKNOWN_SIGNER");
-    firm.run("approve prod/shop --key cd.pem --reason looked")
+    firm.run("approve prod/shop#1 --yes")
+        .refuses(4, "UNKNOWN_SIGNER");
+    firm.run("approve prod/shop#1 --yes --key cd.pem --reason looked")
         .exits(0);
     let proven = report(&firm, "host", "verify prod/shop app", 0);
     assert_eq!(proven["signers"][0]["name"], "cd");
@@ -158,7 +159,7 @@ fn a_release_of_a_compromised_key_stands_again_by_the_approval_of_another() {
     revoke("cd");
     let refused = report(&firm, "host", "verify prod/shop app", 12);
     assert_eq!(refused["reason"], "SIGNER_COMPROMISED");
-    firm.run("approve prod/shop --key qa.pem").exits(0);
+    firm.run("approve prod/shop#1 --yes --key qa.pem").exits(0);
     report(&firm, "host", "verify prod/shop app", 0);
     // A new release is approved by nobody yet, and needs nobody.
     firm.stage.write("app/web.yaml", "replicas: 4\n");

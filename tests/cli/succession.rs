@@ -216,8 +216,15 @@ fn a_checkpoint_of_former_keys_is_stale_however_young_it_is() {
         let report = refused.exits(14).json("cairn.verify/v1");
         assert_eq!(report["reason"], "KEY_SUCCEEDED", "{words}");
     }
-    firm.as_host("new", "show prod/shop").exits(14);
+    for words in ["show prod/shop", "log", "audit"] {
+        firm.as_host("new", words).exits(14);
+    }
     drop(thief);
+    // Nothing of it was remembered: the true log is no fork.
+    let server = serve_as(&firm, "server/new.toml", &[]);
+    firm.as_host("new", "verify prod/shop app").exits(0);
+    firm.as_host("new", "audit").exits(0);
+    drop(server);
 }
 
 /// Goal: whoever follows beside others, or offline first, is told of no damage and no lie. Method: a

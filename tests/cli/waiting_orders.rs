@@ -62,10 +62,10 @@ fn an_approval_waits_for_its_second_deployer() {
     let firm = office(&["--approvals", "prod/**=2"]);
     firm.run("record prod/shop app --key ci.pem --key cd.pem")
         .exits(0);
-    firm.run("approve prod/shop")
+    firm.run("approve prod/shop#1 --yes")
         .refuses(1, "TOO_FEW_APPROVALS")
         .says("--send");
-    let id = id_of(&firm.run("approve prod/shop --send").exits(0));
+    let id = id_of(&firm.run("approve prod/shop#1 --yes --send").exits(0));
     let listed = firm.as_host("qa-home", "proposal pending prod/shop --output json");
     let listed = only(&listed.exits(0), "cairn.proposal-pending/v1");
     assert_eq!(
@@ -79,7 +79,7 @@ fn an_approval_waits_for_its_second_deployer() {
         .says("Recorded");
     firm.run("proposal pending").exits(0).says(NOTHING);
 
-    let late = id_of(&firm.run("approve prod/shop --send").exits(0));
+    let late = id_of(&firm.run("approve prod/shop#1 --yes --send").exits(0));
     firm.stage.edit("app/web.yaml", "3", "4");
     firm.run("record prod/shop app --key ci.pem --key cd.pem")
         .exits(0);

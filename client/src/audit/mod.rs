@@ -99,6 +99,12 @@ pub async fn audit_note(job: &Audit<'_>, note: &[u8]) -> Result<Report, ClientEr
     let store = HeldStore::new(job.home, job.trust);
     let held = store.load()?;
     let checkpoint = SignedCheckpoint::parse(note)?.authenticate(job.trust, job.now)?;
+    if let Some(after) = checkpoint.overtaken() {
+        return Err(ClientError::Behind {
+            held: after.0.saturating_add(1),
+            offered: checkpoint.size().0,
+        });
+    }
     if let Some(held) = &held {
         not_behind(held, &checkpoint)?;
     }

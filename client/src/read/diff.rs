@@ -138,7 +138,10 @@ pub(crate) fn manifest_differences(from: Option<&Manifest>, to: &Manifest) -> Ve
                 } else if old.mode != new.mode {
                     let mode = |artifact: &Artifact| artifact.mode.map(|mode| mode.to_string());
                     differ("mode", DifferenceKind::Changed, mode(old), mode(new));
-                } else if old != new {
+                }
+                let (before, after) = (more(old), more(new));
+                if before != after {
+                    let (before, after) = (Some(before), Some(after));
                     differ("metadata", DifferenceKind::Changed, before, after);
                 }
             }
@@ -146,6 +149,26 @@ pub(crate) fn manifest_differences(from: Option<&Manifest>, to: &Manifest) -> Ve
         }
     }
     differences
+}
+
+/// Digits of a digest that people compare: too many for two that agree to be made.
+const DIGEST_DIGITS: usize = 32;
+
+/// What else is said of an artifact.
+fn more(artifact: &Artifact) -> String {
+    let storage = match &artifact.bytes {
+        Bytes::Stored { .. } => "stored",
+        Bytes::External { .. } => "external",
+        Bytes::Withheld(_) => "withheld",
+    };
+    let parent = artifact.parent.as_ref().map(ToString::to_string);
+    let words = [
+        Some(storage.to_owned()),
+        artifact.media_type.as_ref().map(ToString::to_string),
+        artifact.platform.as_ref().map(ToString::to_string),
+        parent.map(|parent| format!("of {parent}")),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn describe(artifact: &Artifact) -> String {
@@ -156,7 +179,7 @@ fn describe(artifact: &Artifact) -> String {
     match &artifact.bytes {
         Bytes::Stored { digests, size } | Bytes::External { digests, size } => {
             let hex = digests.blake3.to_string();
-            let short = hex.get(..12).unwrap_or_default();
+            let short = hex.get(..DIGEST_DIGITS).unwrap_or_default();
             format!("{kind} blake3:{short} {size} bytes{mode}")
         }
         Bytes::Withheld(_) => format!("{kind} withheld{mode}"),

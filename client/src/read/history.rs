@@ -200,6 +200,7 @@ impl<'a> Pages<'a> {
             .ledger
             .trusted_unasked(self.held.as_ref(), note)
             .await?;
+        Ledger::current(&linked)?;
         let held = self
             .ledger
             .remember(self.held.as_ref(), &linked, None, 0)

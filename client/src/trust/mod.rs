@@ -11,7 +11,7 @@ use cairn_proto::{
     hash::{LeafHash, TreeSize},
     name::{Label, Origin},
     note::VerifierKey,
-    trust::{Cosigners, Era, Keys, Trust},
+    trust::{Cosigners, Era, Keys, KeysError, Trust},
 };
 use serde::{Deserialize, Serialize};
 
@@ -169,9 +169,10 @@ pub fn save(home: &Home, name: &Label, trust: &Trust) -> Result<(), HomeError> {
                 path: path.clone(),
                 why,
             };
-            let merged = trust.clone().with_later_keys_of(&known);
-            let merged = merged.map_err(|error| invalid(error.to_string()))?;
-            let merged = merged.or_cosigners_of(&known);
+            // Keys that took over come in by `add_later_keys` alone, which is asked for more.
+            let chosen = trust.clone().or_cosigners_of(&known);
+            let chosen = chosen.map_err(|error| invalid(error.to_string()))?;
+            let merged = known.clone().with_cosigners_of(&chosen);
             let merged = merged.map_err(|error| invalid(error.to_string()))?;
             if merged == known {
                 return Ok(());
@@ -200,6 +201,11 @@ pub(crate) fn add_later_keys(home: &Home, name: &Label, trust: &Trust) -> Result
         });
     }
     let merged = known.clone().with_later_keys_of(trust);
+    // Somebody may have been pinned meanwhile whose key one of them is.
+    let merged = merged.and_then(|merged| {
+        let checked = merged.clone().with_cosigners_of(&known);
+        checked.map_err(|_| KeysError)
+    });
     let merged = merged.map_err(|error| HomeError::Invalid {
         path: path.clone(),
         why: error.to_string(),

@@ -20,6 +20,9 @@ use crate::{
     ledger::Ledger,
 };
 
+/// An environment that nobody names: every lookup is as of a checkpoint.
+const ANYWHERE: &str = "a";
+
 /// The keys that took over, as the admins' orders prove it; what is pinned stays as it is. `now`:
 /// Unix seconds.
 pub async fn succeeded(
@@ -56,9 +59,15 @@ pub async fn follow(home: &Home, name: &Label, ledger: &Ledger) -> Result<Vec<Er
     Ledger::current(&linked)?;
     // Admins of a policy that was replaced since could order this of an old copy of the log. Whoever pins
     // witnesses or auditors asks them first which log it is.
-    if !linked.head().vouched_for() {
-        let (found, needed) = linked.head().witnesses(None).unwrap_or_default();
-        return Err(ClientError::TooFewWitnesses { found, needed });
+    if trust.needs_cosigners() {
+        let anywhere = ANYWHERE.parse().map_err(|_| ClientError::Lacks {
+            what: "a checkpoint that others cosigned".to_owned(),
+        })?;
+        let looked = followed.lookup_pinned(&anywhere).await?;
+        if let Some(few) = looked.too_few() {
+            return Err(few);
+        }
+        Ledger::current(&looked.checkpoint)?;
     }
     followed.remember(held.as_ref(), &linked, None, 0).await?;
     super::add_later_keys(home, name, &trust)?;

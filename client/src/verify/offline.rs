@@ -64,7 +64,7 @@ pub fn verify_bundle(
         trust: followed.as_ref().unwrap_or(check.trust),
         ..*check
     };
-    let proven = match prove(&bundle, check) {
+    let proven = match prove(&bundle, check, followed.is_some()) {
         Ok(proven) => proven,
         Err(error) => return Report::of_error(environment, error),
     };
@@ -123,7 +123,12 @@ struct ProvenBundle {
     below: Option<(String, u64, u64)>,
 }
 
-fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, ClientError> {
+/// `passing`: under keys that are not pinned yet, of which a file alone makes nothing that was seen.
+fn prove(
+    bundle: &Bundle,
+    check: &BundleCheck<'_>,
+    passing: bool,
+) -> Result<ProvenBundle, ClientError> {
     let store = store_of(bundle, check)?;
     let evidence = EvidenceStore::new(check.home, check.trust);
     let forked = |error: AdvanceError| forked(&evidence, check, error);
@@ -156,15 +161,15 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
         };
         let current = case.prove()?;
         let (sequence, version) = numbers(&current);
-        let below = below(floor.as_ref(), bundle, sequence, version);
-        if below.is_some() {
-            // What goes back is not what was seen: it must not become the floor.
-            return Ok(ProvenBundle {
-                checkpoint,
-                age,
-                current,
-                below,
-            });
+        let proven = ProvenBundle {
+            checkpoint: checkpoint.clone(),
+            age,
+            current,
+            below: below(floor.as_ref(), bundle, sequence, version),
+        };
+        // What goes back is not what was seen: it must not become the floor.
+        if proven.below.is_some() || passing {
+            return Ok(proven);
         }
         let seen = Seen {
             base: held.as_ref().map(Held::checkpoint),
@@ -175,14 +180,7 @@ fn prove(bundle: &Bundle, check: &BundleCheck<'_>) -> Result<ProvenBundle, Clien
             now: check.now,
         };
         match store.keep(&seen) {
-            Ok(Kept::Now(_)) => {
-                return Ok(ProvenBundle {
-                    checkpoint,
-                    age,
-                    current,
-                    below,
-                });
-            }
+            Ok(Kept::Now(_)) => return Ok(proven),
             Ok(Kept::Moved(_)) => {}
             Err(HoldError::Home(error)) => return Err(error.into()),
             Err(HoldError::Advance(error)) => return Err(forked(error)),

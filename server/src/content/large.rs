@@ -107,7 +107,8 @@ impl Large {
 
     /// Overwrites and removes those of the contents that are here; durable on return.
     pub(super) fn erase(&self, ids: &[ContentId]) -> Result<(), StoreError> {
-        let _one = self.adopting.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is barred is adopted no more; who began before is waited for, and nobody waits for the rest.
+        drop(self.adopting.lock().unwrap_or_else(PoisonError::into_inner));
         // Also one that is not listed: an adoption that failed may have left it.
         for id in ids {
             wipe(self.disk.as_ref(), &self.directory.join(id.to_string()))?;

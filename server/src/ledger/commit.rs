@@ -75,6 +75,9 @@ pub enum Failure {
     /// The log key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// What was ordered to be erased is not being erased.
+    #[error("the thread that erases ended by itself")]
+    Eraser,
 }
 
 pub(super) struct Committer {

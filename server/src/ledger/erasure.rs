@@ -118,9 +118,10 @@ impl Eraser {
         let thread = std::thread::Builder::new()
             .name("eraser".into())
             .spawn(move || {
+                let watched = Watched(&shared);
                 while let Ok(erasure) = due.recv() {
-                    if let Err(error) = shared.carry_out(&erasure) {
-                        shared.fail(Failure::Store(error));
+                    if let Err(error) = watched.0.carry_out(&erasure) {
+                        watched.0.fail(Failure::Store(error));
                         return;
                     }
                 }
@@ -138,6 +139,17 @@ impl Eraser {
         drop(self.orders);
         // A panic in it: as above.
         let _ = self.thread.join();
+    }
+}
+
+/// A panic in that thread must not leave orders recorded and never carried out.
+struct Watched<'a>(&'a Shared);
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(Failure::Eraser);
+        }
     }
 }
 
