@@ -10,7 +10,7 @@ mod prove;
 
 use cairn_grpc::v1;
 use cairn_proto::{
-    checkpoint::{History, SignedCheckpoint, TrustedCheckpoint},
+    checkpoint::{AuthenticCheckpoint, History, SignedCheckpoint, TrustedCheckpoint},
     hash::{NodeHash, Sequence},
     name::Environment,
     trust::Trust,
@@ -247,14 +247,20 @@ impl Ledger {
         .into())
     }
 
+    /// Refuses what former keys signed: it says nothing of what is current.
+    pub(crate) fn not_overtaken(checkpoint: &AuthenticCheckpoint) -> Result<(), ClientError> {
+        match checkpoint.overtaken() {
+            None => Ok(()),
+            Some(after) => Err(ClientError::Behind {
+                held: after.0.saturating_add(1),
+                offered: checkpoint.size().0,
+            }),
+        }
+    }
+
     /// Refuses to call anything current that is older than what was seen.
     pub(crate) fn current(checkpoint: &TrustedCheckpoint) -> Result<(), ClientError> {
-        if let Some(after) = checkpoint.head().overtaken() {
-            return Err(ClientError::Behind {
-                held: after.0.saturating_add(1),
-                offered: checkpoint.head().size().0,
-            });
-        }
+        Self::not_overtaken(checkpoint.head())?;
         match checkpoint.history() {
             History::Behind { held } => Err(ClientError::Behind {
                 held: held.0,

@@ -58,9 +58,11 @@ impl Orders {
         found.map(|(ordered, number)| (number, &ordered.step))
     }
 
-    /// An order by its leaf hash.
-    pub fn by_leaf(&self, leaf: &LeafHash) -> Option<&Ordered> {
-        self.ordered.iter().find(|it| it.step.leaf == *leaf)
+    /// Number of the next order, and the leaf hash of the one before it.
+    fn next(&self) -> (u64, Option<LeafHash>) {
+        let number = u64::try_from(self.ordered.len()).unwrap_or(u64::MAX);
+        let last = self.ordered.last().map(|last| last.step.leaf);
+        (number.saturating_add(1), last)
     }
 
     /// Proposes the next order.
@@ -74,11 +76,12 @@ impl Orders {
         OrderDocument::decode(document.kind(), &bytes).map_err(|error| ClientError::Usage {
             why: format!("this cannot be ordered: {error}"),
         })?;
+        let (number, previous) = self.next();
         let order = Order {
             kind: document.kind(),
             ledger: *ledger.trust().genesis(),
-            number: u64::try_from(self.ordered.len()).unwrap_or(u64::MAX - 1) + 1,
-            previous: self.ordered.last().map(|last| last.step.leaf),
+            number,
+            previous,
         };
         let statement = Statement {
             subject: Subject::of(&bytes),
@@ -93,8 +96,7 @@ impl Orders {
             let why = "it proposes no order".to_owned();
             return Err(ClientError::Proposal { why });
         };
-        let expected = u64::try_from(self.ordered.len()).unwrap_or(u64::MAX - 1) + 1;
-        let previous = self.ordered.last().map(|last| last.step.leaf);
+        let (expected, previous) = self.next();
         if order.number != expected {
             let found = order.number;
             let rule = RuleError::WrongNumber { found, expected };
@@ -139,7 +141,7 @@ impl Ledger {
             checkpoint: None,
         };
         loop {
-            let next = u64::try_from(orders.ordered.len()).unwrap_or(u64::MAX - 1) + 1;
+            let (next, _) = orders.next();
             let (answer, checkpoint) = self.ask_orders(next).await?;
             let evidence = &answer.evidence;
             let row = (answer.row.as_slice(), answer.row_proof.as_slice());

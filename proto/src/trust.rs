@@ -178,7 +178,8 @@ impl Trust {
         Ok(self)
     }
 
-    fn all_keys(&self) -> impl Iterator<Item = &Keys> {
+    /// The first keys, and all that took over.
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = &Keys> {
         std::iter::once(&self.first).chain(self.later.iter().map(|era| &era.keys))
     }
 

@@ -1,6 +1,5 @@
 //! `cairn host` and `cairn approve`: what a deployer's key signs beside releases.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cairn_client::{hosts::KnownHost, proposal::Standing, submit::Proposed};
 use cairn_proto::{
     hash::KeyId, host::HostRecord, key::PublicKey, reason::Reason, statement::Standing as Action,
@@ -9,6 +8,7 @@ use serde_json::json;
 
 use super::{
     orders::{describe, finish, submit},
+    policy::public_key,
     proposals,
 };
 use crate::{cli, failure::Failure, session::Session};
@@ -55,7 +55,7 @@ pub(crate) async fn host(session: &Session, command: &cli::HostCommand) -> Resul
         cli::HostCommand::Enrol(args) => {
             let record = HostRecord {
                 environment: args.environment.clone(),
-                key: public_key(&args.host_key)?,
+                key: host_key(&args.host_key)?,
                 name: args.name.clone(),
             };
             let ledger = session.ledger()?;
@@ -127,19 +127,16 @@ async fn show(session: &Session, id: &KeyId) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn public_key(text: &str) -> Result<PublicKey, Failure> {
-    let bytes = STANDARD.decode(text).ok();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = bytes.ok_or_else(|| {
+fn host_key(text: &str) -> Result<PublicKey, Failure> {
+    public_key(text, || {
         Failure::usage(format!("`{text}` is no public key"))
             .mended_by("`cairn key show` prints a key as it is taken here.")
-    })?;
-    PublicKey::parse(&bytes).map_err(|error| Failure::new(Reason::KeyWeak, error))
+    })
 }
 
 fn host_id(text: &str) -> Result<KeyId, Failure> {
     match text.parse() {
         Ok(id) => Ok(id),
-        Err(_) => Ok(public_key(text)?.id()),
+        Err(_) => Ok(host_key(text)?.id()),
     }
 }

@@ -229,12 +229,20 @@ pub(super) fn key_of(policy: &Policy, text: &str) -> Result<PublicKey, Failure> 
         let why = format!("`{text}` names an admin and a deployer with other keys");
         return Err(Failure::usage(why).mended_by("Give the key itself."));
     }
-    let bytes = STANDARD.decode(text).ok();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = bytes.ok_or_else(|| {
+    public_key(text, || {
         Failure::usage(format!("`{text}` is no name in the policy, and no key"))
             .mended_by("`cairn policy show` lists names and keys.")
-    })?;
+    })
+}
+
+/// A public key as `cairn key show` prints it; `wrong` where the text is none.
+pub(super) fn public_key(
+    text: &str,
+    wrong: impl FnOnce() -> Failure,
+) -> Result<PublicKey, Failure> {
+    let bytes = STANDARD.decode(text).ok();
+    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.ok_or_else(wrong)?;
     PublicKey::parse(&bytes).map_err(|error| Failure::new(Reason::KeyWeak, error))
 }
 

@@ -51,6 +51,7 @@ use crate::{
     evidence::{EvidenceStore, ForkEvidence},
     held::{Held, HeldStore, HoldError, Kept, Seen},
     home::Home,
+    ledger::Ledger,
 };
 use fetch::Fetcher;
 use mirror::Mirror;
@@ -99,12 +100,7 @@ pub async fn audit_note(job: &Audit<'_>, note: &[u8]) -> Result<Report, ClientEr
     let store = HeldStore::new(job.home, job.trust);
     let held = store.load()?;
     let checkpoint = SignedCheckpoint::parse(note)?.authenticate(job.trust, job.now)?;
-    if let Some(after) = checkpoint.overtaken() {
-        return Err(ClientError::Behind {
-            held: after.0.saturating_add(1),
-            offered: checkpoint.size().0,
-        });
-    }
+    Ledger::not_overtaken(&checkpoint)?;
     if let Some(held) = &held {
         not_behind(held, &checkpoint)?;
     }

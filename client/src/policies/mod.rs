@@ -16,6 +16,7 @@ use cairn_proto::{
     entry::Leaf,
     hash::{Index, KeyId, LeafHash, Version},
     limits::ENTRY_BYTES_MAX,
+    name::Environment,
     policy::Policy,
     rules::{PolicyChain, PolicyStep},
     statement::{PolicyChange, Predicate, Statement, Subject},
@@ -31,8 +32,13 @@ use crate::{
     proposal::Proposal,
 };
 
-/// An environment that nobody names: every lookup proves all policies.
-const ANYWHERE: &str = "a";
+/// An environment that nobody names: every lookup proves all policies, and is as of a checkpoint.
+pub(crate) fn anywhere() -> Result<Environment, ClientError> {
+    "a".parse().map_err(|_| ClientError::Lacks {
+        what: "an environment".to_owned(),
+    })
+}
+
 /// Entries after a policy's that are searched for the map record that covers it.
 const RECORD_ENTRIES_MAX: u64 = 2_048;
 
@@ -170,10 +176,7 @@ impl Policies {
 impl Ledger {
     /// All policies, proven under a checkpoint that is linked to what was seen.
     pub async fn policies(&self) -> Result<Policies, ClientError> {
-        let anywhere = ANYWHERE.parse().map_err(|_| ClientError::Lacks {
-            what: "its policies".to_owned(),
-        })?;
-        let looked = self.lookup(&anywhere).await?;
+        let looked = self.lookup(&anywhere()?).await?;
         Policies::of(self, &looked)
     }
 

@@ -16,6 +16,7 @@ mod restore;
 
 use cairn_grpc::v1;
 use cairn_proto::{
+    checkpoint::TrustedCheckpoint,
     entry::{Content, Submission},
     hash::{DocumentId, Index, LeafHash, RootHash, Sequence, TreeSize},
     limits::MANIFEST_BYTES_MAX,
@@ -43,6 +44,7 @@ use crate::{
     clock::parse_time,
     error::ClientError,
     evidence::LeafEvidence,
+    held::Held,
     ledger::{Ledger, Looked, age_of},
 };
 
@@ -297,21 +299,10 @@ impl Ledger {
         }
     }
 
-    /// The newest checkpoint's note, linked to what was seen.
-    pub async fn newest_note(&self) -> Result<String, ClientError> {
-        let held = self.held().load()?;
-        let said = self
-            .connection()
-            .get_ledger(v1::GetLedgerRequest {})
-            .await?;
-        let note = &said.checkpoint;
-        let checkpoint = self.trusted_unasked(held.as_ref(), note).await?;
-        Self::current(&checkpoint)?;
-        Ok(String::from_utf8_lossy(checkpoint.head().bytes()).into_owned())
-    }
-
-    /// How things stand, linked to what was seen.
-    pub async fn status(&self) -> Result<Status, ClientError> {
+    /// What was held, the newest checkpoint linked to it, and what else the server says of itself.
+    pub(crate) async fn newest(
+        &self,
+    ) -> Result<(Option<Held>, TrustedCheckpoint, v1::GetLedgerResponse), ClientError> {
         let held = self.held().load()?;
         let said = self
             .connection()
@@ -321,6 +312,18 @@ impl Ledger {
             .trusted_unasked(held.as_ref(), &said.checkpoint)
             .await?;
         Self::current(&checkpoint)?;
+        Ok((held, checkpoint, said))
+    }
+
+    /// The newest checkpoint's note, linked to what was seen.
+    pub async fn newest_note(&self) -> Result<String, ClientError> {
+        let (_, checkpoint, _) = self.newest().await?;
+        Ok(String::from_utf8_lossy(checkpoint.head().bytes()).into_owned())
+    }
+
+    /// How things stand, linked to what was seen.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        let (held, checkpoint, said) = self.newest().await?;
         self.remember(held.as_ref(), &checkpoint, None, 0).await?;
         Ok(Status {
             size: checkpoint.head().size(),

@@ -10,7 +10,6 @@ use cairn_proto::{
     checkpoint::SignedCheckpoint,
     entry::{Content, Submission},
     hash::{Index, LeafHash},
-    name::Environment,
     policy::Policy,
     rules::{PolicyChain, authenticate_genesis},
     statement::Predecessor,
@@ -19,7 +18,7 @@ use cairn_proto::{
 };
 
 use super::succession::succeeded;
-use crate::{connect::Connection, error::ClientError, ledger::policies};
+use crate::{connect::Connection, error::ClientError, ledger::policies, policies::anywhere};
 
 /// A key as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,12 +166,8 @@ async fn policy_in_force(
     trust: &Trust,
     now: u64,
 ) -> Result<(u64, Policy), ClientError> {
-    // Any name will do: absence is proven with the same policies.
-    let anywhere: Environment = "a".parse().map_err(|_| ClientError::Lacks {
-        what: "an environment".to_owned(),
-    })?;
     let request = v1::LookupRequest {
-        environment: anywhere.to_string(),
+        environment: anywhere()?.to_string(),
         ..v1::LookupRequest::default()
     };
     let answer = LookupAnswer::try_from(connection.lookup(request).await?)?;

@@ -18,10 +18,8 @@ use crate::{
     held::HeldStore,
     home::Home,
     ledger::Ledger,
+    policies::anywhere,
 };
-
-/// An environment that nobody names: every lookup is as of a checkpoint.
-const ANYWHERE: &str = "a";
 
 /// The keys that took over, as the admins' orders prove it; what is pinned stays as it is. `now`:
 /// Unix seconds.
@@ -49,21 +47,11 @@ pub async fn follow(home: &Home, name: &Label, ledger: &Ledger) -> Result<Vec<Er
     let newer = || trust.later_keys().iter().skip(before).cloned().collect();
     // The new log must extend what was seen, before its keys are believed in anything.
     let followed = Ledger::new(home, trust.clone(), ledger.connection().clone());
-    let said = followed
-        .connection()
-        .get_ledger(v1::GetLedgerRequest {})
-        .await?;
-    let held = followed.held().load()?;
-    let linked = followed.trusted_unasked(held.as_ref(), &said.checkpoint);
-    let linked = linked.await?;
-    Ledger::current(&linked)?;
+    let (held, linked, _) = followed.newest().await?;
     // Admins of a policy that was replaced since could order this of an old copy of the log. Whoever pins
     // witnesses or auditors asks them first which log it is.
     if trust.needs_cosigners() {
-        let anywhere = ANYWHERE.parse().map_err(|_| ClientError::Lacks {
-            what: "a checkpoint that others cosigned".to_owned(),
-        })?;
-        let looked = followed.lookup_pinned(&anywhere).await?;
+        let looked = followed.lookup_pinned(&anywhere()?).await?;
         if let Some(few) = looked.too_few() {
             return Err(few);
         }

@@ -188,9 +188,9 @@ impl SignedCheckpoint {
     }
 
     fn not_signed(&self, trust: &Trust) -> CheckpointError {
-        let mut eras = std::iter::once(trust.first_keys())
-            .chain(trust.later_keys().iter().map(|era| &era.keys));
-        let other = eras.any(|keys| matches!(self.note.signature_by(&keys.log), Ok(Some(_))));
+        let other = trust
+            .all_keys()
+            .any(|keys| matches!(self.note.signature_by(&keys.log), Ok(Some(_))));
         if other {
             let size = self.claim.size;
             return CheckpointError::OtherEra { size };

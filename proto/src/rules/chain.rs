@@ -246,6 +246,11 @@ impl PolicyChain {
         self.orders.steps()
     }
 
+    /// An order that is known here, by the leaf hash of its entry.
+    pub fn order(&self, leaf: &LeafHash) -> Option<&OrderStep> {
+        self.orders.named(leaf)
+    }
+
     /// The map row that states the orders; `None` before the first.
     pub fn orders_row(&self) -> Option<OrdersRow> {
         self.orders.row()

@@ -41,6 +41,11 @@ impl Orders {
         &self.steps
     }
 
+    /// An order by the leaf hash of its entry.
+    pub(super) fn named(&self, leaf: &LeafHash) -> Option<&OrderStep> {
+        self.steps.iter().find(|step| step.leaf == *leaf)
+    }
+
     pub(super) fn take(&mut self, step: OrderStep) {
         self.history.push(history_leaf(step.index, &step.leaf));
         if let OrderDocument::Redaction(redaction) = &step.order {
@@ -92,7 +97,7 @@ impl Orders {
         named: LeafHash,
         before: Index,
     ) -> Result<&BreakGlass, RuleError> {
-        let step = self.steps.iter().find(|step| step.leaf == named);
+        let step = self.named(&named);
         match step.map(|step| (step.index, &step.order)) {
             Some((index, OrderDocument::BreakGlass(glass)))
                 if index < before && glass.environments.matches(environment) =>

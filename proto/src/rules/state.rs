@@ -209,9 +209,7 @@ impl State {
         let Some(named) = release.break_glass else {
             return Ok(());
         };
-        let mut orders = chain.orders().iter();
-        let order = orders.find(|step| step.leaf == named).map(|it| &it.order);
-        match order {
+        match chain.order(&named).map(|step| &step.order) {
             Some(OrderDocument::BreakGlass(glass)) => {
                 let expires = glass.expires;
                 let holds = self.time < expires.saturating_mul(1_000);

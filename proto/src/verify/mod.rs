@@ -30,6 +30,8 @@ pub use succession::succession;
 
 use recorded::included;
 
+use std::collections::BTreeSet;
+
 use crate::{
     checkpoint::{CheckpointError, TrustedCheckpoint},
     entry::{Content, Leaf, MapRecord, Submission},
@@ -122,6 +124,21 @@ impl<'a> TrustedMap<'a> {
             Some(Row::Policy(row)) => Ok(row),
             _ => Err(VerifyError::PolicyChain),
         }
+    }
+
+    /// That the policies at these positions stand in the log where they are said to.
+    fn prove_policies(
+        &self,
+        policies: &[PolicyEvidence],
+        relied_on: &BTreeSet<usize>,
+    ) -> Result<(), VerifyError> {
+        for position in relied_on {
+            let policy = policies.get(*position).ok_or(VerifyError::PolicyChain)?;
+            let (leaf, proof) = (LeafHash::of(&policy.entry), &policy.inclusion);
+            let head = self.checkpoint.head();
+            included(head, leaf, policy.index, proof, "a policy")?;
+        }
+        Ok(())
     }
 
     /// Step 6, first half: the whole chain of policies, from the pinned genesis to the row.
@@ -234,7 +251,7 @@ impl IncludedEntry {
         // What whoever answered left out says nothing of the log.
         if let Content::Release(release, _) = self.submission.content()
             && let Some(named) = release.break_glass
-            && !chain.orders().iter().any(|step| step.leaf == named)
+            && chain.order(&named).is_none()
         {
             let what = "the break-glass order that the release names";
             return Err(VerifyError::Lacks { what });
@@ -260,13 +277,8 @@ fn chain_with_orders(
 ) -> Result<PolicyChain, VerifyError> {
     let (row, proof) = (&evidence.policy_row, &evidence.policy_proof);
     let mut chain = map.policies(trust, row, proof, &evidence.policies)?;
+    map.prove_policies(&evidence.policies, &evidence.relied_on())?;
     let head = map.checkpoint.head();
-    for position in evidence.relied_on() {
-        let policy = evidence.policies.get(position);
-        let policy = policy.ok_or(VerifyError::PolicyChain)?;
-        let leaf = LeafHash::of(&policy.entry);
-        included(head, leaf, policy.index, &policy.inclusion, "a policy")?;
-    }
     for order in &evidence.orders {
         let leaf = LeafHash::of(&order.entry);
         included(head, leaf, order.index, &order.inclusion, "an order")?;

@@ -148,12 +148,7 @@ pub fn host(
     let (policy_row, policy_proof) = (&evidence.policy_row, &evidence.policy_proof);
     let chain = map.policies(trust, policy_row, policy_proof, &evidence.policies)?;
     let indices: Vec<_> = evidence.policies.iter().map(|it| it.index).collect();
-    for position in relied_on(&indices, [row.index]) {
-        let policy = evidence.policies.get(position);
-        let policy = policy.ok_or(VerifyError::PolicyChain)?;
-        let (leaf, proof) = (LeafHash::of(&policy.entry), &policy.inclusion);
-        included(checkpoint.head(), leaf, policy.index, proof, "a policy")?;
-    }
+    map.prove_policies(&evidence.policies, &relied_on(&indices, [row.index]))?;
     let newest = evidence.newest.as_ref();
     let newest = newest.ok_or(VerifyError::Lacks {
         what: "the enrolment",

@@ -190,8 +190,7 @@ impl Ledger {
             return Ok(());
         };
         let head = self.head();
-        let mut orders = head.chain.orders().iter();
-        match orders.find(|step| step.leaf == named).map(|it| &it.order) {
+        match head.chain.order(&named).map(|step| &step.order) {
             Some(OrderDocument::BreakGlass(glass)) if glass.expires <= now() => {
                 let expires = glass.expires;
                 Err(RuleError::BreakGlassExpired { expires }.into())

@@ -138,14 +138,12 @@ impl Ledger {
         let authentic = authentic.authenticate(trust, u64::MAX).ok()?;
         // Read after the note was parsed: whatever we signed is published by now.
         let head = self.head();
+        let ours = root_at(&*reading(&self.shared.tree), authentic.size());
         // What keys that were taken over from signed proves nothing of this store: the order that took
         // over binds all that they were to sign, and whoever has them now may sign anything.
-        let former = trust.later_keys().last();
-        if former.is_some_and(|era| authentic.size() <= era.after) {
-            let ours = root_at(&*reading(&self.shared.tree), authentic.size());
+        if authentic.overtaken().is_some() {
             return (ours == Some(*authentic.root())).then(|| authentic.size());
         }
-        let ours = root_at(&*reading(&self.shared.tree), authentic.size());
         if authentic.size() > head.size() || ours != Some(*authentic.root()) {
             tracing::error!(
                 shown = authentic.size().0,
