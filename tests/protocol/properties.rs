@@ -66,7 +66,7 @@ proptest! {
     /// overwrites and roots asked for in between, against the last rows put in in order.
     #[test]
     fn the_root_is_a_function_of_the_rows_whatever_their_order_and_history(
-        history in vec((map_key(), 0_u64..9, any::<bool>()), 0..60),
+        history in vec((map_key(), 0_u64..9, any::<bool>()), 0..150),
     ) {
         let (mut map, mut last) = (Map::default(), BTreeMap::new());
         let mut snapshot = map.clone();
@@ -94,7 +94,7 @@ proptest! {
     /// every proof that the map can make, shown for every key.
     #[test]
     fn every_key_is_provably_present_or_absent_and_never_both(
-        rows in btree_map(map_key(), 0_u64..9, 0..12),
+        rows in btree_map(map_key(), 0_u64..9, 0..80),
         others in vec(map_key(), 1..6),
     ) {
         let mut map = map_of(&rows);
