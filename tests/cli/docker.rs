@@ -50,7 +50,7 @@ pub(crate) fn object(stage: &Stage, environment: &str, name: &str) -> Value {
 }
 
 /// A ledger, and the layout `oci` with the images `1` and `2`.
-fn with_images() -> (Stage, Ledger) {
+pub(crate) fn with_images() -> (Stage, Ledger) {
     let (stage, ledger) = Stage::with_ledger();
     build(&stage.path(""), "1", "one", "--config.user 1000");
     build(&stage.path(""), "2", "two", "--config.user 1000");

@@ -16,7 +16,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
 /// What a registry that lies has: a sound image, but for what the repository's name says.
-fn lies(path: &str) -> Reply {
+pub(crate) fn lies(path: &str) -> Reply {
     let parts = parts();
     let descriptor = |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": digest(bytes), "size": bytes.len() });
     let mut manifest = json!({
@@ -42,7 +42,7 @@ fn lies(path: &str) -> Reply {
     let found = |kind: &str, bytes: &[u8]| Reply::of("200 OK", kind, bytes);
     let mut reply = if path.contains("/none/") {
         let mut reply = Reply::of("401 Unauthorized", "application/json", "{}");
-        let ask = "Bearer realm=\"https://auth.example/token\"".to_owned();
+        let ask = "Basic realm=\"a registry\"".to_owned();
         reply.headers.push(("WWW-Authenticate", ask));
         reply
     } else if path.contains("/around/") {
@@ -120,7 +120,7 @@ fn a_registry_that_lies_is_refused_and_one_that_stalls_is_unreachable() {
         .says(&zeros);
     record("none", ":1")
         .refuses(4, "SOURCE_DENIED")
-        .says("wants credentials");
+        .says("wants credentials, and none are kept for 127.0.0.1");
     record("busy", ":1").refuses(3, "UNREACHABLE");
     record("slow", ":1")
         .refuses(3, "UNREACHABLE")

@@ -14,6 +14,7 @@ mod docker;
 mod docker_archives;
 mod docker_daemon;
 mod docker_hostile;
+mod docker_login;
 mod docker_running;
 mod erasing;
 mod firm;

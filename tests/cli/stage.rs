@@ -51,6 +51,8 @@ impl Stage {
             .env("CAIRN_HOME", self.path(home))
             .env_remove("CAIRN_CONTEXT")
             .env_remove("CAIRN_LOG")
+            // Who runs the tests may be logged in somewhere.
+            .env("REGISTRY_AUTH_FILE", self.path("auth.json"))
             .stdin(Stdio::null());
         command
     }
@@ -198,6 +200,14 @@ impl Ran {
             "cairn {}: no {text:?}\nout: {}\nerr: {}",
             self.line, self.out, self.err
         );
+        self
+    }
+
+    /// Insists that neither holds a text.
+    #[track_caller]
+    pub(crate) fn never_says(self, text: &str) -> Self {
+        let said = self.out.contains(text) || self.err.contains(text);
+        assert!(!said, "cairn {}: it says {text:?}", self.line);
         self
     }
 

@@ -128,9 +128,14 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// One with more in its configuration.
+    pub(crate) fn start_with(folder: &Path, more: &str) -> Self {
         let root = folder.join("registry");
         let config = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n{more}",
             root.display()
         );
         let path = folder.join("registry.yml");
@@ -232,8 +237,8 @@ impl Reply {
     }
 }
 
-/// Answers one request for a path, and closes.
-fn answer(mut stream: impl Read + Write, handler: &dyn Fn(&str) -> Reply) {
+/// Answers one request, of a path and with all that was sent, and closes.
+fn answer(mut stream: impl Read + Write, handler: &dyn Fn(&str, &str) -> Reply) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -242,10 +247,19 @@ fn answer(mut stream: impl Read + Write, handler: &dyn Fn(&str) -> Reply) {
             _ => return,
         }
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut head = String::from_utf8_lossy(&head).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        let stated = name.eq_ignore_ascii_case("content-length");
+        value.parse::<u64>().ok().filter(|_| stated)
+    });
+    // One that says less than it stated is answered for what it said.
+    let _ = (&mut stream)
+        .take(length.unwrap_or(0))
+        .read_to_string(&mut head);
     let mut words = head.split_whitespace();
     let is_head = words.next() == Some("HEAD");
-    let reply = handler(words.next().unwrap_or_default());
+    let reply = handler(words.next().unwrap_or_default(), &head);
     thread::sleep(reply.after);
     let mut text = format!("HTTP/1.1 {}\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
@@ -262,6 +276,13 @@ fn answer(mut stream: impl Read + Write, handler: &dyn Fn(&str) -> Reply) {
 /// A registry that says what the test wants; it lives as long as the test's process.
 pub(crate) fn false_registry(
     handler: impl Fn(&str) -> Reply + Send + Sync + 'static,
+) -> SocketAddr {
+    false_server(move |path, _| handler(path))
+}
+
+/// The same, of one that looks at all that it is sent.
+pub(crate) fn false_server(
+    handler: impl Fn(&str, &str) -> Reply + Send + Sync + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -291,7 +312,7 @@ impl Socket {
         let folder = folder.to_owned();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                answer(stream, &|path| engine(&folder, path));
+                answer(stream, &|path, _| engine(&folder, path));
             }
         });
         socket

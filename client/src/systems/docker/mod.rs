@@ -10,7 +10,9 @@
 //! packed again or converted; a digest is that of raw bytes, or is named by such; values of
 //! variables leave as tags. Layouts that are directories are [`crate::sources`]' to read.
 
+mod access;
 mod container;
+mod credentials;
 mod daemon;
 mod deployed;
 mod fields;

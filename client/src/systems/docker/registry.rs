@@ -2,18 +2,18 @@
 //! and configurations. Layers are not fetched: the manifests name them.
 //!
 //! Invariants: bytes count by their own digest, whatever the registry says of them; each answer
-//! is bounded in time and length; no credentials are sent, and an address that the registry
-//! leads to gets none either. Plain HTTP is spoken with this machine alone.
+//! is bounded in time and length; credentials go to the registry and to its token server, and
+//! no address that it leads to gets any. Plain HTTP is spoken with this machine alone.
 
 use std::{thread, time::Duration};
 
 use bytes::Bytes;
 use cairn_proto::hash::Sha256;
 use http::{
-    HeaderMap, Request, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_TYPE, LOCATION, USER_AGENT},
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT},
 };
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -22,6 +22,7 @@ use hyper_util::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::{
+    access::Access,
     graph::{self, Blobs, Link, Traced, wrong},
     reference::{Reference, text_of},
 };
@@ -55,25 +56,8 @@ pub(super) fn image(reference: &Reference) -> Result<Traced, SourceError> {
 }
 
 fn ask(reference: &Reference) -> Result<Traced, SourceError> {
-    let from = reference.to_string();
-    let failed = |why: String| SourceError::Tool {
-        tool: from.clone(),
-        why: printable(&why),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed(error.to_string()))?;
-    let connector = Endpoint::new("").connector();
-    let connector = connector.map_err(|error| failed(error.to_string()))?;
-    let mut registry = Registry {
-        base: base(&reference.registry),
-        repository: reference.repository.clone(),
-        from: from.clone(),
-        client: Client::builder(TokioExecutor::new()).build(connector),
-        runtime,
-        until: std::time::Instant::now() + PATIENCE_FOR_ALL,
-    };
+    let mut registry = Registry::new(reference)?;
+    let from = registry.from.clone();
     let (link, bytes) = registry.top(reference)?;
     let mut blobs = Known {
         top: Some((link.digest, bytes)),
@@ -94,20 +78,26 @@ fn base(registry: &str) -> String {
     } else {
         registry
     };
+    let scheme = if is_local(host) { "http" } else { "https" };
+    format!("{scheme}://{host}")
+}
+
+/// Whether a host, with a port or without, is this machine.
+pub(super) fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.split(':').next().unwrap_or(host),
     };
     let address = name.parse::<std::net::IpAddr>();
-    let local = name == "localhost" || address.is_ok_and(|it| it.is_loopback());
-    format!("{}://{host}", if local { "http" } else { "https" })
+    name == "localhost" || address.is_ok_and(|it| it.is_loopback())
 }
 
 struct Registry {
     base: String,
     repository: String,
     from: String,
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    access: Access,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     runtime: Runtime,
     until: std::time::Instant,
 }
@@ -125,8 +115,32 @@ impl Answer {
 }
 
 impl Registry {
+    fn new(reference: &Reference) -> Result<Self, SourceError> {
+        let from = reference.to_string();
+        let failed = |why: String| SourceError::Tool {
+            tool: from.clone(),
+            why: printable(&why),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let connector = Endpoint::new("").connector();
+        let connector = connector.map_err(|error| failed(error.to_string()))?;
+        let (base, repository) = (base(&reference.registry), reference.repository.clone());
+        Ok(Self {
+            base,
+            access: Access::new(&from, &reference.registry, &repository),
+            repository,
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            runtime,
+            until: std::time::Instant::now() + PATIENCE_FOR_ALL,
+            from,
+        })
+    }
+
     /// What the reference leads to now.
-    fn top(&self, reference: &Reference) -> Result<(Link, Vec<u8>), SourceError> {
+    fn top(&mut self, reference: &Reference) -> Result<(Link, Vec<u8>), SourceError> {
         let asked = reference.asked();
         let answer = self.get(&format!("manifests/{asked}"))?;
         let digest = Sha256::of(&answer.bytes);
@@ -160,7 +174,7 @@ impl Registry {
     }
 
     /// What has a digest; its size is checked as well.
-    fn by_digest(&self, kind: &str, link: &Link) -> Result<Vec<u8>, SourceError> {
+    fn by_digest(&mut self, kind: &str, link: &Link) -> Result<Vec<u8>, SourceError> {
         let stated = text_of(&link.digest);
         if link.size > JSON_BYTES_MAX {
             let why = format!("{stated} is longer than {} MiB", JSON_BYTES_MAX >> 20);
@@ -180,14 +194,23 @@ impl Registry {
     }
 
     /// A successful answer.
-    fn get(&self, path: &str) -> Result<Answer, SourceError> {
+    fn get(&mut self, path: &str) -> Result<Answer, SourceError> {
         let mut uri = format!("{}/v2/{}/{path}", self.base, self.repository);
+        let mut shown = false;
         for _ in 0..REDIRECTS_MAX {
-            let answer = self.send(&uri)?;
+            let answer = self.send(self.request(&uri)?)?;
             match answer.status {
                 StatusCode::OK => return Ok(answer),
                 status if status.is_redirection() => {
                     uri = self.elsewhere(&uri, answer.header(LOCATION))?;
+                }
+                // A token that was good a moment ago may have run out: each is asked for once.
+                StatusCode::UNAUTHORIZED if self.owns(&uri) && !shown => {
+                    shown = true;
+                    if let Some(request) = self.access.demanded(&answer.headers)? {
+                        let answer = self.send(request)?;
+                        self.access.granted(answer.status, &answer.bytes)?;
+                    }
                 }
                 status => return Err(self.refusal(status, &answer)),
             }
@@ -217,13 +240,7 @@ impl Registry {
     fn refusal(&self, status: StatusCode, answer: &Answer) -> SourceError {
         let what = self.from.clone();
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Denied {
-                what,
-                why: format!(
-                    "the registry answers {status}: it wants credentials, and none are sent; \
-                     `skopeo copy` to an archive has its own"
-                ),
-            },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.access.refusal(status),
             StatusCode::NOT_FOUND => wrong(&what, "the registry has no such image"),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 SourceError::Unreachable {
@@ -238,20 +255,30 @@ impl Registry {
         }
     }
 
-    fn send(&self, uri: &str) -> Result<Answer, SourceError> {
+    /// Whether an address is the registry's own.
+    fn owns(&self, uri: &str) -> bool {
+        uri.strip_prefix(&self.base)
+            .is_some_and(|path| path.starts_with('/'))
+    }
+
+    /// A request; the registry's own addresses are shown who asks, and no others.
+    fn request(&self, uri: &str) -> Result<Request<Full<Bytes>>, SourceError> {
+        let kinds: Vec<_> = INDEXES.iter().chain(&MANIFESTS).copied().collect();
+        let mut request = Request::get(uri).header(ACCEPT, kinds.join(", "));
+        if let Some(header) = self.access.header().filter(|_| self.owns(uri)) {
+            request = request.header(AUTHORIZATION, header.clone());
+        }
+        let request = request.body(Full::default());
+        request.map_err(|_| wrong(&self.from, "the registry's address is none"))
+    }
+
+    fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, SourceError> {
         let unreachable = |why: String| SourceError::Unreachable {
             what: self.from.clone(),
             why: printable(&why),
         };
-        let uri: Uri = uri
-            .parse()
-            .map_err(|_| wrong(&self.from, "the registry's address is none"))?;
-        let kinds: Vec<_> = INDEXES.iter().chain(&MANIFESTS).copied().collect();
-        let request = Request::get(uri)
-            .header(ACCEPT, kinds.join(", "))
-            .header(USER_AGENT, concat!("cairn/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
-            .map_err(|error| wrong(&self.from, error.to_string()))?;
+        let name = HeaderValue::from_static(concat!("cairn/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, name);
         let left = self
             .until
             .saturating_duration_since(std::time::Instant::now());
@@ -305,5 +332,40 @@ impl Blobs for Known<'_> {
 
     fn layer(&mut self, _: &Link) -> Result<(), SourceError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{StatusCode, header::AUTHORIZATION};
+
+    use super::{Reference, Registry};
+
+    /// Goal: no address but the registry's own is shown who asks. Method: the requests that
+    /// would be sent to its own, and to others, such as where its blobs lie.
+    #[test]
+    fn the_registry_alone_is_shown_who_asks() {
+        let reference = Reference::parse("registry.example/team/shop:1").unwrap();
+        let mut registry = Registry::new(&reference).unwrap();
+        let shown = |registry: &Registry, uri: &str| {
+            let request = registry.request(uri).unwrap();
+            request.headers().get(AUTHORIZATION).cloned()
+        };
+        let own = "https://registry.example/v2/team/shop/blobs/x";
+        assert_eq!(shown(&registry, own), None, "nothing was demanded yet");
+        let token = b"{\"access_token\":\"good\"}";
+        registry.access.granted(StatusCode::OK, token).unwrap();
+        let header = shown(&registry, own).unwrap();
+        assert_eq!(header, "Bearer good");
+        assert!(header.is_sensitive());
+        for other in [
+            "https://storage.example/x",
+            "https://registry.example.evil.example/v2/team/shop/blobs/x",
+            "https://registry.example@evil.example/x",
+            "https://registry.example:8443/v2/team/shop/blobs/x",
+            "http://registry.example/v2/team/shop/blobs/x",
+        ] {
+            assert_eq!(shown(&registry, other), None, "{other}");
+        }
     }
 }
