@@ -21,6 +21,7 @@ mod firm;
 mod golden;
 mod helm;
 mod helm_input;
+mod helm_registry;
 mod inputs;
 mod kubernetes;
 mod kubernetes_input;

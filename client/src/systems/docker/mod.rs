@@ -11,6 +11,7 @@
 //! variables leave as tags. Layouts that are directories are [`crate::sources`]' to read.
 
 mod access;
+pub(super) mod artifact;
 mod container;
 mod credentials;
 mod daemon;

@@ -46,22 +46,28 @@ const HUB: &str = "registry-1.docker.io";
 
 /// Asks a registry for an image.
 pub(super) fn image(reference: &Reference) -> Result<Traced, SourceError> {
-    // A runtime of its own: whoever calls may stand in one, and this waits.
+    apart(reference, |registry| ask(reference, registry))
+}
+
+/// Asks a registry, with a runtime of its own: whoever calls may stand in one, and this waits.
+pub(super) fn apart<T: Send>(
+    reference: &Reference,
+    ask: impl FnOnce(&mut Registry) -> Result<T, SourceError> + Send,
+) -> Result<T, SourceError> {
     thread::scope(|scope| {
-        let asked = scope.spawn(|| ask(reference));
+        let asked = scope.spawn(|| ask(&mut Registry::new(reference)?));
         asked
             .join()
             .unwrap_or_else(|_| Err(wrong(&reference.to_string(), "asking for it broke off")))
     })
 }
 
-fn ask(reference: &Reference) -> Result<Traced, SourceError> {
-    let mut registry = Registry::new(reference)?;
+fn ask(reference: &Reference, registry: &mut Registry) -> Result<Traced, SourceError> {
     let from = registry.from.clone();
     let (link, bytes) = registry.top(reference)?;
     let mut blobs = Known {
         top: Some((link.digest, bytes)),
-        registry: &mut registry,
+        registry,
     };
     let mut traced = graph::trace(&mut blobs, Some(from), link)?;
     if reference.digest.is_some() && traced.image.top() != reference.digest {
@@ -92,7 +98,8 @@ pub(super) fn is_local(host: &str) -> bool {
     name == "localhost" || address.is_ok_and(|it| it.is_loopback())
 }
 
-struct Registry {
+/// A registry, as far as one reference goes.
+pub(super) struct Registry {
     base: String,
     repository: String,
     from: String,
@@ -140,9 +147,9 @@ impl Registry {
     }
 
     /// What the reference leads to now.
-    fn top(&mut self, reference: &Reference) -> Result<(Link, Vec<u8>), SourceError> {
+    pub(super) fn top(&mut self, reference: &Reference) -> Result<(Link, Vec<u8>), SourceError> {
         let asked = reference.asked();
-        let answer = self.get(&format!("manifests/{asked}"))?;
+        let answer = self.get(&format!("manifests/{asked}"), JSON_BYTES_MAX)?;
         let digest = Sha256::of(&answer.bytes);
         let stated = answer.header("docker-content-digest");
         let stated = reference
@@ -173,14 +180,19 @@ impl Registry {
         wrong(&self.from, why)
     }
 
-    /// What has a digest; its size is checked as well.
-    fn by_digest(&mut self, kind: &str, link: &Link) -> Result<Vec<u8>, SourceError> {
+    /// What has a digest, in so many bytes at most; its size is checked as well.
+    pub(super) fn by_digest(
+        &mut self,
+        kind: &str,
+        link: &Link,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, SourceError> {
         let stated = text_of(&link.digest);
-        if link.size > JSON_BYTES_MAX {
-            let why = format!("{stated} is longer than {} MiB", JSON_BYTES_MAX >> 20);
+        if link.size > bytes_max {
+            let why = format!("{stated} is longer than {} MiB", bytes_max >> 20);
             return Err(wrong(&self.from, why));
         }
-        let answer = self.get(&format!("{kind}/{stated}"))?;
+        let answer = self.get(&format!("{kind}/{stated}"), bytes_max)?;
         let found = Sha256::of(&answer.bytes);
         if found != link.digest {
             return Err(self.mismatch(kind, &found, &stated));
@@ -194,11 +206,11 @@ impl Registry {
     }
 
     /// A successful answer.
-    fn get(&mut self, path: &str) -> Result<Answer, SourceError> {
+    fn get(&mut self, path: &str, bytes_max: u64) -> Result<Answer, SourceError> {
         let mut uri = format!("{}/v2/{}/{path}", self.base, self.repository);
         let mut shown = false;
         for _ in 0..REDIRECTS_MAX {
-            let answer = self.send(self.request(&uri)?)?;
+            let answer = self.send(self.request(&uri)?, bytes_max)?;
             match answer.status {
                 StatusCode::OK => return Ok(answer),
                 status if status.is_redirection() => {
@@ -208,7 +220,7 @@ impl Registry {
                 StatusCode::UNAUTHORIZED if self.owns(&uri) && !shown => {
                     shown = true;
                     if let Some(request) = self.access.demanded(&answer.headers)? {
-                        let answer = self.send(request)?;
+                        let answer = self.send(request, JSON_BYTES_MAX)?;
                         self.access.granted(answer.status, &answer.bytes)?;
                     }
                 }
@@ -272,7 +284,11 @@ impl Registry {
         request.map_err(|_| wrong(&self.from, "the registry's address is none"))
     }
 
-    fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, SourceError> {
+    fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        bytes_max: u64,
+    ) -> Result<Answer, SourceError> {
         let unreachable = |why: String| SourceError::Unreachable {
             what: self.from.clone(),
             why: printable(&why),
@@ -282,7 +298,7 @@ impl Registry {
         let left = self
             .until
             .saturating_duration_since(std::time::Instant::now());
-        let limit = usize::try_from(JSON_BYTES_MAX).unwrap_or(usize::MAX);
+        let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let asked = async {
             let answer = self.client.request(request).await;
             let (parts, body) = answer
@@ -290,7 +306,7 @@ impl Registry {
                 .into_parts();
             let body = Limited::new(body, limit).collect().await.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
-                    let why = format!("the answer is longer than {} MiB", JSON_BYTES_MAX >> 20);
+                    let why = format!("the answer is longer than {} MiB", bytes_max >> 20);
                     wrong(&self.from, why)
                 } else {
                     unreachable(error.to_string())
@@ -322,12 +338,17 @@ impl Blobs for Known<'_> {
     fn manifest(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
         match self.top.take() {
             Some((digest, bytes)) if digest == link.digest => Ok(Some(bytes)),
-            _ => self.registry.by_digest("manifests", link).map(Some),
+            _ => self
+                .registry
+                .by_digest("manifests", link, JSON_BYTES_MAX)
+                .map(Some),
         }
     }
 
     fn config(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
-        self.registry.by_digest("blobs", link).map(Some)
+        self.registry
+            .by_digest("blobs", link, JSON_BYTES_MAX)
+            .map(Some)
     }
 
     fn layer(&mut self, _: &Link) -> Result<(), SourceError> {

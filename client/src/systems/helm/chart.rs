@@ -10,10 +10,11 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use tar::{Archive, Entry, EntryType};
 
-use super::{Desk, input, release::GZIP};
+use super::{super::docker::artifact, Desk, input, release::GZIP};
 use crate::{
     detail::printable,
     sources::{SourceError, looks_secret},
+    systems::given::DOCUMENT_BYTES_MAX,
 };
 
 /// Bytes that a package may unpack to.
@@ -24,6 +25,14 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 const FILES_MAX: usize = 20_000;
 /// Where a tar says that it is one, and how.
 const TAR_MAGIC: (usize, &[u8]) = (257, b"ustar");
+
+/// A chart in a registry, as helm pushes it.
+const IN_REGISTRY: artifact::Kind = artifact::Kind {
+    name: "chart",
+    config: "application/vnd.cncf.helm.config.v1+json",
+    layer: "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+    bytes_max: DOCUMENT_BYTES_MAX,
+};
 
 /// What a package is called.
 pub(super) struct Chart {
@@ -50,6 +59,25 @@ impl Chart {
         desk.named(&words, Digests::of(&bytes), size)?;
         desk.input(&["chart", &file], bytes)
     }
+}
+
+/// Records a chart that a registry has: its package as any other, and beside it the manifest,
+/// whose digest is the one by which a registry knows it.
+pub(super) fn from_registry(text: &str, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    // No tag can hold what stands before a version's build; helm writes it so, too.
+    let found = artifact::fetch(&text.replace('+', "_"), &IN_REGISTRY)?;
+    let chart = read(&found.reference, &found.layer)?;
+    let other = || input(&found.reference, "its layer is no chart's package");
+    let chart = chart.ok_or_else(other)?;
+    let file = format!("{}-{}.oci.json", chart.named.name, chart.named.version);
+    let size = u64::try_from(found.manifest.len()).unwrap_or(u64::MAX);
+    desk.named(
+        &["oci", &found.reference],
+        Digests::of(&found.manifest),
+        size,
+    )?;
+    desk.input(&["chart", &file], found.manifest)?;
+    chart.lay_down(found.layer, desk)
 }
 
 /// Reads a package; `None` if the bytes are something else.

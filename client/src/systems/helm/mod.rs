@@ -52,12 +52,16 @@ impl System for Helm {
 
     fn about(&self) -> &'static str {
         "A Helm release: its Secret as kubectl prints it (`FILE`, `-`), or `live:NAMESPACE/NAME` \
-         through helm; a chart's package (`CHART.tgz`) beside it. To verify, `live` asks helm and \
+         through helm; a chart's package beside it (`CHART.tgz`, or `live:oci://REGISTRY/CHART:VERSION` \
+         through a registry). To verify, `live` asks helm and \
          kubectl for all that was recorded"
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
         let from = given.shown();
+        if let Some(chart) = in_registry(given) {
+            return chart::from_registry(chart, desk);
+        }
         let release = match (given, given.read()?) {
             (Given::Live(name), _) => {
                 let id = Id::parse(name.as_deref().unwrap_or_default(), &from)?;
@@ -101,6 +105,9 @@ impl System for Helm {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
         let from = given.shown();
+        if in_registry(given).is_some() {
+            return Ok(());
+        }
         if let Some(bytes) = given.read()? {
             if chart::read(&from, &bytes)?.is_some() {
                 return Ok(());
@@ -185,6 +192,14 @@ impl System for Helm {
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         (media_type == MEDIA_TYPE).then_some(&ReleaseRules as &dyn Rules)
+    }
+}
+
+/// A chart's reference, as helm itself takes it.
+fn in_registry(given: &Given) -> Option<&str> {
+    match given {
+        Given::Live(Some(text)) => text.strip_prefix("oci://"),
+        _ => None,
     }
 }
 
