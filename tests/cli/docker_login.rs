@@ -80,6 +80,59 @@ fn what_a_login_keeps_lets_in() {
     kept_secret(&stage, PASSWORD);
 }
 
+/// A certificate for this machine, and the authority that signed it.
+fn certify(stage: &Stage) {
+    stage.write("san", "subjectAltName=IP:127.0.0.1\n");
+    let ca = "-subj /CN=Authority -addext basicConstraints=critical,CA:TRUE";
+    let ec = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for line in [
+        format!("openssl req -x509 {ec} {ca} -keyout ca.key -out ca.crt -days 2"),
+        format!("openssl req {ec} -subj /CN=registry -keyout own.key -out own.csr"),
+        "openssl x509 -req -in own.csr -CA ca.crt -CAkey ca.key -days 2 -extfile san -out own.crt"
+            .to_owned(),
+    ] {
+        run(&stage.path(""), &line);
+    }
+}
+
+/// Goal: a registry whose certificate is of an authority of one's own is believed where that
+/// stands in `certs.d`, and not otherwise. Method: a real registry that speaks TLS alone.
+#[test]
+fn an_authority_of_ones_own_is_accepted_where_it_is_kept() {
+    let tools = ["skopeo", "umoci", "docker-registry", "openssl"];
+    if !has_tools("a registry with TLS", &tools) {
+        return;
+    }
+    let (stage, _ledger) = with_images();
+    let folder = stage.path("");
+    certify(&stage);
+    let [certificate, key] = ["own.crt", "own.key"].map(|it| stage.path(it).display().to_string());
+    let more = format!("  tls:\n    certificate: {certificate}\n    key: {key}\n");
+    let registry = Registry::start_with(&folder, &more);
+    let shop = format!("{}/team/shop:1", registry.address);
+    let copy = "skopeo copy -q --dest-tls-verify=false oci:oci:1";
+    run(&folder, &format!("{copy} docker://{shop}"));
+
+    let record = || {
+        let mut command = stage.command();
+        let docker = format!("--docker=live:{shop}");
+        command
+            .args(["record", "prod", &docker])
+            .env("HOME", stage.path("own"));
+        Ran::of(&mut command, "record over TLS")
+    };
+    // Without it, what is on this machine is spoken to in the clear, and this does not listen.
+    record().refuses(1, "SOURCE_INVALID");
+    let kept = format!("own/.config/containers/certs.d/{}", registry.address);
+    stage.write(&format!("{kept}/ca.crt"), "no certificate");
+    record().refuses(1, "TOOL_FAILED").says("ca.crt");
+    stage.write(&format!("{kept}/ca.crt"), stage.text("ca.crt"));
+    record().exits(0).says("1 object");
+    certify(&stage);
+    stage.write(&format!("{kept}/ca.crt"), stage.text("ca.crt"));
+    record().refuses(3, "UNREACHABLE").says("certificate");
+}
+
 /// What was asked of a token server, one after the other.
 type Heard = Arc<Mutex<Vec<String>>>;
 

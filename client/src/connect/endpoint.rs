@@ -9,7 +9,7 @@ use http::Uri;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use tonic::{
@@ -173,11 +173,29 @@ impl Endpoint {
     }
 
     pub(crate) fn connector(&self) -> Result<HttpsConnector<HttpConnector>, ClientError> {
-        Ok(HttpsConnectorBuilder::new()
-            .with_tls_config(self.tls()?)
+        Ok(self.connector_of(self.tls()?))
+    }
+
+    /// The same, where these authorities are accepted beside the web's.
+    pub(crate) fn connector_also(
+        &self,
+        ca_files: &[PathBuf],
+    ) -> Result<HttpsConnector<HttpConnector>, ClientError> {
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        for path in ca_files {
+            roots.extend(authorities(path)?.roots);
+        }
+        let tls = tls_builder()?.with_root_certificates(roots);
+        Ok(self.connector_of(tls.with_no_client_auth()))
+    }
+
+    fn connector_of(&self, tls: ClientConfig) -> HttpsConnector<HttpConnector> {
+        HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(self.tcp()))
+            .wrap_connector(self.tcp())
     }
 
     pub(super) fn token(&self) -> Result<Option<MetadataValue<Ascii>>, ClientError> {
@@ -201,18 +219,22 @@ impl Endpoint {
     }
 
     fn tls(&self) -> Result<ClientConfig, ClientError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ClientError::Usage {
-                why: error.to_string(),
-            })?;
+        let builder = tls_builder()?;
         let builder = match &self.ca_file {
             Some(path) => builder.with_root_certificates(authorities(path)?),
             None => builder.with_webpki_roots(),
         };
         Ok(builder.with_no_client_auth())
     }
+}
+
+fn tls_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, ClientError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Usage {
+            why: error.to_string(),
+        })
 }
 
 fn authorities(path: &std::path::Path) -> Result<RootCertStore, HomeError> {

@@ -12,6 +12,7 @@
 
 mod access;
 pub(super) mod artifact;
+mod certificates;
 mod container;
 mod credentials;
 mod daemon;
@@ -21,6 +22,7 @@ mod graph;
 mod image;
 mod reference;
 mod registry;
+mod remote;
 mod rules;
 mod running;
 mod saved;
@@ -131,7 +133,7 @@ fn read(given: &Given, recorded: Option<&Recorded<'_>>) -> Result<What, SourceEr
         Given::Live(Some(text)) => {
             let unknown = || wrong(&from, "it is no reference of an image");
             let reference = Reference::parse(text).ok_or_else(unknown)?;
-            let traced = registry::image(&reference)?;
+            let traced = remote::image(&reference)?;
             Ok(What::Images(vec![Stands {
                 name: reference.to_string(),
                 image: traced.image,

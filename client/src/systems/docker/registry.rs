@@ -3,7 +3,8 @@
 //!
 //! Invariants: bytes count by their own digest, whatever the registry says of them; each answer
 //! is bounded in time and length; credentials go to the registry and to its token server, and
-//! no address that it leads to gets any. Plain HTTP is spoken with this machine alone.
+//! no address that it leads to gets any. Plain HTTP is spoken with this machine alone, and not
+//! where certificates are kept for it.
 
 use std::{thread, time::Duration};
 
@@ -23,7 +24,8 @@ use tokio::{runtime::Runtime, time::timeout};
 
 use super::{
     access::Access,
-    graph::{self, Blobs, Link, Traced, wrong},
+    certificates,
+    graph::{Link, wrong},
     reference::{Reference, text_of},
 };
 use crate::{
@@ -44,11 +46,6 @@ const REDIRECTS_MAX: usize = 4;
 /// Where the images of `docker.io` are.
 const HUB: &str = "registry-1.docker.io";
 
-/// Asks a registry for an image.
-pub(super) fn image(reference: &Reference) -> Result<Traced, SourceError> {
-    apart(reference, |registry| ask(reference, registry))
-}
-
 /// Asks a registry, with a runtime of its own: whoever calls may stand in one, and this waits.
 pub(super) fn apart<T: Send>(
     reference: &Reference,
@@ -62,29 +59,18 @@ pub(super) fn apart<T: Send>(
     })
 }
 
-fn ask(reference: &Reference, registry: &mut Registry) -> Result<Traced, SourceError> {
-    let from = registry.from.clone();
-    let (link, bytes) = registry.top(reference)?;
-    let mut blobs = Known {
-        top: Some((link.digest, bytes)),
-        registry,
-    };
-    let mut traced = graph::trace(&mut blobs, Some(from), link)?;
-    if reference.digest.is_some() && traced.image.top() != reference.digest {
-        // Of a manifest that names no image, nothing was laid down.
-        traced.image.digest = reference.digest;
-    }
-    Ok(traced)
-}
-
-/// Docker's own rule: what is on this machine may go without TLS.
-fn base(registry: &str) -> String {
+/// Docker's own rule: what is on this machine may go without TLS, unless it has `authorities`.
+fn base(registry: &str, authorities: bool) -> String {
     let host = if registry == "docker.io" {
         HUB
     } else {
         registry
     };
-    let scheme = if is_local(host) { "http" } else { "https" };
+    let scheme = if is_local(host) && !authorities {
+        "http"
+    } else {
+        "https"
+    };
     format!("{scheme}://{host}")
 }
 
@@ -132,9 +118,11 @@ impl Registry {
             .enable_all()
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let connector = Endpoint::new("").connector();
+        let authorities = certificates::of(&reference.registry);
+        let connector = Endpoint::new("").connector_also(&authorities);
         let connector = connector.map_err(|error| failed(error.to_string()))?;
-        let (base, repository) = (base(&reference.registry), reference.repository.clone());
+        let base = base(&reference.registry, !authorities.is_empty());
+        let repository = reference.repository.clone();
         Ok(Self {
             base,
             access: Access::new(&from, &reference.registry, &repository),
@@ -144,6 +132,11 @@ impl Registry {
             until: std::time::Instant::now() + PATIENCE_FOR_ALL,
             from,
         })
+    }
+
+    /// The reference, for messages.
+    pub(super) fn name(&self) -> &str {
+        &self.from
     }
 
     /// What the reference leads to now.
@@ -321,38 +314,6 @@ impl Registry {
         let answered = async { timeout(PATIENCE.min(left), asked).await };
         let answered = self.runtime.block_on(answered);
         answered.unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))
-    }
-}
-
-/// A registry, and what it was asked for first.
-struct Known<'r> {
-    top: Option<(Sha256, Vec<u8>)>,
-    registry: &'r mut Registry,
-}
-
-impl Blobs for Known<'_> {
-    fn from(&self) -> &str {
-        &self.registry.from
-    }
-
-    fn manifest(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
-        match self.top.take() {
-            Some((digest, bytes)) if digest == link.digest => Ok(Some(bytes)),
-            _ => self
-                .registry
-                .by_digest("manifests", link, JSON_BYTES_MAX)
-                .map(Some),
-        }
-    }
-
-    fn config(&mut self, link: &Link) -> Result<Option<Vec<u8>>, SourceError> {
-        self.registry
-            .by_digest("blobs", link, JSON_BYTES_MAX)
-            .map(Some)
-    }
-
-    fn layer(&mut self, _: &Link) -> Result<(), SourceError> {
-        Ok(())
     }
 }
 
