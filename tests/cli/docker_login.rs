@@ -78,6 +78,7 @@ fn what_a_login_keeps_lets_in() {
     let verify = format!("verify prod --docker=live:{shop}");
     stage.run(&verify).exits(0).says("1 of 1 object");
     kept_secret(&stage, PASSWORD);
+    kept_secret(&stage, &basic("ann", PASSWORD));
 }
 
 /// A certificate for this machine, and the authority that signed it.
@@ -266,6 +267,15 @@ fn a_helper_is_asked_for_the_registry() {
     let all = heard.lock().unwrap().clone();
     assert!(all[0].contains(&basic("eve", "from-helper")), "{all:?}");
 
+    // Nobody may do what somebody could not be found for.
+    keep(&stage, &json!({ "credHelpers": { &address: "nowhere" } }));
+    record("nobody").exits(0);
+    let (address, _) = with_tokens(|_| denies());
+    let record = |name: &str| {
+        stage.run(&format!(
+            "record {name} --docker=live:{address}/team/shop:1"
+        ))
+    };
     keep(&stage, &json!({ "credHelpers": { &address: "nowhere" } }));
     record("missing")
         .refuses(1, "TOOL_MISSING")
@@ -293,11 +303,14 @@ fn a_token_server_that_refuses_lies_or_is_elsewhere_is_refused() {
         &json!({ "auths": { &address: { "auth": basic("ann", PASSWORD) } } }),
     );
     let refused = record(&address, "team").refuses(4, "SOURCE_DENIED");
-    refused.says("does not let in whom").never_says(PASSWORD);
+    refused
+        .says("does not let in whom")
+        .never_says(PASSWORD)
+        .never_says(&basic("ann", PASSWORD));
     assert_eq!(heard.lock().unwrap().len(), 2, "each was asked once");
     record(&address, "elsewhere")
         .refuses(1, "SOURCE_INVALID")
-        .says("asks for tokens of http://169.254.169.254/token");
+        .says("asks for tokens of http://169.254.169.254");
 
     for (answer, code, reason) in [
         ("{}", 1, "SOURCE_INVALID"),
@@ -318,11 +331,8 @@ fn a_token_server_that_refuses_lies_or_is_elsewhere_is_refused() {
     let (address, _) = with_tokens(|_| Reply::of("503 Service Unavailable", "text/plain", ""));
     record(&address, "team").refuses(3, "UNREACHABLE");
 
-    let (address, _) = with_tokens(|_| grants());
-    for kept in [
-        "{\"auths\": {\"x\": {\"auth\": 7, \"hidden\": \"s3cret\"}}}",
-        "not JSON",
-    ] {
+    let (address, _) = with_tokens(|_| denies());
+    for kept in ["{\"auths\": \"s3cret\"}", "not JSON"] {
         stage.write("auth.json", kept);
         let refused = record(&address, "team").refuses(1, "SOURCE_INVALID");
         refused.says("auth.json").never_says("s3cret");

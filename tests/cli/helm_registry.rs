@@ -44,8 +44,8 @@ fn a_chart_in_a_registry_is_the_package_that_was_pushed() {
         registry.address
     );
     stage.run(&record).exits(0).says("Recorded  prod/shop#1");
-    let input = "helm/input/chart/shop-1.2.3%2Bb7.tgz";
-    let manifest = "helm/input/chart/shop-1.2.3%2Bb7.oci.json";
+    let input = "helm/input/chart/shop-1.2.3+b7.tgz";
+    let manifest = "helm/input/chart/shop-1.2.3+b7.oci.json";
     for name in [input, manifest] {
         let to = stage.path("back").join(name);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -64,6 +64,12 @@ fn a_chart_in_a_registry_is_the_package_that_was_pushed() {
         .flatten()
         .any(|it| it.file_name().to_string_lossy() == Sha256::of(&back(manifest)).to_string());
     assert!(found, "the registry knows it by that digest");
+
+    let verify = record.replacen("record", "verify", 1);
+    stage
+        .run(&verify)
+        .refuses(1, "SOURCE_INVALID")
+        .says("`--helm` verifies");
 
     push(4);
     let refused = stage.run(&record).refuses(1, "NAME_REUSED");

@@ -217,6 +217,7 @@ impl Map {
                 reached: None,
             });
         };
+        root.hash?;
         let mut node = &root.node;
         loop {
             match node {

@@ -49,16 +49,20 @@ impl Demand {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let mut basic = None;
         for value in headers.get_all(WWW_AUTHENTICATE) {
-            let challenges = http_auth::parse_challenges(value.to_str().ok()?).ok()?;
-            for challenge in challenges {
+            // One that cannot be read takes none of the others away.
+            let text = value.to_str().unwrap_or_default();
+            for challenge in http_auth::parse_challenges(text).unwrap_or_default() {
                 let text = |name: &str| {
                     let mut all = challenge.params.iter();
                     let found = all.find(|(key, _)| key.eq_ignore_ascii_case(name));
                     found.map(|(_, value)| ParamValue::to_unescaped(value))
                 };
-                if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                let realm = text("realm");
+                if let Some(realm) =
+                    realm.filter(|_| challenge.scheme.eq_ignore_ascii_case("bearer"))
+                {
                     return Some(Self::Token {
-                        realm: text("realm")?,
+                        realm,
                         service: text("service"),
                         scope: text("scope"),
                     });
@@ -85,6 +89,9 @@ pub(super) struct Access {
     registry: String,
     repository: String,
     login: Option<Login>,
+    /// Why it is not known who asks: it counts where nobody is not let in.
+    trouble: Option<SourceError>,
+    looked: bool,
     header: Option<HeaderValue>,
 }
 
@@ -95,6 +102,8 @@ impl Access {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
             login: None,
+            trouble: None,
+            looked: false,
             header: None,
         }
     }
@@ -110,9 +119,10 @@ impl Access {
         &mut self,
         headers: &HeaderMap,
     ) -> Result<Option<Request<Full<Bytes>>>, SourceError> {
-        let refused = self.refusal(StatusCode::UNAUTHORIZED);
-        let demand = Demand::of(headers).ok_or(refused)?;
-        self.login = credentials::find(&self.registry, &self.repository)?;
+        self.look();
+        let Some(demand) = Demand::of(headers) else {
+            return Err(self.refusal(StatusCode::UNAUTHORIZED));
+        };
         let proof = self.login.as_ref().map(|login| &login.proof);
         match (demand, proof) {
             (Demand::Basic, Some(Proof::Basic(both))) => {
@@ -136,6 +146,16 @@ impl Access {
         }
     }
 
+    /// Looks for who asks, once: a helper may ask people.
+    fn look(&mut self) {
+        if !std::mem::replace(&mut self.looked, true) {
+            match credentials::find(&self.registry, &self.repository) {
+                Ok(login) => self.login = login,
+                Err(trouble) => self.trouble = Some(trouble),
+            }
+        }
+    }
+
     /// The request for a token.
     fn ask(
         &self,
@@ -143,9 +163,10 @@ impl Access {
         query: &[(&str, String)],
     ) -> Result<Request<Full<Bytes>>, SourceError> {
         let elsewhere = || {
+            let shown = address(realm);
             wrong(
                 &self.from,
-                format!("the registry asks for tokens of {realm}"),
+                format!("the registry asks for tokens of {shown}"),
             )
         };
         let uri: Uri = realm.parse().map_err(|_| elsewhere())?;
@@ -199,9 +220,12 @@ impl Access {
                 return Err(self.refusal(status));
             }
             status => {
-                let what = self.from.clone();
                 let why = format!("its token server answers {status}");
-                return Err(SourceError::Unreachable { what, why });
+                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                    let what = self.from.clone();
+                    return Err(SourceError::Unreachable { what, why });
+                }
+                return Err(wrong(&self.from, why));
             }
         }
         let granted: Option<Granted> = serde_json::from_slice(answer).ok();
@@ -218,7 +242,11 @@ impl Access {
     }
 
     /// Who is at fault, and how to mend it.
-    pub(super) fn refusal(&self, status: StatusCode) -> SourceError {
+    pub(super) fn refusal(&mut self, status: StatusCode) -> SourceError {
+        self.look();
+        if let Some(trouble) = self.trouble.take() {
+            return trouble;
+        }
         let why = match &self.login {
             None => format!(
                 "the registry answers {status}: it wants credentials, and none are kept for {}; \
@@ -237,10 +265,83 @@ impl Access {
     }
 }
 
+/// Of an address what may be printed: what comes after the host may be a secret.
+pub(super) fn address(text: &str) -> String {
+    let uri = text.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::authority).map(|it| {
+        let host = it.as_str().rsplit('@').next().unwrap_or_default();
+        format!(
+            "{}://{host}",
+            uri.as_ref().and_then(Uri::scheme_str).unwrap_or_default()
+        )
+    });
+    host.unwrap_or_else(|| "what is no address".to_owned())
+}
+
 /// A header that no log shows; `None` if it cannot be one.
 fn secret_header(scheme: &str, secret: &str) -> Option<HeaderValue> {
     let text = Zeroizing::new(format!("{scheme} {secret}"));
     let mut value = HeaderValue::from_str(&text).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
+
+    use super::{Access, Demand};
+
+    /// Goal: no token server is asked over a network in the clear, and none under a name that
+    /// is not its own. Method: realms that a registry might name.
+    #[test]
+    fn a_token_server_is_asked_by_tls_or_on_this_machine() {
+        let ask =
+            |registry: &str, realm: &str| Access::new("it", registry, "team/shop").ask(realm, &[]);
+        ask("registry.example", "https://auth.example/token").unwrap();
+        ask("127.0.0.1:5000", "http://127.0.0.1:5001/token").unwrap();
+        for (registry, realm) in [
+            ("registry.example", "http://auth.example/token"),
+            // Not even to this machine, for somebody elsewhere.
+            ("registry.example", "http://127.0.0.1:5001/token"),
+            ("127.0.0.1:5000", "http://auth.example/token"),
+            ("127.0.0.1:5000", "http://127.0.0.1@auth.example/token"),
+            (
+                "registry.example",
+                "https://registry.example@auth.example/token",
+            ),
+            ("registry.example", "/token"),
+            ("registry.example", "ftp://auth.example/token"),
+        ] {
+            let refused = ask(registry, realm).unwrap_err().to_string();
+            assert!(refused.contains("asks for tokens of"), "{realm}: {refused}");
+        }
+        let secret = ask("registry.example", "http://a@auth.example/token?key=s3cret");
+        assert!(!secret.unwrap_err().to_string().contains("s3cret"));
+    }
+
+    /// Goal: a demand that can be met is found among others. Method: headers of several kinds.
+    #[test]
+    fn a_demand_that_can_be_met_is_found_among_others() {
+        let of = |texts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for text in texts {
+                headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(text));
+            }
+            Demand::of(&headers)
+        };
+        let token = Demand::Token {
+            realm: "https://auth.example".to_owned(),
+            service: None,
+            scope: None,
+        };
+        let bearer = "Bearer realm=\"https://auth.example\"";
+        assert_eq!(
+            of(&["NTLM TlRM==", "Basic realm=\"x\"", bearer]),
+            Some(token)
+        );
+        assert_eq!(of(&["Bearer", "basic realm=\"x\""]), Some(Demand::Basic));
+        assert_eq!(of(&["NTLM TlRM=="]), None);
+        assert_eq!(of(&[]), None);
+    }
 }

@@ -41,7 +41,7 @@ struct Parts {
 
 /// Fetches one by its reference.
 pub(in crate::systems) fn fetch(text: &str, kind: &Kind) -> Result<Artifact, SourceError> {
-    let named = text.rsplit('/').next().unwrap_or_default();
+    let named = text.rsplit_once('/').map_or("", |(_, named)| named);
     let reference = Reference::parse(text).filter(|_| named.contains([':', '@']));
     let reference = reference.ok_or_else(|| {
         let why = format!("say which {}: REGISTRY/REPOSITORY:TAG", kind.name);

@@ -23,7 +23,7 @@ use hyper_util::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::{
-    access::Access,
+    access::{Access, address},
     certificates,
     graph::{Link, wrong},
     reference::{Reference, text_of},
@@ -217,7 +217,7 @@ impl Registry {
                         self.access.granted(answer.status, &answer.bytes)?;
                     }
                 }
-                status => return Err(self.refusal(status, &answer)),
+                status => return Err(self.refusal(&uri, status, &answer)),
             }
         }
         Err(wrong(
@@ -229,8 +229,11 @@ impl Registry {
     /// From TLS nobody is led out of it.
     fn elsewhere(&self, from: &str, to: Option<&str>) -> Result<String, SourceError> {
         let to = to.unwrap_or_default();
-        let to = if to.starts_with('/') {
-            format!("{}{to}", self.base)
+        let to = if to.starts_with("//") {
+            let scheme = from.split(':').next().unwrap_or_default();
+            format!("{scheme}:{to}")
+        } else if to.starts_with('/') {
+            format!("{}{to}", address(from))
         } else {
             to.to_owned()
         };
@@ -239,12 +242,20 @@ impl Registry {
         if secure || (kept && !from.starts_with("https://")) {
             return Ok(to);
         }
+        let to = address(&to);
         Err(wrong(&self.from, format!("the registry leads to {to}")))
     }
 
-    fn refusal(&self, status: StatusCode, answer: &Answer) -> SourceError {
+    fn refusal(&mut self, uri: &str, status: StatusCode, answer: &Answer) -> SourceError {
         let what = self.from.clone();
         match status {
+            status if !self.owns(uri) && status.is_client_error() => {
+                let to = address(uri);
+                wrong(
+                    &what,
+                    format!("{to}, where the registry leads to, answers {status}"),
+                )
+            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.access.refusal(status),
             StatusCode::NOT_FOUND => wrong(&what, "the registry has no such image"),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
@@ -254,7 +265,8 @@ impl Registry {
                 }
             }
             status => {
-                let said = String::from_utf8_lossy(answer.bytes.get(..200).unwrap_or_default());
+                let said =
+                    String::from_utf8_lossy(answer.bytes.get(..200).unwrap_or(&answer.bytes));
                 wrong(&what, format!("the registry answers {status} {said}"))
             }
         }

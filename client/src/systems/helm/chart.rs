@@ -65,7 +65,11 @@ impl Chart {
 /// whose digest is the one by which a registry knows it.
 pub(super) fn from_registry(text: &str, desk: &mut Desk<'_>) -> Result<(), SourceError> {
     // No tag can hold what stands before a version's build; helm writes it so, too.
-    let found = artifact::fetch(&text.replace('+', "_"), &IN_REGISTRY)?;
+    let asked = match text.rsplit_once(':') {
+        Some((chart, version)) => format!("{chart}:{}", version.replace('+', "_")),
+        None => text.to_owned(),
+    };
+    let found = artifact::fetch(&asked, &IN_REGISTRY)?;
     let chart = read(&found.reference, &found.layer)?;
     let other = || input(&found.reference, "its layer is no chart's package");
     let chart = chart.ok_or_else(other)?;
@@ -76,7 +80,12 @@ pub(super) fn from_registry(text: &str, desk: &mut Desk<'_>) -> Result<(), Sourc
         Digests::of(&found.manifest),
         size,
     )?;
-    desk.input(&["chart", &file], found.manifest)?;
+    if chart.secret {
+        // helm copies much of Chart.yaml into it.
+        desk.secret_input(&["chart", &file], &found.manifest)?;
+    } else {
+        desk.input(&["chart", &file], found.manifest)?;
+    }
     chart.lay_down(found.layer, desk)
 }
 

@@ -106,7 +106,8 @@ impl System for Helm {
     ) -> Result<(), SourceError> {
         let from = given.shown();
         if in_registry(given).is_some() {
-            return Ok(());
+            let why = "a chart in a registry is recorded, and is not what runs: `--helm` verifies";
+            return Err(input(&from, why));
         }
         if let Some(bytes) = given.read()? {
             if chart::read(&from, &bytes)?.is_some() {
