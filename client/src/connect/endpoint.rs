@@ -257,7 +257,8 @@ fn authorities(path: &std::path::Path) -> Result<RootCertStore, HomeError> {
     Ok(roots)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host, without a port, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
         || bare

@@ -27,6 +27,7 @@ use tonic::{
     transport::Channel,
 };
 
+pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, Timeouts, Token};
 pub use poster::Poster;
 pub use read_api::ReadApi;

@@ -221,7 +221,7 @@ impl Access {
             }
             status => {
                 let why = format!("its token server answers {status}");
-                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                if is_passing(status) {
                     let what = self.from.clone();
                     return Err(SourceError::Unreachable { what, why });
                 }
@@ -263,6 +263,11 @@ impl Access {
         let what = self.from.clone();
         SourceError::Denied { what, why }
     }
+}
+
+/// Whether it may be otherwise in a moment.
+pub(super) fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Of an address what may be printed: what comes after the host may be a secret.

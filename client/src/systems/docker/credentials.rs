@@ -9,7 +9,6 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,7 +17,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::graph::wrong;
+use super::{graph::wrong, reference};
 use crate::{files, sources::SourceError, systems::tool::Tool};
 
 /// Bytes of a file of credentials.
@@ -31,7 +30,6 @@ const HUB: &str = "https://index.docker.io/v1/";
 const IDENTITY: &str = "<token>";
 
 /// What proves who somebody is.
-#[derive(Clone)]
 pub(super) enum Proof {
     /// A name and a password, as RFC 7617 sends them, in base64.
     Basic(Zeroizing<String>),
@@ -40,16 +38,9 @@ pub(super) enum Proof {
 }
 
 /// A proof, and where it was found.
-#[derive(Clone)]
 pub(super) struct Login {
     pub(super) proof: Proof,
     pub(super) place: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Login({})", self.place)
-    }
 }
 
 /// `config.json` of Docker, `auth.json` of the others.
@@ -187,7 +178,7 @@ fn names(registry: &str, repository: &str) -> Vec<String> {
         }
     }
     names.push(registry.to_owned());
-    if registry == "docker.io" {
+    if registry == reference::HUB {
         names.extend(["index.docker.io", "registry-1.docker.io"].map(str::to_owned));
     }
     names
@@ -218,7 +209,7 @@ fn helped(helper: &str, registry: &str) -> Result<Option<Login>, SourceError> {
         return Err(wrong(registry, why));
     }
     let program = format!("docker-credential-{helper}");
-    let server = if registry == "docker.io" {
+    let server = if registry == reference::HUB {
         HUB
     } else {
         registry

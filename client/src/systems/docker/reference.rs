@@ -10,7 +10,7 @@ use cairn_proto::hash::Sha256;
 /// Bytes of a reference: what Docker takes.
 const BYTES_MAX: usize = 512;
 /// Where an image is whose reference names no registry.
-const HUB: &str = "docker.io";
+pub(super) const HUB: &str = "docker.io";
 
 /// A reference, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use cairn_proto::hash::Sha256;
 use http::{
     HeaderMap, HeaderValue, Request, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT},
+    uri::Authority,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnector;
@@ -23,13 +24,13 @@ use hyper_util::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::{
-    access::{Access, address},
+    access::{Access, address, is_passing},
     certificates,
     graph::{Link, wrong},
-    reference::{Reference, text_of},
+    reference::{self, Reference, text_of},
 };
 use crate::{
-    connect::{Endpoint, causes},
+    connect::{Endpoint, causes, is_loopback},
     detail::printable,
     sources::{
         SourceError,
@@ -44,7 +45,7 @@ const PATIENCE_FOR_ALL: Duration = Duration::from_mins(2);
 /// How often a registry may say that a blob is elsewhere.
 const REDIRECTS_MAX: usize = 4;
 /// Where the images of `docker.io` are.
-const HUB: &str = "registry-1.docker.io";
+const HUB_HOST: &str = "registry-1.docker.io";
 
 /// Asks a registry, with a runtime of its own: whoever calls may stand in one, and this waits.
 pub(super) fn apart<T: Send>(
@@ -61,8 +62,8 @@ pub(super) fn apart<T: Send>(
 
 /// Docker's own rule: what is on this machine may go without TLS, unless it has `authorities`.
 fn base(registry: &str, authorities: bool) -> String {
-    let host = if registry == "docker.io" {
-        HUB
+    let host = if registry == reference::HUB {
+        HUB_HOST
     } else {
         registry
     };
@@ -76,12 +77,8 @@ fn base(registry: &str, authorities: bool) -> String {
 
 /// Whether a host, with a port or without, is this machine.
 pub(super) fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => host.split(':').next().unwrap_or(host),
-    };
-    let address = name.parse::<std::net::IpAddr>();
-    name == "localhost" || address.is_ok_and(|it| it.is_loopback())
+    let authority = host.parse::<Authority>();
+    authority.is_ok_and(|it| is_loopback(it.host()))
 }
 
 /// A registry, as far as one reference goes.
@@ -258,12 +255,10 @@ impl Registry {
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.access.refusal(status),
             StatusCode::NOT_FOUND => wrong(&what, "the registry has no such image"),
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                SourceError::Unreachable {
-                    what,
-                    why: format!("the registry answers {status}"),
-                }
-            }
+            status if is_passing(status) => SourceError::Unreachable {
+                what,
+                why: format!("the registry answers {status}"),
+            },
             status => {
                 let said =
                     String::from_utf8_lossy(answer.bytes.get(..200).unwrap_or(&answer.bytes));
