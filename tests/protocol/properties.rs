@@ -59,6 +59,55 @@ pub(crate) fn map_of(rows: &BTreeMap<MapKey, u64>) -> Map {
     map
 }
 
+/// The root as SPEC.md section 8.1 defines it, straight from rows in the order of their keys.
+fn defined(rows: &[(&MapKey, &u64)]) -> [u8; 32] {
+    let bit = |key: &MapKey, bit: usize| key.0[bit / 8] << (bit % 8) & 0x80 != 0;
+    let (first, last) = match rows {
+        [] => return [0; 32],
+        [(key, number)] => {
+            let leaf = [&[0], &key.0[..], row(**number).hash().as_bytes()].concat();
+            return *blake3::hash(&leaf).as_bytes();
+        }
+        [(first, _), .., (last, _)] => (first, last),
+    };
+    let at = (0..256).find(|at| bit(first, *at) != bit(last, *at));
+    let at = at.unwrap();
+    let (left, right) = rows.split_at(rows.partition_point(|(key, _)| !bit(key, at)));
+    let head = [1, u8::try_from(at).unwrap()];
+    let inner = [&head, &defined(left)[..], &defined(right)[..]].concat();
+    *blake3::hash(&inner).as_bytes()
+}
+
+proptest! {
+    #![proptest_config(config(4, 24))]
+
+    /// Goal: the root is as defined, the rows are counted and found, and a snapshot stays, after
+    /// batches of any size: small ones are put in one by one, large ones by two threads.
+    /// Method: a second reading of the definition, over all rows.
+    #[test]
+    fn batches_of_any_size_give_the_root_that_is_defined(
+        batches in vec(vec((map_key(), 0_u64..9), 0..700), 1..6),
+    ) {
+        let (mut map, mut all) = (Map::default(), BTreeMap::new());
+        for batch in batches {
+            let (mut snapshot, before) = (map.clone(), map.root());
+            for (key, number) in batch {
+                map.insert(key, row(number));
+                all.insert(key, number);
+                prop_assert_eq!(map.get(&key), Some(&row(number)));
+                prop_assert_eq!(map.prove(&key), None);
+            }
+            let listed: Vec<_> = all.iter().collect();
+            prop_assert_eq!(map.root().0, defined(&listed));
+            prop_assert_eq!(map.rows(), u64::try_from(all.len()).unwrap());
+            for (key, number) in &all {
+                prop_assert_eq!(map.get(key), Some(&row(*number)));
+            }
+            prop_assert_eq!(snapshot.root(), before);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config(1, 128))]
 

@@ -4,13 +4,20 @@
 //! The trie is kept in two parts: its ends as pages of up to 12 rows in the order of their
 //! keys, what is above them as nodes. Both are shared between versions: a clone is a snapshot
 //! and costs one pointer; an insert copies what a snapshot still holds, one page and the nodes
-//! above it. Hashes are filled in when the root is asked for, so that a batch hashes each
-//! touched node once. Nothing outside this module knows how nodes are kept.
+//! above it. Rows are noted when they are set, and put in with their hashes when the root is
+//! asked for: in the order of their keys, so that a batch copies and hashes each touched node
+//! once, and for a large batch both halves of the map at a time, since putting rows in is
+//! waiting for memory. Nothing outside this module knows how nodes are kept.
 
 mod page;
 mod proof;
 
-use std::{mem, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    mem, panic,
+    sync::Arc,
+    thread::{self, ScopedJoinHandle},
+};
 
 use crate::{
     hash::{MapKey, MapRoot, RowHash},
@@ -21,6 +28,12 @@ use page::{Page, Slot};
 pub use proof::{MapProof, MapProofError};
 
 const EMPTY: MapRoot = MapRoot([0; 32]);
+
+/// Rows that are noted at most before they are put in.
+const NOTED: usize = 4_096;
+
+/// Rows from which on a second thread costs less than it saves.
+const LARGE: usize = 128;
 
 fn leaf_node(key: &MapKey, row: &RowHash) -> [u8; 32] {
     let mut bytes = [0; 65];
@@ -77,6 +90,24 @@ enum Node {
     Fork(Arc<Fork>),
 }
 
+impl Fork {
+    /// [`Branch::put_all`] for a fork of bit 0, on both sides at a time.
+    fn put_halves(&mut self, rows: &[(MapKey, Row)]) -> u64 {
+        let (left, right) = rows.split_at(rows.partition_point(|(key, _)| !bit_of(key, 0)));
+        let (elsewhere, here) = thread::scope(|scope| {
+            let elsewhere = thread::Builder::new().spawn_scoped(scope, || self.left.put_all(left));
+            let here = self.right.put_all(right);
+            (elsewhere.ok().map(ScopedJoinHandle::join), here)
+        });
+        let elsewhere = match elsewhere {
+            Some(joined) => joined.unwrap_or_else(|panic| panic::resume_unwind(panic)),
+            // There is no thread to be had.
+            None => self.left.put_all(left),
+        };
+        here.saturating_add(elsewhere)
+    }
+}
+
 impl From<Page> for Branch {
     fn from(page: Page) -> Self {
         let node = Node::Page(page);
@@ -125,6 +156,29 @@ impl Branch {
         hash
     }
 
+    /// Puts rows in, in the order of their keys, fills in the hashes, and says how many of the
+    /// keys are new.
+    fn put_all(&mut self, rows: &[(MapKey, Row)]) -> u64 {
+        if let Node::Fork(fork) = &mut self.node
+            && fork.bit == 0
+            && rows.len() >= LARGE
+        {
+            let added = Arc::make_mut(fork).put_halves(rows);
+            self.hash = None;
+            self.settle();
+            return added;
+        }
+        let mut added = 0_u64;
+        for (key, row) in rows {
+            let nearest = self.node.page(key).nearest(key);
+            let critical = nearest.and_then(|nearest| critical_bit(&nearest.key, key));
+            added = added.saturating_add(u64::from(critical.is_some()));
+            self.put(Slot::new(*key, *row), critical);
+        }
+        self.settle();
+        added
+    }
+
     /// Puts a row where its bits lead. `critical` is the first bit in which its key differs
     /// from the nearest one; `None` replaces that one.
     fn put(&mut self, slot: Slot, critical: Option<u8>) {
@@ -167,49 +221,63 @@ impl Branch {
 pub struct Map {
     root: Option<Branch>,
     rows: u64,
+    /// Set, and not put in yet.
+    noted: BTreeMap<MapKey, Row>,
 }
 
 impl Map {
-    /// Number of rows.
+    /// Number of rows when the root was last asked for.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Sets a row.
     pub fn insert(&mut self, key: MapKey, row: Row) {
-        let slot = Slot::new(key, row);
-        match &mut self.root {
-            None => {
-                self.root = Some(Page::of(slot).into());
-                self.rows = 1;
-            }
-            Some(root) => {
-                let nearest = root.node.page(&key).nearest(&key);
-                let critical = nearest.and_then(|nearest| critical_bit(&nearest.key, &key));
-                if critical.is_some() {
-                    self.rows = self.rows.saturating_add(1);
-                }
-                root.put(slot, critical);
-            }
+        self.noted.insert(key, row);
+        if self.noted.len() >= NOTED {
+            self.put_noted();
         }
     }
 
     /// The row of a key.
     pub fn get(&self, key: &MapKey) -> Option<&Row> {
+        if let Some(row) = self.noted.get(key) {
+            return Some(row);
+        }
         let nearest = self.root.as_ref()?.node.page(key).nearest(key)?;
         (nearest.key == *key).then_some(&nearest.row)
     }
 
     /// The root; also makes [`Map::prove`] ready for this state.
     pub fn root(&mut self) -> MapRoot {
-        self.root
-            .as_mut()
-            .map_or(EMPTY, |root| MapRoot(root.settle()))
+        self.put_noted()
+    }
+
+    /// Puts in what is noted.
+    fn put_noted(&mut self) -> MapRoot {
+        let mut noted = mem::take(&mut self.noted);
+        let first = match &self.root {
+            None => noted.pop_first(),
+            Some(_) => None,
+        };
+        if let Some((key, row)) = first {
+            self.root = Some(Page::of(Slot::new(key, row)).into());
+            self.rows = 1;
+        }
+        let Some(root) = &mut self.root else {
+            return EMPTY;
+        };
+        let noted: Vec<_> = noted.into_iter().collect();
+        self.rows = self.rows.saturating_add(root.put_all(&noted));
+        MapRoot(root.settle())
     }
 
     /// Proves that a key has its row, or that it has none. `None` if a row was set since the
     /// root was last asked for.
     pub fn prove(&self, key: &MapKey) -> Option<MapProof> {
+        if !self.noted.is_empty() {
+            return None;
+        }
         let mut steps = Vec::new();
         let Some(root) = self.root.as_ref() else {
             return Some(MapProof {
@@ -217,7 +285,6 @@ impl Map {
                 reached: None,
             });
         };
-        root.hash?;
         let mut node = &root.node;
         loop {
             match node {
