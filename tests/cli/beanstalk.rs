@@ -31,6 +31,7 @@ struct Shop {
     token: &'static str,
     policy: &'static str,
     key: &'static str,
+    label: &'static str,
 }
 
 impl Shop {
@@ -41,6 +42,7 @@ impl Shop {
             token: SECRET,
             policy: "Immutable",
             key: "shop.zip",
+            label: "v1",
         }
     }
 
@@ -59,7 +61,7 @@ impl Shop {
         let environment = [
             names.concat(),
             member("EnvironmentId", self.id),
-            member("VersionLabel", "v1"),
+            member("VersionLabel", self.label),
             member("Status", self.status),
             member(
                 "PlatformArn",
@@ -70,7 +72,7 @@ impl Shop {
         let bundle = [member("S3Bucket", "bundles"), member("S3Key", self.key)].concat();
         let version = [
             member("ApplicationName", "shop"),
-            member("VersionLabel", "v1"),
+            member("VersionLabel", self.label),
             member("Status", "PROCESSED"),
             format!("<SourceBundle>{bundle}</SourceBundle>"),
         ];
@@ -177,6 +179,36 @@ fn an_overwritten_bundle_is_drift_and_one_that_is_gone_is_unverifiable() {
     run(&stage, &cloud, RECORD)
         .refuses(1, "SOURCE_INVALID")
         .says("cannot be fetched");
+}
+
+/// Goal: a version that nobody recorded is drift, and going back to the recorded one is verified.
+/// Method: another version is live, then recorded, then gone back from.
+#[test]
+fn a_version_that_nobody_recorded_is_drift_and_a_rollback_is_verified() {
+    let Some((stage, _ledger, cloud)) = shop("a version that nobody recorded") else {
+        return;
+    };
+    run(&stage, &cloud, RECORD).exits(0);
+    run(&stage, &cloud, VERIFY).exits(0).says("prod/shop#1");
+    let bundle = stage.path("shop.zip").display().to_string();
+    let put = ["s3api", "put-object", "--bucket", "bundles", "--key"];
+    cloud.aws(&[&put[..], &["v2.zip", "--body", &bundle]].concat());
+    let newer = Shop::with(|shop| (shop.label, shop.key) = ("v2", "v2.zip"));
+    newer.say(&cloud);
+    let ran = run(&stage, &cloud, &format!("{VERIFY} --output json")).exits(10);
+    let differences = differences(&ran);
+    assert!(
+        differences.contains(&[ENVIRONMENT, "VersionLabel", "changed"].map(str::to_owned)),
+        "{differences:?}"
+    );
+    run(&stage, &cloud, RECORD).exits(0);
+    run(&stage, &cloud, VERIFY).exits(0).says("prod/shop#2");
+    let ran = run(&stage, &cloud, "rollback prod/shop prod/shop#1").exits(0);
+    ran.says("update-environment --environment-id e-1 --version-label v1");
+    let ran = run(&stage, &cloud, VERIFY).exits(15);
+    ran.says("what is here is prod/shop#2");
+    Shop::new().say(&cloud);
+    run(&stage, &cloud, VERIFY).exits(0).says("prod/shop#3");
 }
 
 /// Goal: each setting is compared, and variables by tags alone. Method: one changed after the

@@ -109,10 +109,17 @@ fn an_update_that_nobody_recorded_is_drift_and_a_rollback_is_verified() {
         ["cloudformation/template/web", path, "changed"],
     ];
     assert_eq!(differences(&ran), expected);
-    stage.edit("t.yaml", "Timeout: 61 # longer", "Timeout: 60 # as before");
+    let live = "prod/web --cloudformation=live:web";
+    run(&stage, &cloud, &format!("record {live}")).exits(0);
+    run(&stage, &cloud, VERIFY).exits(0).says("prod/web#2");
+    let ran = run(&stage, &cloud, "rollback prod/web prod/web#1").exits(0);
+    ran.says("aws cloudformation deploy --stack-name web");
+    let ran = run(&stage, &cloud, VERIFY).exits(15);
+    ran.says("what is here is prod/web#2");
+    stage.edit("t.yaml", "Timeout: 61 # longer", "Timeout: 60");
     let size = format!("ParameterKey=Size,ParameterValue={SECRET}");
     deploy(&stage, &cloud, "update-stack", &[&size]);
-    run(&stage, &cloud, VERIFY).exits(0).says("VERIFIED");
+    run(&stage, &cloud, VERIFY).exits(0).says("prod/web#3");
 }
 
 /// Goal: rows of resources decide, whatever AWS says of the stack. Method: each status that a

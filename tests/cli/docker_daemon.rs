@@ -78,6 +78,13 @@ fn what_a_real_daemon_runs_is_verified() {
     ran.says("config.env.TOKEN")
         .says("hostConfig.capAdd")
         .says("1 of 1 object differs");
+    cairn("record prod --docker").exits(0);
+    cairn("verify prod --docker").exits(0).says("prod#2");
+    cairn("rollback prod prod#1").exits(0).says("docker run");
+    let ran = cairn("verify prod --docker").exits(15);
+    ran.says("what is here is prod#2");
+    assert!(start(&daemon, same), "and back");
+    cairn("verify prod --docker").exits(0).says("prod#3");
     daemon.docker("stop -t 0 web");
     let ran = cairn("verify prod --docker").exits(10);
     ran.says("state  recorded running  found exited");

@@ -206,6 +206,28 @@ fn a_container_that_changed_is_told_by_its_fields() {
     assert_eq!(paths(&ran), both);
 }
 
+/// Goal: a container that nobody recorded is drift, and going back to the recorded one is
+/// verified. Method: another image, recorded, and gone back from.
+#[test]
+fn another_image_is_drift_and_a_rollback_is_verified() {
+    let Some((bench, web)) = recorded("a container of another image") else {
+        return;
+    };
+    bench.run("verify prod --docker").exits(0).says("prod#1");
+    bench.has(&[container("a", &digest("2"))]);
+    let ran = bench.run("verify prod --docker --output json").exits(10);
+    let path = "image.config".to_owned();
+    assert_eq!(paths(&ran), [(path, "changed".to_owned())]);
+    bench.run("record prod --docker").exits(0);
+    bench.run("verify prod --docker").exits(0).says("prod#2");
+    let ran = bench.run("rollback prod prod#1").exits(0);
+    ran.says(&format!("docker run, of {}", digest("1")));
+    let ran = bench.run("verify prod --docker").exits(15);
+    ran.says("what is here is prod#2");
+    bench.has(&[web]);
+    bench.run("verify prod --docker").exits(0).says("prod#3");
+}
+
 /// Goal: what runs beside what was recorded was added, what does not run is missing, and a
 /// daemon that does not answer proves nothing. Method: each in turn.
 #[test]

@@ -20,6 +20,7 @@ mod deployed;
 mod fields;
 mod graph;
 mod image;
+mod realise;
 mod reference;
 mod registry;
 mod remote;
@@ -115,6 +116,10 @@ impl System for Docker {
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
         deployed::by(program, arguments)
+    }
+
+    fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
+        realise::command(reference, recorded)
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

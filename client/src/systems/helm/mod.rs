@@ -3,7 +3,8 @@
 //! Recorded of a release: its chart's name and versions, revision and status, a keyed tag of
 //! its values, digests of its manifest and hooks, and each object of the manifest. Helm's own
 //! record of a release proves what Helm said and not what runs: the objects are asked for from
-//! the cluster, as [`super::kubernetes`] does it. Invariants: of a release's record nothing
+//! the cluster, as [`super::kubernetes`] does it. Helm counts on when it rolls back: what it calls
+//! a rollback to the recorded revision stands for that one, and is compared whole. Invariants: of a release's record nothing
 //! leaves that is not named in [`release`]; only what is deployed is recorded; objects of which
 //! only Helm's word is at hand are unmeasured.
 
@@ -113,10 +114,11 @@ impl System for Helm {
             if chart::read(&from, &bytes)?.is_some() {
                 return Ok(());
             }
-            let release = Release::read(&from, &bytes)?;
+            let mut release = Release::read(&from, &bytes)?;
             if !releases(recorded).contains(&release.id) {
                 return Err(input(&from, "no such release was recorded here"));
             }
+            release.stand_for(recorded, desk);
             release.lay_down(desk)?;
             let why = "only Helm's own record was given: `--helm` asks what runs";
             unasked(recorded, |_| true, OBJECT, why, desk);
@@ -137,7 +139,10 @@ impl System for Helm {
         for id in &asked {
             let name = id.artifact_name(desk)?;
             match live::release(id) {
-                Ok(Some(release)) => release.lay_down(desk)?,
+                Ok(Some(mut release)) => {
+                    release.stand_for(recorded, desk);
+                    release.lay_down(desk)?;
+                }
                 Ok(None) => {}
                 // Nothing else will be told either.
                 Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {

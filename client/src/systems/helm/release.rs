@@ -13,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{given::DOCUMENT_BYTES_MAX, strict},
-    Desk, Id, MEDIA_TYPE, input,
+    Desk, Id, MEDIA_TYPE, RELEASE, input,
 };
 use crate::{
     detail::printable,
-    sources::{SourceError, looks_secret},
+    sources::{Recorded, SourceError, looks_secret},
 };
 
 /// How often something may be packed into something: a Secret's base64, Helm's, and gzip.
@@ -33,6 +33,8 @@ pub(super) struct Release {
     pub(super) status: String,
     pub(super) manifest: String,
     revision: u64,
+    /// The revision that this one was made from again, where Helm says so.
+    rollback_to: Option<u64>,
     /// Name, version and version of the application.
     chart: [String; 3],
     /// What the caller set; empty for the chart's own.
@@ -95,6 +97,9 @@ impl Release {
             Some(Value::Object(values)) => values.clone(),
             Some(_) => return Err("its values are no object".to_owned()),
         };
+        let info = |name: &str| value.get("info").and_then(|info| info.get(name));
+        let said = info("description").and_then(Value::as_str);
+        let rollback_to = said.and_then(|said| said.strip_prefix("Rollback to ")?.parse().ok());
         let hooks = match value.get("hooks") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(hooks)) => hooks
@@ -106,9 +111,10 @@ impl Release {
         };
         Ok(Self {
             id: id.ok_or("its name is one that Helm does not allow")?,
-            status: text(value.get("info").and_then(|it| it.get("status")), "status")?,
+            status: text(info("status"), "status")?,
             manifest,
             revision: revision.ok_or("it is no release of Helm: it has no version")?,
+            rollback_to,
             chart: [
                 text(of_chart("name"), "name of a chart")?,
                 text(of_chart("version"), "version of a chart")?,
@@ -117,6 +123,23 @@ impl Release {
             values,
             hooks,
         })
+    }
+
+    /// Takes the number of the recorded revision, if this is that one again: Helm counts on when
+    /// it rolls back. Nothing else is taken for the same.
+    pub(super) fn stand_for(&mut self, recorded: &Recorded<'_>, desk: &mut Desk<'_>) {
+        let mut objects = recorded.objects_of("helm");
+        let own =
+            objects.find(|(artifact, _)| Id::of(&artifact.name, RELEASE) == Some(self.id.clone()));
+        let wanted = own.and_then(|(_, object)| object?.get("revision")?.as_u64());
+        let (Some(wanted), true) = (wanted, wanted == self.rollback_to) else {
+            return;
+        };
+        desk.note(format!(
+            "revision {} of {} is revision {wanted} rolled back to, says helm",
+            self.revision, self.id.name
+        ));
+        self.revision = wanted;
     }
 
     /// The object that is recorded, or compared.
