@@ -11,7 +11,7 @@ use crate::{
     support::process::finish_at_peak,
 };
 
-const APP: &str = r#"
+pub(crate) const APP: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
@@ -52,7 +52,7 @@ metadata: {name: gadget, namespace: shop}
 spec: {max: "1000m", selfSigned: {}, debug: false}
 "#;
 
-const SECRET: &str = r"
+pub(crate) const SECRET: &str = r"
 ---
 apiVersion: v1
 kind: Secret
@@ -73,10 +73,10 @@ data:
     -----END PRIVATE KEY-----
 ";
 
-const WEB: &str = "kubernetes/apps/Deployment/shop/web";
+pub(crate) const WEB: &str = "kubernetes/apps/Deployment/shop/web";
 const CONF: &str = "kubernetes/core/ConfigMap/shop/conf";
 const DB: &str = "kubernetes/core/Secret/shop/db";
-const GADGET: &str = "kubernetes/example.com/Widget/shop/gadget";
+pub(crate) const GADGET: &str = "kubernetes/example.com/Widget/shop/gadget";
 const VERIFY: &str = "verify prod/shop --kubernetes";
 
 /// What is changed, how that is told, and the patch.
@@ -106,7 +106,7 @@ widget gadget spec.selfSigned missing
 "#;
 
 /// A cluster to which a stream was applied, and recorded.
-fn deployed(test: &str, stream: &str) -> Option<Cluster> {
+pub(crate) fn deployed(test: &str, stream: &str) -> Option<Cluster> {
     let cluster = Cluster::start(test)?;
     cluster.stage.write("rendered.yaml", stream);
     cluster.kubectl("apply -f rendered.yaml");
@@ -117,7 +117,7 @@ fn deployed(test: &str, stream: &str) -> Option<Cluster> {
     Some(cluster)
 }
 
-fn patch(cluster: &Cluster, kind: &str, name: &str, patch: &str) {
+pub(crate) fn patch(cluster: &Cluster, kind: &str, name: &str, patch: &str) {
     let how = if kind == "widget" {
         "merge"
     } else {

@@ -24,6 +24,7 @@ mod helm_input;
 mod helm_registry;
 mod inputs;
 mod kubernetes;
+mod kubernetes_dry_run;
 mod kubernetes_input;
 mod large;
 mod layout;

@@ -5,6 +5,7 @@
 //! manages which field, the defaults that it fills in, and who may not ask. Absent: watches,
 //! schemas, quotas, conflicts of managers, and whatever runs.
 
+mod admission;
 mod defaults;
 mod http;
 mod managed;
@@ -24,6 +25,7 @@ use ::http::Method;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use admission::Admission;
 use http::{Asked, Refusal, serve};
 use resources::Resource;
 
@@ -78,7 +80,12 @@ impl Kube {
         std::fs::write(path, config.to_string()).unwrap();
     }
 
-    /// From now on nobody may do anything with a resource: `secrets`.
+    /// Changes what happens to what is written from now on.
+    pub(crate) fn admits(&self, change: impl FnOnce(&mut Admission)) {
+        change(&mut self.state.lock().unwrap().admission);
+    }
+
+    /// From now on nobody may do anything with a resource, `secrets`, or this to any: `PATCH`.
     pub(crate) fn forbid(&self, plural: &str) {
         self.state
             .lock()
@@ -150,6 +157,7 @@ impl Target {
 struct State {
     objects: BTreeMap<Key, Value>,
     forbidden: BTreeSet<String>,
+    admission: Admission,
     version: u64,
 }
 
@@ -164,7 +172,8 @@ impl State {
             let what = "the server could not find the requested resource";
             return Err(Refusal::new(404, "NotFound", what));
         };
-        if self.forbidden.contains(target.resource.plural) {
+        let names = [target.resource.plural, asked.method.as_str()];
+        if names.iter().any(|name| self.forbidden.contains(*name)) {
             let name = target.name.as_deref().unwrap_or_default();
             return Err(target.refusal(
                 403,
@@ -285,7 +294,7 @@ impl State {
         mut object: Value,
         patch: &Value,
     ) -> Value {
-        defaults::fill(target.resource, &mut object);
+        self.admission.admit(target.resource, &mut object);
         managed::apply(before, &mut object, patch, asked.manager());
         self.keep(asked, target, name, before, object)
     }
@@ -298,7 +307,7 @@ impl State {
         before: Option<&Value>,
         mut object: Value,
     ) -> Value {
-        defaults::fill(target.resource, &mut object);
+        self.admission.admit(target.resource, &mut object);
         let manager = asked.manager();
         managed::update(before, &mut object, manager);
         self.keep(asked, target, name, before, object)

@@ -27,10 +27,8 @@ use crate::{
     detail::FieldDifference,
     sources::{Capture, Covered, Recorded, Unmeasured, ancestors},
 };
-pub(crate) use fields::UNKNOWN;
 pub use fields::{Place, Rules};
-#[cfg(test)]
-pub(crate) use fields::{Signed, compare as compare_fields};
+pub(crate) use fields::{Signed, UNKNOWN, compare as compare_fields};
 
 use side::{Entry, Side, beneath, find, full_name};
 

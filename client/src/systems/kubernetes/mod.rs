@@ -6,6 +6,7 @@
 //! could not be asked for is unmeasured; one that the API does not have is missing.
 
 pub(super) mod documents;
+mod dry_run;
 mod identity;
 mod live;
 mod quantity;
@@ -28,6 +29,9 @@ use identity::Identity;
 /// Of an object as the API knows it.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.cairn.kubernetes.object.v1+json";
 
+/// The way to verify that asks the API to apply what was recorded, and to store nothing.
+const DRY_RUN: &str = "dry-run";
+
 /// The adapter.
 pub(super) struct Kubernetes;
 
@@ -38,7 +42,8 @@ impl System for Kubernetes {
 
     fn about(&self) -> &'static str {
         "Kubernetes objects: rendered YAML or JSON (`FILE`, `-`); to verify, `live` asks the \
-         cluster through kubectl, and a file is what `kubectl get -o json` printed"
+         cluster through kubectl, `live:dry-run` has the API itself compare as well, and a file \
+         is what `kubectl get -o json` printed"
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
@@ -72,12 +77,25 @@ impl System for Kubernetes {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
         let wanted = wanted(self.name(), recorded, desk);
-        match given.read()? {
-            Some(bytes) => {
-                let from = given.shown();
+        let from = given.shown();
+        if !matches!(given, Given::Live(Some(_))) {
+            desk.note(format!(
+                "compared as a part of what is live; `live:{DRY_RUN}` has the API compare as well"
+            ));
+        }
+        match (given.read()?, given) {
+            (Some(bytes), _) => {
                 lay_down_found(&wanted, documents::read(&from, &bytes)?, &from, desk)
             }
-            None => lay_down_live(&wanted, desk),
+            (None, Given::Live(None)) => lay_down_live(&wanted, desk),
+            (None, Given::Live(Some(how))) if how == DRY_RUN => {
+                let live = live::ask(&wanted, desk)?;
+                lay_down_answers(dry_run::heard(live, recorded, desk)?, desk)
+            }
+            (None, _) => Err(SourceError::Input {
+                what: from,
+                why: format!("to verify, say `live`, or `live:{DRY_RUN}`"),
+            }),
         }
     }
 
@@ -181,7 +199,15 @@ pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>)
 
 /// Lays down what the API has of it.
 pub(super) fn lay_down_live(wanted: &Wanted, desk: &mut Desk<'_>) -> Result<(), SourceError> {
-    for (name, object) in live::ask(wanted, desk)? {
+    let live = live::ask(wanted, desk)?;
+    lay_down_answers(live, desk)
+}
+
+fn lay_down_answers(
+    live: Vec<(ArtifactName, Value)>,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    for (name, object) in live {
         let object = secrets::cleaned(object, &name, desk)?;
         desk.object(name, MEDIA_TYPE, object);
     }

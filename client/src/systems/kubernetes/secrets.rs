@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Desk;
 use crate::{
+    compare::Place,
     detail::pointer_step,
     sources::{SourceError, looks_secret},
 };
@@ -25,6 +26,14 @@ const OWN_METADATA: [&str; 5] = [
     "selfLink",
     "uid",
 ];
+
+/// Whether the API writes what stands there by itself, and anew each time.
+pub(super) fn is_own_metadata(place: &Place<'_>) -> bool {
+    place.is(&["metadata", "annotations", LAST_APPLIED])
+        || (place.depth() == 2
+            && place.is(&["metadata", "*"])
+            && OWN_METADATA.contains(&place.last()))
+}
 
 /// What a Secret has beside its values.
 const OF_SECRET: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];

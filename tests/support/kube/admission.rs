@@ -1,0 +1,39 @@
+//! What stands between those who write and what is kept: webhooks, and types that the API
+//! itself does not know.
+
+use serde_json::Value;
+
+use super::{defaults, resources::Resource};
+
+/// What is switched on.
+#[derive(Default)]
+pub(crate) struct Admission {
+    /// A webhook has all images come from this registry.
+    pub(crate) mirror: Option<&'static str>,
+    /// Widgets are converted by a program that spells amounts in its own way and leaves out
+    /// what is empty, as Go's types do.
+    pub(crate) converts: bool,
+}
+
+impl Admission {
+    pub(super) fn admit(&self, resource: &Resource, object: &mut Value) {
+        defaults::fill(resource, object);
+        let containers = object.pointer_mut("/spec/template/spec/containers");
+        let containers = containers.and_then(Value::as_array_mut);
+        if let Some(mirror) = self.mirror {
+            for container in containers.into_iter().flatten() {
+                let image = container["image"].as_str().unwrap();
+                let name = image.rsplit('/').next().unwrap();
+                container["image"] = format!("{mirror}/{name}").into();
+            }
+        }
+        if self.converts && resource.kind == "Widget" {
+            let spec = object["spec"].as_object_mut().unwrap();
+            if spec.get("max").is_some_and(|max| max == "1000m") {
+                spec["max"] = "1".into();
+            }
+            let is_empty = |value: &Value| *value == false || *value == serde_json::json!({});
+            spec.retain(|_, value| !is_empty(value));
+        }
+    }
+}
