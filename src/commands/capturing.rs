@@ -6,7 +6,7 @@ use cairn_client::{
     ledger::Ledger,
     secrets::SecretKeys,
     sources::{Capture, CaptureOptions, Input, Layers, Purpose, SourceError, TagContext, capture},
-    systems,
+    systems::{self, Named, told_apart},
 };
 use cairn_proto::{
     manifest::{Bytes, Comparison, Profile, Unmeasured},
@@ -49,6 +49,11 @@ pub(super) async fn captured(
 ) -> Result<Capture, Failure> {
     let inputs: Vec<Input> = args.paths.iter().map(|path| Input::parse(path)).collect();
     let asked = args.what.systems.asked();
+    let Named {
+        inputs,
+        asked,
+        notes,
+    } = told_apart(&inputs, &asked, None);
     if inputs.is_empty() && asked.is_empty() {
         let why = "nothing to record was named: a path, or a deployment tool's flag";
         return Err(Failure::usage(why));
@@ -68,6 +73,7 @@ pub(super) async fn captured(
     let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
     let take = |tags: Option<&TagContext>| {
         let mut taken = capture(&inputs, &options, tags, bars)?;
+        taken.notes.extend(notes.iter().cloned());
         systems::capture(&asked, tags, &mut taken)?;
         Ok(taken)
     };

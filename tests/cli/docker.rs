@@ -127,6 +127,46 @@ fn an_image_is_the_same_in_archives_of_both_forms() {
         .says("recorded as a path");
 }
 
+/// Goal: an archive that is named as a path is an image, unless it was given a name or recorded
+/// as a file; no other archive is. Method: each, and a tar with a web page's `manifest.json`.
+#[test]
+fn an_archive_of_images_is_known_by_what_it_holds() {
+    if !has_tools("archives by path", &TOOLS) {
+        return;
+    }
+    let (stage, _ledger) = with_images();
+    let folder = stage.path("");
+    for (layout, archive) in [
+        ("1", "docker-archive:shop.tar"),
+        ("1", "oci-archive:layout.tar"),
+        ("2", "docker-archive:other.tar"),
+    ] {
+        let line = format!("skopeo copy -q oci:oci:{layout} {archive}:shop:1");
+        run(&folder, &line);
+    }
+    let ran = stage.run("record prod shop.tar").exits(0);
+    ran.says("1 object")
+        .says("read as --docker=shop.tar; NAME=shop.tar is the file itself");
+    for same in ["shop.tar", "layout.tar"] {
+        let ran = stage.run(&format!("verify prod {same}")).exits(0);
+        ran.says("1 of 1 object");
+    }
+    let ran = stage.run("verify prod other.tar").exits(10);
+    ran.says("platforms[linux/amd64].config");
+    let ran = stage.run("record file shop.tar=shop.tar").exits(0);
+    ran.says("1 file");
+    for given in ["shop.tar", "shop.tar=shop.tar"] {
+        let ran = stage.run(&format!("verify file {given}")).exits(0);
+        ran.says("1 of 1 file");
+    }
+    fs::create_dir(stage.path("page")).unwrap();
+    for (name, text) in [("manifest.json", "{\"name\": \"page\"}"), ("a", "[]")] {
+        stage.write(&format!("page/{name}"), text);
+    }
+    run(&folder, "tar cf page.tar -C page .");
+    stage.run("record web page.tar").exits(0).says("1 file");
+}
+
 /// Goal: what an image's configuration has in its variables and in the steps of its build goes
 /// nowhere. Method: a password in one, and everything searched for it.
 #[test]

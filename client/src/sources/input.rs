@@ -209,7 +209,7 @@ fn given_name(name: &str) -> Result<ArtifactName, SourceError> {
 }
 
 /// The last name of a path, of the real one where the given one ends in `.` or `..`.
-fn base_name(path: &Path) -> Result<ArtifactName, SourceError> {
+pub(crate) fn base_name(path: &Path) -> Result<ArtifactName, SourceError> {
     let real;
     let base = if let Some(base) = path.file_name() {
         base

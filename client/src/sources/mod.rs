@@ -45,6 +45,7 @@ use crate::detail::printable;
 pub use content::{Content, ContentSource, FileSource, HashingReader};
 pub(crate) use error::shown;
 pub use error::{ImageFault, SourceError};
+pub(crate) use input::base_name;
 pub use input::{Covered, Input};
 pub(crate) use recorded::ancestors;
 pub use recorded::{ListingError, Recorded};

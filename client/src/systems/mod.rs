@@ -15,6 +15,7 @@ mod aws;
 mod beanstalk;
 mod cloudformation;
 mod desk;
+mod detect;
 mod docker;
 mod given;
 mod helm;
@@ -25,7 +26,7 @@ mod terraform;
 mod tests;
 mod tool;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use cairn_proto::reason::Reason;
 
@@ -35,6 +36,7 @@ use crate::{
 };
 
 pub use desk::Desk;
+pub use detect::{Named, told_apart};
 pub use given::{Asked, Given};
 
 /// Every system, in the order of the help text.
@@ -65,6 +67,11 @@ pub trait System: Sync {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
+
+    /// Whether a file is one that the tool wrote, and can be nothing else.
+    fn wrote(&self, _file: &Path) -> bool {
+        false
+    }
 
     /// What a command of the tool deploys, if that shows: where to read it afterwards.
     fn deployed_by(&self, _program: &str, _arguments: &[&str]) -> Option<Given> {

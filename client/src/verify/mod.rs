@@ -32,7 +32,7 @@ use crate::{
     ledger::{Ledger, Looked, not_below_held},
     read::{Proven, Want, current_of},
     sources::{Capture, CaptureOptions, Input, Progress, Purpose, Recorded, TagContext, capture},
-    systems::{self, Asked},
+    systems::{self, Asked, Named, told_apart},
     verdict::Verdict,
 };
 
@@ -138,8 +138,10 @@ impl Ledger {
         subject: &Subject<'_>,
     ) -> Result<Measured<'p>, ClientError> {
         let mut recorded = self.recorded(proven).await?;
-        self.add_objects(proven, subject, &mut recorded).await?;
-        measure(recorded, subject)
+        let named = told_apart(subject.inputs, subject.systems, Some(&proven.manifest));
+        self.add_objects(proven, &named.asked, &mut recorded)
+            .await?;
+        measure(recorded, named, subject)
     }
 
     /// A release's manifest with the listings of its trees, as far as the server gives them.
@@ -181,10 +183,10 @@ impl Ledger {
     async fn add_objects<'p>(
         &self,
         proven: &'p Proven,
-        subject: &Subject<'_>,
+        systems: &[Asked],
         recorded: &mut Recorded<'p>,
     ) -> Result<(), ClientError> {
-        for asked in subject.systems {
+        for asked in systems {
             let wanted: Vec<_> = recorded
                 .objects_of(asked.system.name())
                 .map(|(artifact, _)| artifact)
@@ -223,12 +225,17 @@ impl Measured<'_> {
     }
 }
 
-fn measure<'a>(recorded: Recorded<'a>, subject: &Subject<'_>) -> Result<Measured<'a>, ClientError> {
+fn measure<'a>(
+    recorded: Recorded<'a>,
+    named: Named,
+    subject: &Subject<'_>,
+) -> Result<Measured<'a>, ClientError> {
     let options = CaptureOptions::new(Purpose::Verify(&recorded));
-    let mut capture = capture(subject.inputs, &options, subject.tags, subject.progress)?;
-    systems::observe(subject.systems, &recorded, subject.tags, &mut capture)?;
+    let mut capture = capture(&named.inputs, &options, subject.tags, subject.progress)?;
+    capture.notes.extend(named.notes);
+    systems::observe(&named.asked, &recorded, subject.tags, &mut capture)?;
     let comparison = compare(&recorded, &capture);
-    let asked = |name: &str| subject.systems.iter().any(|it| it.system.name() == name);
+    let asked = |name: &str| named.asked.iter().any(|it| it.system.name() == name);
     for name in systems::recorded_systems(&recorded) {
         if !asked(name) {
             let note = format!("what {name} deployed was recorded and not asked for: --{name}");

@@ -20,6 +20,7 @@ use crate::{
     home::Home,
     ledger::{Case, age_of},
     sources::Recorded,
+    systems::told_apart,
     trust::nothing_seen_contradicts,
     verdict::Verdict,
 };
@@ -83,7 +84,9 @@ pub fn verify_bundle(
         return Ok(report);
     };
     report.terms(&proven.checkpoint, approved.terms());
-    let measured = measure(Recorded::new(approved.manifest()), subject)?;
+    let manifest = approved.manifest();
+    let named = told_apart(subject.inputs, subject.systems, Some(manifest));
+    let measured = measure(Recorded::new(manifest), named, subject)?;
     report.notes.extend(measured.capture.notes.iter().cloned());
     report.comparison(measured.comparison);
     if approved.release().action == cairn_proto::statement::Action::Retire {

@@ -28,6 +28,13 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
         .says("known only after the plan is applied, and not recorded")
         .says("withheld");
     works.cairn("show prod/shop").says("terraform/input/plan");
+    let ran = works.cairn("record prod/path tf/release.tfplan").exits(0);
+    ran.says("read as --terraform=tf/release.tfplan");
+    works
+        .stage
+        .write("cut.tfstate", r#"{"version": 4, "outputs": {"pass": "#);
+    let ran = works.cairn("record prod/cut cut.tfstate");
+    ran.refuses(1, "SOURCE_INVALID");
     let shown = works.terraform("show -json release.tfplan");
     feed(&works, "record prod/json --terraform=-", shown.as_bytes()).exits(0);
     works
@@ -38,7 +45,10 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
         .cairn("verify prod/shop --terraform=live:tf")
         .exits(0)
         .says("8 of 8 objects");
-    works.cairn("verify prod/json --terraform=live:tf").exits(0);
+    for environment in ["prod/json", "prod/path"] {
+        let line = format!("verify {environment} --terraform=live:tf");
+        works.cairn(&line).exits(0);
+    }
     works.terraform("apply -auto-approve -var replicas=4");
     assert_eq!(
         works.differences(10),

@@ -114,6 +114,10 @@ impl System for Docker {
         }
     }
 
+    fn wrote(&self, file: &Path) -> bool {
+        tarball::is_of_images(file)
+    }
+
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
         deployed::by(program, arguments)
     }

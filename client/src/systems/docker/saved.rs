@@ -35,7 +35,7 @@ const BLOBS: &str = "blobs/sha256/";
 /// Docker's own table of contents.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Item {
+pub(super) struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
