@@ -70,6 +70,9 @@ fn what_a_real_daemon_runs_is_verified() {
     let docker = stage.path("docker");
     assert!(holds(&docker, b"planted-token"), "Docker has it");
 
+    let ran = cairn("run wrapped -- docker restart -t 0 web").exits(0);
+    assert_eq!(ran.out.trim(), "web", "what docker said");
+    cairn("verify wrapped --docker").exits(0).says("wrapped#1");
     assert!(start(&daemon, same), "as before");
     cairn("verify prod --docker").exits(0);
     let other = "--user 0 -e TOKEN=other --cap-add NET_ADMIN";

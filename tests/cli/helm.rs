@@ -70,7 +70,7 @@ fn write_chart(stage: &Stage) {
 }
 
 /// A cluster on which helm installed a chart.
-fn installed(test: &str) -> Option<Cluster> {
+pub(crate) fn installed(test: &str) -> Option<Cluster> {
     if !tools::is_here(test, "helm", &["version"]) {
         return None;
     }

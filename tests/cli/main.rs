@@ -57,3 +57,4 @@ mod waiting_orders;
 mod watching;
 mod witnessed;
 mod witnesses;
+mod wrapped;

@@ -164,7 +164,8 @@ impl System for Helm {
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
-        let ("helm", ["install" | "upgrade", words @ ..]) = (program, arguments) else {
+        let ("helm", ["install" | "upgrade" | "rollback", words @ ..]) = (program, arguments)
+        else {
             return None;
         };
         let elsewhere = |word: &&str| word.starts_with("--kube") || word.starts_with("--dry-run");
