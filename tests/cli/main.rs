@@ -26,6 +26,7 @@ mod inputs;
 mod kubernetes;
 mod kubernetes_dry_run;
 mod kubernetes_input;
+mod kubernetes_pods;
 mod kubernetes_public;
 mod large;
 mod layout;

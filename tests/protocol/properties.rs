@@ -97,6 +97,7 @@ proptest! {
                 prop_assert_eq!(map.get(&key), Some(&row(number)));
                 prop_assert_eq!(map.prove(&key), None);
             }
+            prop_assert_eq!(map.rows(), u64::try_from(all.len()).unwrap());
             let listed: Vec<_> = all.iter().collect();
             prop_assert_eq!(map.root().0, defined(&listed));
             prop_assert_eq!(map.rows(), u64::try_from(all.len()).unwrap());
@@ -106,6 +107,24 @@ proptest! {
             prop_assert_eq!(snapshot.root(), before);
         }
     }
+}
+
+/// Goal: a batch that is too large to be only noted is put in meanwhile, and nothing shows that.
+/// Method: more rows than are noted at most, each asked for at once.
+#[test]
+fn a_batch_that_is_too_large_to_be_noted_shows_nowhere() {
+    let (mut map, mut all) = (Map::default(), BTreeMap::new());
+    map.root();
+    for number in 0..9_000_u64 {
+        let key = MapKey(LeafHash::of(&number.to_be_bytes()).0);
+        map.insert(key, row(number));
+        all.insert(key, number);
+        assert_eq!(map.get(&key), Some(&row(number)));
+        assert_eq!((map.rows(), map.prove(&key)), (number + 1, None));
+    }
+    let listed: Vec<_> = all.iter().collect();
+    assert_eq!(map.root().0, defined(&listed));
+    assert_eq!(map.rows(), 9_000);
 }
 
 proptest! {

@@ -98,6 +98,22 @@ impl Kube {
         self.state.lock().unwrap().forbidden.clear();
     }
 
+    /// Has an object as it is, status included: what the API's own parts write.
+    pub(crate) fn has(&self, group: &'static str, plural: &'static str, object: &Value) {
+        let text = |member: &str| object["metadata"][member].as_str().unwrap().to_owned();
+        let key = Key {
+            group,
+            plural,
+            namespace: text("namespace"),
+            name: text("name"),
+        };
+        self.state
+            .lock()
+            .unwrap()
+            .objects
+            .insert(key, object.clone());
+    }
+
     /// An object as it is kept; null if there is none.
     pub(crate) fn object(&self, plural: &str, namespace: &str, name: &str) -> Value {
         let state = self.state.lock().unwrap();

@@ -68,6 +68,11 @@ pub trait System: Sync {
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError>;
 
+    /// Other systems whose recorded objects it looks at when it observes.
+    fn reads(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether a file is one that the tool wrote, and can be nothing else.
     fn wrote(&self, _file: &Path) -> bool {
         false

@@ -16,6 +16,8 @@ mod superseded;
 mod tests;
 mod unrecorded;
 
+use std::collections::BTreeSet;
+
 use cairn_proto::{
     limits::TREE_BYTES_MAX,
     manifest::{Digests, Manifest},
@@ -186,9 +188,13 @@ impl Ledger {
         systems: &[Asked],
         recorded: &mut Recorded<'p>,
     ) -> Result<(), ClientError> {
-        for asked in systems {
+        let asked = systems.iter().map(|asked| asked.system);
+        let names: BTreeSet<_> = asked
+            .flat_map(|system| system.reads().iter().copied().chain([system.name()]))
+            .collect();
+        for name in names {
             let wanted: Vec<_> = recorded
-                .objects_of(asked.system.name())
+                .objects_of(name)
                 .map(|(artifact, _)| artifact)
                 .collect();
             for (artifact, fetched) in self.objects(proven, wanted.into_iter()).await {

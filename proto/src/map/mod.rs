@@ -223,16 +223,20 @@ pub struct Map {
     rows: u64,
     /// Set, and not put in yet.
     noted: BTreeMap<MapKey, Row>,
+    /// Whether a row was set since the root was asked for.
+    changed: bool,
 }
 
 impl Map {
-    /// Number of rows when the root was last asked for.
+    /// Number of rows.
     pub fn rows(&self) -> u64 {
-        self.rows
+        let new = self.noted.keys().filter(|key| self.held(key).is_none());
+        new.fold(self.rows, |rows, _| rows.saturating_add(1))
     }
 
     /// Sets a row.
     pub fn insert(&mut self, key: MapKey, row: Row) {
+        self.changed = true;
         self.noted.insert(key, row);
         if self.noted.len() >= NOTED {
             self.put_noted();
@@ -241,15 +245,18 @@ impl Map {
 
     /// The row of a key.
     pub fn get(&self, key: &MapKey) -> Option<&Row> {
-        if let Some(row) = self.noted.get(key) {
-            return Some(row);
-        }
+        self.noted.get(key).or_else(|| self.held(key))
+    }
+
+    /// The same among those that were put in.
+    fn held(&self, key: &MapKey) -> Option<&Row> {
         let nearest = self.root.as_ref()?.node.page(key).nearest(key)?;
         (nearest.key == *key).then_some(&nearest.row)
     }
 
     /// The root; also makes [`Map::prove`] ready for this state.
     pub fn root(&mut self) -> MapRoot {
+        self.changed = false;
         self.put_noted()
     }
 
@@ -275,7 +282,7 @@ impl Map {
     /// Proves that a key has its row, or that it has none. `None` if a row was set since the
     /// root was last asked for.
     pub fn prove(&self, key: &MapKey) -> Option<MapProof> {
-        if !self.noted.is_empty() {
+        if self.changed {
             return None;
         }
         let mut steps = Vec::new();

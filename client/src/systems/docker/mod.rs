@@ -173,6 +173,28 @@ fn read(given: &Given, recorded: Option<&Recorded<'_>>) -> Result<What, SourceEr
     }
 }
 
+/// All digests of the recorded image that a text names, by digest or by tag; none where not all of
+/// them are known: one of those that are not may be what somebody else shows.
+pub(super) fn digests_of(text: &str, recorded: &Recorded<'_>) -> Vec<Sha256> {
+    let Some(named) = Reference::parse(text) else {
+        return Vec::new();
+    };
+    let images = recorded.objects_of(Docker.name());
+    let images = images.filter(|(it, _)| it.media_type.as_deref() == Some(image::MEDIA_TYPE));
+    let mut images = images.filter_map(|(_, object)| Some(Image::read(&object?)));
+    let found = images.find_map(|image| {
+        let known = image.platforms.iter().all(|it| it.manifest.is_some());
+        let configs = image.configs().filter(|_| known && image.top().is_some())?;
+        let all: Vec<_> = image.manifests().chain(configs).collect();
+        let is_it = match named.digest {
+            Some(digest) => all.contains(&digest),
+            None => image.is_named(&named),
+        };
+        is_it.then_some(all)
+    });
+    found.unwrap_or_default()
+}
+
 fn head(path: &Path) -> Result<Vec<u8>, SourceError> {
     let unreadable = |error: io::Error| SourceError::unreadable(path, error);
     let file = File::open(path).map_err(unreadable)?;

@@ -158,9 +158,13 @@ impl System for Helm {
             of.map(|of| object.namespace.get_or_insert(of.namespace))
                 .is_some()
         });
-        kubernetes::lay_down_live(&wanted, desk)?;
+        kubernetes::lay_down_live(&wanted, recorded, desk)?;
         unasked_but(recorded, &asked, desk);
         Ok(())
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        kubernetes::Kubernetes.reads()
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {

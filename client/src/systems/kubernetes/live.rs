@@ -77,12 +77,19 @@ fn get(
         arguments.extend(["--namespace", namespace]);
     }
     // Without being asked to, kubectl does not say who manages which field.
-    arguments.extend([
-        "--output",
-        "json",
-        "--show-managed-fields",
-        "--chunk-size=500",
-    ]);
+    arguments.push("--show-managed-fields");
+    answer(resource, arguments)
+}
+
+/// The pods of a namespace, or those of them that have labels.
+pub(super) fn pods(namespace: &str, labels: Option<&str>) -> Result<Vec<Value>, SourceError> {
+    let mut arguments = vec!["get", "Pod.v1.", "--namespace", namespace];
+    arguments.extend(labels.into_iter().flat_map(|labels| ["--selector", labels]));
+    answer("pods", arguments)
+}
+
+fn answer(resource: &str, mut arguments: Vec<&str>) -> Result<Vec<Value>, SourceError> {
+    arguments.extend(["--output", "json", "--chunk-size=500"]);
     let said = Tool::new("kubectl", &arguments).run()?.output()?;
     let wrong = |why: String| SourceError::Input {
         what: format!("kubectl get {}", printable(resource)),

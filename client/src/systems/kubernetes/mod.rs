@@ -9,6 +9,7 @@ pub(super) mod documents;
 mod dry_run;
 mod identity;
 mod live;
+mod pods;
 mod quantity;
 mod rules;
 mod secrets;
@@ -87,16 +88,22 @@ impl System for Kubernetes {
             (Some(bytes), _) => {
                 lay_down_found(&wanted, documents::read(&from, &bytes)?, &from, desk)
             }
-            (None, Given::Live(None)) => lay_down_live(&wanted, desk),
+            (None, Given::Live(None)) => lay_down_live(&wanted, recorded, desk),
             (None, Given::Live(Some(how))) if how == DRY_RUN => {
                 let live = live::ask(&wanted, desk)?;
-                lay_down_answers(dry_run::heard(live, recorded, desk)?, desk)
+                let live = dry_run::heard(live, recorded, desk)?;
+                lay_down_answers(live, recorded, desk)
             }
             (None, _) => Err(SourceError::Input {
                 what: from,
                 why: format!("to verify, say `live`, or `live:{DRY_RUN}`"),
             }),
         }
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        // What pods were started from is held against the images of the same release.
+        &["docker"]
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
@@ -198,15 +205,21 @@ pub(super) fn wanted(system: &str, recorded: &Recorded<'_>, desk: &mut Desk<'_>)
 }
 
 /// Lays down what the API has of it.
-pub(super) fn lay_down_live(wanted: &Wanted, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+pub(super) fn lay_down_live(
+    wanted: &Wanted,
+    recorded: &Recorded<'_>,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
     let live = live::ask(wanted, desk)?;
-    lay_down_answers(live, desk)
+    lay_down_answers(live, recorded, desk)
 }
 
 fn lay_down_answers(
-    live: Vec<(ArtifactName, Value)>,
+    mut live: Vec<(ArtifactName, Value)>,
+    recorded: &Recorded<'_>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
+    pods::add(&mut live, recorded, desk)?;
     for (name, object) in live {
         let object = secrets::cleaned(object, &name, desk)?;
         desk.object(name, MEDIA_TYPE, object);

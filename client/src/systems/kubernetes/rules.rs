@@ -113,7 +113,7 @@ const LEFT_OUT_IF_ZERO: [&str; 5] = [
 ];
 
 /// Lists of containers.
-const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+pub(super) const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// Flags that the API leaves out where they are false.
 const LEFT_OUT_IF_FALSE: [&str; 11] = [
@@ -191,6 +191,11 @@ impl Rules for ObjectRules {
     }
 
     fn alarms(&self, place: &Place<'_>, found: &Value) -> bool {
+        if place.begins(&["pods"]) {
+            // What a pod's admission put in is listed; see `pods`.
+            return place.is(&["pods", "*", "debugging", "*"])
+                || place.is(&["pods", "*", "images", "*"]);
+        }
         let kind = place.root.get("kind").and_then(Value::as_str);
         if kind == Some("Pod") {
             return false;
@@ -297,7 +302,8 @@ fn is_default(place: &Place<'_>, found: &Value) -> bool {
             .any(|(member, values)| *member == name && values.contains(&text.as_str()))
 }
 
-fn pod_of(object: &Value) -> Option<&Value> {
+/// The specification of the pods that an object has made.
+pub(super) fn pod_of(object: &Value) -> Option<&Value> {
     let spec = object.get("spec")?;
     let job = spec.get("jobTemplate").and_then(|job| job.get("spec"));
     job.unwrap_or(spec).get("template")?.get("spec")
