@@ -54,6 +54,9 @@ pub(super) async fn captured(
         asked,
         notes,
     } = told_apart(&inputs, &asked, None);
+    for note in notes {
+        complain(format!("  note      {note}"));
+    }
     if inputs.is_empty() && asked.is_empty() {
         let why = "nothing to record was named: a path, or a deployment tool's flag";
         return Err(Failure::usage(why));
@@ -73,7 +76,6 @@ pub(super) async fn captured(
     let needs_key = |error: &SourceError| error.reason() == Reason::SecretKey;
     let take = |tags: Option<&TagContext>| {
         let mut taken = capture(&inputs, &options, tags, bars)?;
-        taken.notes.extend(notes.iter().cloned());
         systems::capture(&asked, tags, &mut taken)?;
         Ok(taken)
     };

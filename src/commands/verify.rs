@@ -10,7 +10,7 @@ use cairn_client::{
     read::Reference,
     secrets::SecretKeys,
     sources::{Input, TagContext},
-    systems::{Given, Realised},
+    systems::{ALL, Given, Realised},
     trust,
     verdict::Verdict,
     verify::{BundleCheck, Report, Subject, WitnessReport, verify_bundle},
@@ -363,8 +363,9 @@ fn line_of(difference: &Difference) -> String {
 fn advise(output: Output, report: &Report, systems: &cli::Systems, paths: &str) {
     let asked = systems.asked();
     let is_object = |difference: &&Difference| {
+        // What a tool deployed is put back by the tool.
         let (system, _) = difference.artifact.split_once('/').unwrap_or_default();
-        asked.iter().any(|asked| asked.system.name() == system)
+        ALL.iter().any(|known| known.name() == system) && report.objects.total > 0
     };
     let kept = |name: &str| report.erased.iter().all(|it| it.artifact != name);
     let fixable = report.differences.iter();

@@ -152,13 +152,44 @@ fn an_archive_of_images_is_known_by_what_it_holds() {
         ran.says("1 of 1 object");
     }
     let ran = stage.run("verify prod other.tar").exits(10);
-    ran.says("platforms[linux/amd64].config");
+    ran.says("platforms[linux/amd64].config")
+        .says("docker load, of the archives that prod was made from");
     let ran = stage.run("record file shop.tar=shop.tar").exits(0);
     ran.says("1 file");
     for given in ["shop.tar", "shop.tar=shop.tar"] {
         let ran = stage.run(&format!("verify file {given}")).exits(0);
         ran.says("1 of 1 file");
     }
+    // Together with a directory, which is named as it would be without the archive.
+    stage.write("dist/app.conf", "a: 1\n");
+    fs::copy(stage.path("shop.tar"), stage.path("dist/shop.tar")).unwrap();
+    stage.run("record both dist dist/shop.tar").exits(0);
+    let ran = stage.run("verify both dist dist/shop.tar").exits(0);
+    ran.says("2 of 2 files, 1 of 1 object");
+    let ran = stage.run("verify prod other.tar").exits(10);
+    assert!(
+        !ran.out.contains("--to"),
+        "the tool puts it back: {}",
+        ran.out
+    );
+    // Whatever else lies in it would be looked at by nobody.
+    run(&folder, "cp shop.tar more.tar");
+    stage.write("install.sh", "true\n");
+    run(&folder, "tar rf more.tar install.sh");
+    stage.run("record more more.tar").exits(0).says("1 file");
+    // A header that promises more than anybody would read.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_path("././@LongLink").unwrap();
+    header.set_size(64 << 30);
+    header.set_cksum();
+    let hostile = File::create(stage.path("hostile.tar")).unwrap();
+    (&hostile).write_all(header.as_bytes()).unwrap();
+    hostile.set_len(8 << 20).unwrap();
+    stage
+        .run("record hostile hostile.tar")
+        .exits(0)
+        .says("1 file");
     fs::create_dir(stage.path("page")).unwrap();
     for (name, text) in [("manifest.json", "{\"name\": \"page\"}"), ("a", "[]")] {
         stage.write(&format!("page/{name}"), text);
@@ -226,6 +257,11 @@ fn a_tag_that_was_moved_in_a_registry_is_drift() {
     assert_eq!(image["platforms"][1]["platform"], "linux/arm64");
     let verify = format!("verify prod --docker=live:{shop}");
     stage.run(&verify).exits(0).says("1 of 1 object");
+    let ran = stage.run("rollback prod prod#1").exits(0);
+    let by_digest = format!("{}/team/shop@{index}", registry.address);
+    ran.says(&format!(
+        "docker pull {by_digest} && docker tag {by_digest} {shop}"
+    ));
 
     // Of two platforms, Docker's archive has one.
     let line = format!("skopeo copy -q oci:oci:1 docker-archive:amd64.tar:{shop}");

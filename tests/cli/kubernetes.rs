@@ -74,7 +74,7 @@ data:
 ";
 
 pub(crate) const WEB: &str = "kubernetes/apps/Deployment/shop/web";
-const CONF: &str = "kubernetes/core/ConfigMap/shop/conf";
+pub(crate) const CONF: &str = "kubernetes/core/ConfigMap/shop/conf";
 const DB: &str = "kubernetes/core/Secret/shop/db";
 pub(crate) const GADGET: &str = "kubernetes/example.com/Widget/shop/gadget";
 const VERIFY: &str = "verify prod/shop --kubernetes";

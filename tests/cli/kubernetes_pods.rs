@@ -103,7 +103,7 @@ fn a_tag_that_leads_elsewhere_is_drift_where_the_image_was_recorded() {
     let (images, _ledger) = with_images();
     let folder = images.path("");
     for layout in ["1", "2"] {
-        let to = cluster.stage.path(&format!("{layout}.tar"));
+        let to = cluster.stage.path(format!("{layout}.tar"));
         let line = format!(
             "skopeo copy -q oci:oci:{layout} oci-archive:{}:shop:1",
             to.display()

@@ -236,7 +236,7 @@ impl State {
                 && key.group == resource.group
                 && (target.namespace.is_empty() || key.namespace == target.namespace)
                 && name.is_none_or(|name| key.name == name)
-                && has_labels(object, selector.unwrap_or_default())
+                && resources::has_labels(object, selector.unwrap_or_default())
         });
         // Items of a list say neither kind nor version, but kubectl's own answer does.
         let items: Vec<_> = items.map(|(_, object)| object.clone()).collect();
@@ -276,6 +276,9 @@ impl State {
         let patch = asked.json()?;
         let kind = asked.content_type.split(';').next().unwrap_or_default();
         if kind == "application/apply-patch+yaml" {
+            if self.admission.refuses == Some(name) {
+                return Err(target.refusal(422, "Invalid", name, "is invalid: field is immutable"));
+            }
             let existed = before.is_some();
             let object = managed::applied(before.as_ref(), &patch, asked.manager());
             let status = if existed { 200 } else { 201 };
@@ -378,22 +381,5 @@ fn scale_or(object: &Value, target: &Target) -> Value {
         },
         "spec": {"replicas": object["spec"]["replicas"]},
         "status": {"replicas": object["spec"]["replicas"]},
-    })
-}
-
-/// `a=b,c!=d,e in (f,g)`, as far as helm and kubectl ask.
-fn has_labels(object: &Value, selector: &str) -> bool {
-    let label = |name: &str| {
-        object["metadata"]["labels"][name]
-            .as_str()
-            .unwrap_or_default()
-    };
-    let parts = selector.split(',').filter(|part| !part.is_empty());
-    { parts }.all(|part| match part.split_once("!=") {
-        Some((name, value)) => label(name) != value,
-        None => match part.split_once('=') {
-            Some((name, value)) => label(name) == value.trim_start_matches('='),
-            None => !label(part).is_empty(),
-        },
     })
 }

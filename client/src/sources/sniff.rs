@@ -1,4 +1,5 @@
-//! Which files are withheld by default: `.env*`, private keys, Kubernetes Secret objects.
+//! Which files are withheld by default: `.env*`, private keys, Kubernetes Secret objects, and the
+//! states and plans of Terraform, which hold all values in clear.
 //!
 //! This decides whether bytes leave the machine, so it errs towards withholding. Names
 //! decide first. Then the text is scanned to its end, whatever its length, for private
@@ -37,6 +38,10 @@ const KEY_ENDINGS: [&str; 7] = [
     ".keystore",
     ".pkcs12",
 ];
+/// Members of Terraform's states, plans, and what it shows of both.
+const OF_STATES: [&str; 3] = ["\"lineage\"", "\"root_module\"", "\"planned_values\""];
+/// Bytes in which a raw plan shows.
+const PLAN_HEAD_BYTES: usize = 36;
 /// Endings of files that Kubernetes' tools read.
 const OBJECT_ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
@@ -46,6 +51,8 @@ pub(super) fn is_secret_by_name(name: &str) -> bool {
     base.starts_with(".env")
         || KEY_NAMES.contains(&base.as_str())
         || KEY_ENDINGS.iter().any(|ending| base.ends_with(ending))
+        || base.ends_with(".tfstate")
+        || base.contains(".tfstate.")
 }
 
 /// Whether bytes that are at hand are a secret, by their name or by what they hold.
@@ -69,6 +76,10 @@ pub(super) struct Sniffer {
     found: bool,
     /// Something that could be one, if it stands in the right place.
     hint: bool,
+    /// What Terraform's JSON says of itself, and what only a state or a plan has.
+    terraform: (bool, bool),
+    /// The first bytes of all.
+    head: Vec<u8>,
 }
 
 impl Sniffer {
@@ -85,12 +96,17 @@ impl Sniffer {
             kept: Some(Vec::new()),
             found: false,
             hint: false,
+            terraform: (false, false),
+            head: Vec::new(),
         }
     }
 
     /// Takes the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         let object = self.object;
+        let missing = PLAN_HEAD_BYTES - self.head.len();
+        self.head.extend(bytes.iter().take(missing));
+        self.found |= is_plan(&self.head);
         if self.found || !*self.text.get_or_insert_with(|| object || is_text(bytes)) {
             return;
         }
@@ -104,7 +120,11 @@ impl Sniffer {
                 self.kept = None;
             }
         }
-        self.found = has_private_key(&self.window) || has_secret_kind(&self.window);
+        let has = |word: &&str| find(&self.window, word.as_bytes()).is_some();
+        self.terraform.0 |= has(&"\"terraform_version\"");
+        self.terraform.1 |= OF_STATES.iter().any(has);
+        let of_terraform = self.terraform == (true, true);
+        self.found = of_terraform || has_private_key(&self.window) || has_secret_kind(&self.window);
         self.hint = self.hint || has_hint(&self.window);
         let scanned = self.window.len().saturating_sub(CARRY_BYTES);
         self.window.drain(..scanned);
@@ -125,6 +145,13 @@ impl Sniffer {
 fn is_text(bytes: &[u8]) -> bool {
     let probe = bytes.get(..BINARY_PROBE_BYTES).unwrap_or(bytes);
     probe.starts_with(&[0xff, 0xfe]) || probe.starts_with(&[0xfe, 0xff]) || !probe.contains(&0)
+}
+
+/// Whether bytes begin as a raw plan of Terraform: an archive whose first file has that name.
+fn is_plan(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04")
+        && bytes.get(26..28) == Some(&[6, 0])
+        && bytes.get(30..36) == Some(b"tfplan")
 }
 
 /// A PEM block of any kind of private key, or a key as `age` and `PuTTY` write it.

@@ -1,8 +1,9 @@
 //! Files that a tool wrote and that can be nothing else: named as a path, they are read as if
 //! the tool's flag had named them.
 //!
-//! Invariant: what was given a name of its own, `NAME=PATH`, stays a file; and to verify, nothing
-//! is read so that was not recorded so.
+//! Invariants: what was given a name of its own, `NAME=PATH`, stays a file; to verify, nothing
+//! is read so where the release has no objects of that tool, or has a file of that name; and the
+//! others are named as they would be if nothing had been told apart.
 
 use cairn_proto::manifest::Manifest;
 
@@ -26,8 +27,11 @@ pub fn told_apart(inputs: &[Input], asked: &[Asked], recorded: Option<&Manifest>
         asked: asked.to_vec(),
         ..Named::default()
     };
+    // `.` has no name beside others.
+    let nameless = |it: &Input| it.name.is_none() && base_name(&it.path).is_err();
+    let as_typed = inputs.len() > 1 && inputs.iter().any(nameless);
     for input in inputs {
-        match of_a_tool(input, recorded) {
+        match of_a_tool(input, recorded).filter(|_| !as_typed) {
             None => named.inputs.push(input.clone()),
             Some(found) => {
                 let path = shown(&input.path);
@@ -38,6 +42,11 @@ pub fn told_apart(inputs: &[Input], asked: &[Asked], recorded: Option<&Manifest>
                 named.asked.push(found);
             }
         }
+    }
+    if let ([only], true) = (named.inputs.as_mut_slice(), inputs.len() > 1) {
+        // A directory that is alone gives its files no prefix.
+        let own = base_name(&only.path).ok().map(|name| name.to_string());
+        only.name = only.name.take().or(own);
     }
     named
 }

@@ -1,7 +1,7 @@
 //! What stands between those who write and what is kept: webhooks, and types that the API
 //! itself does not know.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{defaults, resources::Resource};
 
@@ -13,6 +13,10 @@ pub(crate) struct Admission {
     /// Widgets are converted by a program that spells amounts in its own way and leaves out
     /// what is empty, as Go's types do.
     pub(crate) converts: bool,
+    /// A webhook takes away what says no, and spells arguments and settings otherwise.
+    pub(crate) loosens: bool,
+    /// Deployments of that name are refused.
+    pub(crate) refuses: Option<&'static str>,
 }
 
 impl Admission {
@@ -20,20 +24,26 @@ impl Admission {
         defaults::fill(resource, object);
         let containers = object.pointer_mut("/spec/template/spec/containers");
         let containers = containers.and_then(Value::as_array_mut);
-        if let Some(mirror) = self.mirror {
-            for container in containers.into_iter().flatten() {
+        for container in containers.into_iter().flatten() {
+            if let Some(mirror) = self.mirror {
                 let image = container["image"].as_str().unwrap();
                 let name = image.rsplit('/').next().unwrap();
                 container["image"] = format!("{mirror}/{name}").into();
             }
+            if self.loosens {
+                container.as_object_mut().unwrap().remove("securityContext");
+                container["args"] = json!(["7"]);
+            }
+        }
+        if self.loosens && resource.kind == "ConfigMap" {
+            object["data"]["mode"] = "644".into();
         }
         if self.converts && resource.kind == "Widget" {
             let spec = object["spec"].as_object_mut().unwrap();
             if spec.get("max").is_some_and(|max| max == "1000m") {
                 spec["max"] = "1".into();
             }
-            let is_empty = |value: &Value| *value == false || *value == serde_json::json!({});
-            spec.retain(|_, value| !is_empty(value));
+            spec.retain(|_, value| *value != false && *value != json!({}));
         }
     }
 }

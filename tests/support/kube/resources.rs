@@ -238,3 +238,20 @@ fn schema_of(resources: &[&Resource]) -> Value {
         "paths": paths, "components": {"schemas": {}},
     })
 }
+
+/// `a=b,c!=d,e in (f,g)`, as far as helm and kubectl ask.
+pub(super) fn has_labels(object: &Value, selector: &str) -> bool {
+    let label = |name: &str| {
+        object["metadata"]["labels"][name]
+            .as_str()
+            .unwrap_or_default()
+    };
+    let parts = selector.split(',').filter(|part| !part.is_empty());
+    { parts }.all(|part| match part.split_once("!=") {
+        Some((name, value)) => label(name) != value,
+        None => match part.split_once('=') {
+            Some((name, value)) => label(name) == value.trim_start_matches('='),
+            None => !label(part).is_empty(),
+        },
+    })
+}

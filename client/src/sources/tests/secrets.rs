@@ -137,6 +137,32 @@ fn objects_that_only_speak_of_secrets_are_not_withheld() {
     ));
 }
 
+/// Goal: Terraform's states and plans are secrets whatever they are called, and what only speaks
+/// of Terraform is not. Method: beginnings of each.
+#[test]
+fn states_and_plans_of_terraform_are_secrets() {
+    let state =
+        "{\"version\": 4, \"terraform_version\": \"1.9\", \"serial\": 1, \"lineage\": \"x\"}";
+    let shown = "{\"format_version\":\"1.2\",\"terraform_version\":\"1.9\",\"planned_values\":{}}";
+    for text in [state, shown] {
+        for name in ["state.json", "pulled", "a.txt"] {
+            assert!(sniff(name, text.as_bytes()), "{name}");
+        }
+    }
+    for name in ["terraform.tfstate", "a.tfstate.17.backup", "A.TFSTATE"] {
+        assert!(is_secret_by_name(name), "{name}");
+    }
+    let mut plan = b"PK\x03\x04".to_vec();
+    plan.resize(26, 0);
+    plan.extend(b"\x06\0\0\0tfplan");
+    assert!(sniff("release", &plan));
+    plan[26] = 17;
+    plan.extend(b"-readme.txt");
+    assert!(!sniff("lambda.zip", &plan), "another name");
+    assert!(!sniff("lock.json", b"{\"terraform_version\": \">= 1.5\"}"));
+    assert!(!is_secret_by_name("tfstate.md"));
+}
+
 #[test]
 fn a_text_too_long_to_be_parsed_is_still_scanned_to_its_end() {
     let long = "# filler\n".repeat(600_000);

@@ -20,6 +20,7 @@ mod deployed;
 mod fields;
 mod graph;
 mod image;
+mod known;
 mod realise;
 mod reference;
 mod registry;
@@ -115,7 +116,7 @@ impl System for Docker {
     }
 
     fn wrote(&self, file: &Path) -> bool {
-        tarball::is_of_images(file)
+        known::is_of_images(file)
     }
 
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {

@@ -18,7 +18,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256 as Hasher};
 use tar::{Archive, Entry, EntryType};
 
-use super::{graph::wrong, saved::Item};
+use super::graph::wrong;
 use crate::sources::{SourceError, layout::JSON_BYTES_MAX};
 
 /// Members of one archive: images have a few hundred.
@@ -53,29 +53,6 @@ pub(super) struct Tarball {
 /// Whether bytes begin as an archive does.
 pub(super) fn is_archive(head: &[u8]) -> bool {
     head.starts_with(&[0x1f, 0x8b]) || head.get(257..262) == Some(b"ustar")
-}
-
-/// Whether a file is an archive of images, by what lies at its top. One that is packed has to be
-/// named as one.
-pub(super) fn is_of_images(path: &Path) -> bool {
-    let Ok(mut archive) = File::open(path).map(Archive::new) else {
-        return false;
-    };
-    let Ok(entries) = archive.entries_with_seek() else {
-        return false;
-    };
-    let mut entries = entries.take(MEMBERS_MAX).map_while(Result::ok);
-    entries.any(|entry| {
-        let name = entry.path_bytes().into_owned();
-        match name.strip_prefix(b"./").unwrap_or(&name) {
-            b"oci-layout" => true,
-            b"manifest.json" => {
-                let read = serde_json::from_reader(entry.take(JSON_BYTES_MAX));
-                read.is_ok_and(|items: Vec<Item>| !items.is_empty())
-            }
-            _ => false,
-        }
-    })
 }
 
 impl Tarball {

@@ -1,20 +1,18 @@
 //! Having the API itself compare: what was recorded is applied to it without being stored, and
 //! what it would make of that is held against what is live.
 //!
-//! A second opinion, which decides nothing alone. Where the API would change something there is
-//! no match, whatever the rules say. Where it would not, a value that it spells otherwise is
-//! that value still, and one that says nothing may be absent; no other is taken for the same on
-//! its word, which a webhook may have put into its mouth.
-
-use std::collections::BTreeMap;
+//! A second opinion: asked only of what is a match by the rules, and where the API would change
+//! something it is none. In one case alone its word makes a match, and then anybody can see it: in
+//! a resource whose type only the API knows, an amount that it spells in another unit. Nothing
+//! else is taken for the same: a webhook may have put words into its mouth.
 
 use cairn_proto::{manifest::Withheld, name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
 use super::{
     super::tool::{Said, Tool},
-    Desk, Found, Identity, by_identity, documents, quantity,
-    rules::ObjectRules,
+    Desk, Identity, by_identity, documents, quantity,
+    rules::{ObjectRules, is_own},
     secrets, take,
 };
 use crate::{
@@ -24,7 +22,10 @@ use crate::{
 };
 
 /// Objects that kubectl is given at a time: it asks the API for each.
-const AT_ONCE: usize = 200;
+const AT_ONCE: usize = 50;
+/// Times that kubectl is run for what the API refuses: of several objects it prints nothing if
+/// one is refused, so that they are halved.
+const RUNS_MAX: usize = 64;
 
 /// An object that is live, and what was recorded of it.
 struct Pair {
@@ -40,50 +41,120 @@ pub(super) fn heard(
     recorded: &Recorded<'_>,
     desk: &mut Desk<'_>,
 ) -> Result<Vec<(ArtifactName, Value)>, SourceError> {
-    let mut known: BTreeMap<_, _> = recorded
-        .objects_of("kubernetes")
-        .filter_map(|(artifact, object)| Some((artifact.name.clone(), object?)))
-        .collect();
     let (mut heard, mut pairs) = (Vec::new(), Vec::new());
+    let (mut told, mut withheld) = (0, 0);
     for (name, live) in live {
-        match known.remove(&name).filter(|object| !is_withheld(object)) {
-            Some(recorded) => pairs.push(Pair {
-                name,
-                live,
-                recorded,
-            }),
-            // What was withheld from it cannot be applied.
-            None => heard.push((name, live)),
+        let known = recorded.object(name.as_str());
+        let Some(known) = known.filter(|known| !is_withheld(known)) else {
+            withheld += 1;
+            heard.push((name, live));
+            continue;
+        };
+        let pair = Pair {
+            name,
+            live,
+            recorded: known,
+        };
+        if pair.matches(&pair.live, recorded) || !is_own(&pair.recorded) {
+            pairs.push(pair);
+        } else {
+            // It differs, whatever the API makes of it.
+            heard.push((pair.name, pair.live));
+        }
+    }
+    let mut questions = Questions::default();
+    while !pairs.is_empty() {
+        let rest = pairs.split_off(pairs.len().min(AT_ONCE));
+        questions.ask(std::mem::replace(&mut pairs, rest))?;
+    }
+    for (pair, made) in questions.answers {
+        match made.and_then(|made| judge(&pair, &made, recorded)) {
+            Ok(live) => {
+                told += 1;
+                heard.push((pair.name, live));
+            }
+            Err(why) if pair.matches(&pair.live, recorded) => {
+                desk.unmeasured(&pair.name, Reason::ToolFailed, why);
+            }
+            Err(_) => heard.push((pair.name, pair.live)),
         }
     }
     desk.note(format!(
-        "compared by the API itself, in a dry run: {}; as a part of what is live: {}",
-        pairs.len(),
-        heard.len()
+        "as the API itself would make them, in a dry run: {told}; with withheld values, and not put \
+         to it: {withheld}"
     ));
-    let mut pairs = pairs.into_iter().peekable();
-    while pairs.peek().is_some() {
-        let some: Vec<_> = pairs.by_ref().take(AT_ONCE).collect();
-        let (mut made, said) = ask(&some)?;
-        for pair in some {
-            let identity = Identity::of(&pair.live, "kubectl get")?;
-            match take(&mut made, &identity) {
-                None => {
-                    let why = format!(
-                        "the API did not say what it makes of it: {}",
-                        said.failure()
-                    );
-                    desk.unmeasured(&pair.name, Reason::ToolFailed, why);
-                }
-                Some(made) => heard.extend(judge(pair, &made, recorded, desk)),
-            }
-        }
-    }
     Ok(heard)
 }
 
-/// What the API makes of objects. Of those that it refuses it makes nothing.
-fn ask(pairs: &[Pair]) -> Result<(Found, Said), SourceError> {
+impl Pair {
+    /// Whether the rules find no difference between what was recorded and what there is.
+    fn matches(&self, live: &Value, recorded: &Recorded<'_>) -> bool {
+        first(&self.name, &self.recorded, live, &ObjectRules, recorded).is_none()
+    }
+}
+
+/// The first difference that is not ignored.
+fn first(
+    name: &ArtifactName,
+    left: &Value,
+    right: &Value,
+    rules: &dyn Rules,
+    recorded: &Recorded<'_>,
+) -> Option<String> {
+    let comparison = recorded.manifest().comparison();
+    let ignore: Vec<_> = comparison.pointers(name).collect();
+    let signed = Signed {
+        ignore: &ignore,
+        accept: false,
+    };
+    let differences = compare_fields(left, right, rules, signed).differences;
+    differences.into_iter().next().map(|it| it.path)
+}
+
+/// What the API is asked, and what it makes of each object or why it makes nothing.
+#[derive(Default)]
+struct Questions {
+    runs: usize,
+    answers: Vec<(Pair, Result<Value, String>)>,
+}
+
+impl Questions {
+    fn ask(&mut self, pairs: Vec<Pair>) -> Result<(), SourceError> {
+        self.runs += 1;
+        let said = apply(&pairs)?;
+        let failure = said.failure().to_string();
+        let from = "kubectl apply --dry-run=server";
+        let made = said
+            .output()
+            .and_then(|said| by_identity(documents::read(from, &said)?, from));
+        let mut made = match made {
+            Ok(made) => made,
+            Err(error) if pairs.len() == 1 || self.runs >= RUNS_MAX => {
+                let why = format!("the API does not say what it makes of it: {error}");
+                let pairs = pairs.into_iter();
+                self.answers
+                    .extend(pairs.map(|pair| (pair, Err(why.clone()))));
+                return Ok(());
+            }
+            Err(_) => {
+                let mut pairs = pairs;
+                let rest = pairs.split_off(pairs.len() / 2);
+                self.ask(pairs)?;
+                return self.ask(rest);
+            }
+        };
+        for pair in pairs {
+            let identity = Identity::of(&pair.live, "kubectl get")?;
+            let made = take(&mut made, &identity);
+            let made =
+                made.ok_or_else(|| format!("the API did not say what it makes of it: {failure}"));
+            self.answers.push((pair, made));
+        }
+        Ok(())
+    }
+}
+
+fn apply(pairs: &[Pair]) -> Result<Said, SourceError> {
     let items = pairs.iter().map(|Pair { live, recorded, .. }| {
         let mut object = recorded.clone();
         // Recorded without a namespace, it went to the caller's, where it was found.
@@ -106,82 +177,54 @@ fn ask(pairs: &[Pair]) -> Result<(Found, Said), SourceError> {
     let said = Tool::new("kubectl", &arguments)
         .reads(list.to_string().into_bytes())
         .run()?;
-    if let error @ SourceError::Unreachable { .. } = said.failure() {
-        return Err(error);
-    }
-    let from = "kubectl apply --dry-run=server";
-    let made = by_identity(documents::read(from, &said.output)?, from)?;
-    Ok((made, said))
-}
-
-/// The live object as it is to be compared, if rules and API do not contradict each other.
-fn judge(
-    pair: Pair,
-    made: &Value,
-    recorded: &Recorded<'_>,
-    desk: &mut Desk<'_>,
-) -> Option<(ArtifactName, Value)> {
-    let comparison = recorded.manifest().comparison();
-    let ignore: Vec<_> = comparison.pointers(&pair.name).collect();
-    let signed = Signed {
-        ignore: &ignore,
-        accept: false,
-    };
-    let would = compare_fields(made, &pair.live, &AsMade, signed).differences;
-    let mut live = pair.live;
-    settle(&pair.recorded, made, &mut live);
-    let told = compare_fields(&pair.recorded, &live, &ObjectRules, signed).differences;
-    match would.first() {
-        Some(change) if told.is_empty() => {
-            let path = printable(&change.path);
-            let why =
-                format!("it looks the same, but the API would change {path} if it were applied");
-            desk.unmeasured(&pair.name, Reason::ToolFailed, why);
-            None
-        }
-        _ => Some((pair.name, live)),
+    match said.failure() {
+        error @ SourceError::Unreachable { .. } => Err(error),
+        _ => Ok(said),
     }
 }
 
-/// Writes values as they were recorded where the API says, and anybody can see, that they are
-/// the same. Lists are taken item by item only where none is longer than the others.
+/// The live object as it is to be compared, or why there is nothing to compare.
+fn judge(pair: &Pair, made: &Value, recorded: &Recorded<'_>) -> Result<Value, String> {
+    let would = first(&pair.name, made, &pair.live, &AsMade, recorded);
+    let mut live = pair.live.clone();
+    if !is_own(&pair.recorded) {
+        settle(&pair.recorded, made, &mut live);
+    }
+    match would {
+        Some(path) if pair.matches(&live, recorded) => Err(format!(
+            "it looks the same, but the API would change {} if it were applied",
+            printable(&path)
+        )),
+        _ => Ok(live),
+    }
+}
+
+/// Writes amounts as they were recorded where the API says, and anybody can see, that they are the
+/// same in another unit. Items of lists are not told apart here: those stay as they are.
 fn settle(recorded: &Value, made: &Value, live: &mut Value) {
     match (recorded, made, live) {
         (Value::Object(recorded), Value::Object(made), Value::Object(live)) => {
             for (name, value) in recorded {
-                match (made.get(name), live.get_mut(name)) {
-                    (Some(made), Some(live)) => settle(value, made, live),
-                    (None, None) if is_nothing(value) => {
-                        live.insert(name.clone(), value.clone());
-                    }
-                    _ => {}
+                if let (Some(made), Some(live)) = (made.get(name), live.get_mut(name)) {
+                    settle(value, made, live);
                 }
             }
         }
-        (Value::Array(recorded), Value::Array(made), Value::Array(live))
-            if recorded.len() == live.len() && made.len() == live.len() =>
+        (recorded, made, live)
+            if made == live
+                && (has_unit(recorded) || has_unit(live))
+                && quantity::same(recorded, live) =>
         {
-            for ((recorded, made), live) in recorded.iter().zip(made).zip(live) {
-                settle(recorded, made, live);
-            }
-        }
-        (recorded, made, live) if made == live && quantity::same(recorded, live) => {
             *live = recorded.clone();
         }
         _ => {}
     }
 }
 
-/// What a type that leaves out what is empty leaves out.
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-    }
+/// Whether it says what it counts: `007` is not `7` to everybody, `1000m` is no number to anybody.
+fn has_unit(value: &Value) -> bool {
+    let last = value.as_str().and_then(|text| text.chars().last());
+    last.is_some_and(|letter| letter.is_ascii_alphabetic())
 }
 
 /// Recursion is bounded by the parser's limit on depth.

@@ -250,7 +250,7 @@ fn opens(kind: Option<&str>, place: &Place<'_>, found: &Value) -> bool {
 }
 
 /// Whether the API knows the type of an object.
-fn is_own(object: &Value) -> bool {
+pub(super) fn is_own(object: &Value) -> bool {
     let version = object.get("apiVersion").and_then(Value::as_str);
     match version.map(|version| version.split_once('/')) {
         Some(Some((group, _))) => OWN_GROUPS.contains(&group),

@@ -41,14 +41,9 @@ pub(super) enum Bytes {
     RawState(RawState),
 }
 
-/// Whether bytes begin as a raw plan does.
-pub(super) fn is_plan(head: &[u8]) -> bool {
-    head.starts_with(PLAN_FILE)
-}
-
 /// Takes bytes for what they are.
 pub(super) fn recognise(from: &str, bytes: &[u8]) -> Result<Bytes, SourceError> {
-    if is_plan(bytes) {
+    if bytes.starts_with(PLAN_FILE) {
         return Ok(Bytes::RawPlan);
     }
     let wrong = |why: &str| SourceError::Input {

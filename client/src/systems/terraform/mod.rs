@@ -163,10 +163,6 @@ impl System for Terraform {
         ))
     }
 
-    fn wrote(&self, file: &Path) -> bool {
-        source::is_own(file)
-    }
-
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         match media_type {
             STATE => Some(&rules::StateRules),

@@ -1,11 +1,6 @@
 //! From what was given to what the tool says of it.
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     documents::{self, Bytes, Document, RawState},
@@ -35,19 +30,6 @@ pub(super) struct Observed {
     pub(super) plan: serde_json::Value,
     pub(super) raw_state: RawState,
     pub(super) live: bool,
-}
-
-/// Whether a file is a state by its name, which holds secrets whether it can be read or not, or
-/// a plan by its bytes.
-pub(super) fn is_own(file: &Path) -> bool {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    if name.ends_with(".tfstate") || name.ends_with(".tfstate.backup") {
-        return true;
-    }
-    let mut head = Vec::new();
-    let read = File::open(file).and_then(|file| file.take(64).read_to_end(&mut head));
-    // The name of the first file in the archive.
-    read.is_ok() && documents::is_plan(&head) && head.get(30..36) == Some(b"tfplan")
 }
 
 /// Reads what is to be recorded.

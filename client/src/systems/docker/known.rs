@@ -1,0 +1,116 @@
+//! Whether a file can be nothing else than an archive of images: by the names of its members, and
+//! without reading what these hold.
+//!
+//! Invariant: one in which something lies that belongs to no image is a file, since as images
+//! alone nobody would look at that.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+use tar::{EntryType, Header};
+
+use super::saved::Item;
+
+/// Members that are looked at: images have a few hundred.
+const MEMBERS_MAX: usize = 65_536;
+/// Bytes of a table of contents, in which ten thousand images would have room.
+const TABLE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a tar's header, and what all else is rounded up to.
+const BLOCK: u64 = 512;
+
+/// Whether a file is one. One that is packed has to be named as such.
+pub(super) fn is_of_images(path: &Path) -> bool {
+    // Nobody is waited for: a pipe may have come into its place.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let is_file = |file: &File| file.metadata().is_ok_and(|it| it.is_file());
+    let file = file.ok().filter(is_file);
+    file.is_some_and(|file| tells(file).unwrap_or(false))
+}
+
+/// Whether all members are an image's, and one of them says so.
+fn tells(mut file: File) -> io::Result<bool> {
+    let mut said = false;
+    for _ in 0..MEMBERS_MAX {
+        let mut header = Header::new_old();
+        file.read_exact(header.as_mut_bytes())?;
+        if header.as_bytes().iter().all(|byte| *byte == 0) {
+            return Ok(said);
+        }
+        let size = header.entry_size()?;
+        if header.cksum()? != sum(&header) {
+            return Ok(false);
+        }
+        let name = header.path_bytes();
+        let name = name.strip_prefix(b"./").unwrap_or(&name);
+        let mut left = size;
+        match header.entry_type() {
+            // Notes on the next member, such as its times.
+            EntryType::XHeader | EntryType::XGlobalHeader => {}
+            EntryType::Directory | EntryType::Symlink | EntryType::Regular if belongs(name) => {
+                if name == b"oci-layout" {
+                    said = true;
+                }
+                if name == b"manifest.json" {
+                    let mut table = Vec::new();
+                    let mut read = (&mut file).take(size.min(TABLE_BYTES_MAX));
+                    left -= u64::try_from(read.read_to_end(&mut table)?).unwrap_or(size);
+                    match serde_json::from_slice::<Vec<Item>>(&table) {
+                        Ok(items) if !items.is_empty() => said = true,
+                        _ => return Ok(false),
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+        let rest = left + size.next_multiple_of(BLOCK) - size;
+        file.seek(SeekFrom::Current(
+            i64::try_from(rest).map_err(io::Error::other)?,
+        ))?;
+    }
+    Ok(false)
+}
+
+/// The sum over a header in which that of the sum itself counts as spaces.
+fn sum(header: &Header) -> u32 {
+    let bytes = header.as_bytes().iter().enumerate();
+    let bytes = bytes.map(|(at, byte)| match at {
+        148..156 => u32::from(b' '),
+        _ => u32::from(*byte),
+    });
+    bytes.sum()
+}
+
+/// Names that Docker, skopeo and OCI layouts give: tables of contents, and what is called by its
+/// digest.
+fn belongs(name: &[u8]) -> bool {
+    let name = name.strip_suffix(b"/").unwrap_or(name);
+    if matches!(
+        name,
+        b"" | b"." | b"manifest.json" | b"repositories" | b"oci-layout" | b"index.json"
+    ) {
+        return true;
+    }
+    let Ok(name) = std::str::from_utf8(name) else {
+        return false;
+    };
+    let is_digest = |text: &str| {
+        text.len() == 64
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts: Vec<_> = name.split('/').collect();
+    match parts[..] {
+        ["blobs"] | ["blobs", "sha256"] => true,
+        ["blobs", "sha256", digest] => is_digest(digest),
+        [file] => is_digest(file.split('.').next().unwrap_or_default()),
+        [layer, "layer.tar" | "json" | "VERSION"] => is_digest(layer),
+        _ => false,
+    }
+}
