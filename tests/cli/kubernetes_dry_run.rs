@@ -123,6 +123,7 @@ fn what_a_webhook_takes_away_is_never_the_same() {
         one(WEB, &format!("{container}.args[0]"), "changed"),
         one(WEB, &format!("{container}.securityContext"), "missing"),
         one(CONF, "data.mode", "changed"),
+        one(GADGET, "spec.max", "changed"),
     ];
     assert_eq!(cluster.differences(VERIFY, 10), expected);
     assert_eq!(cluster.differences(DRY, 10), expected);

@@ -13,7 +13,8 @@ pub(crate) struct Admission {
     /// Widgets are converted by a program that spells amounts in its own way and leaves out
     /// what is empty, as Go's types do.
     pub(crate) converts: bool,
-    /// A webhook takes away what says no, and spells arguments and settings otherwise.
+    /// A webhook takes away what says no, spells arguments and settings otherwise, and raises
+    /// what is a limit.
     pub(crate) loosens: bool,
     /// Deployments of that name are refused.
     pub(crate) refuses: Option<&'static str>,
@@ -37,6 +38,9 @@ impl Admission {
         }
         if self.loosens && resource.kind == "ConfigMap" {
             object["data"]["mode"] = "644".into();
+        }
+        if self.loosens && resource.kind == "Widget" {
+            object["spec"]["max"] = "64Gi".into();
         }
         if self.converts && resource.kind == "Widget" {
             let spec = object["spec"].as_object_mut().unwrap();
