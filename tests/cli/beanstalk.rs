@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::{
     cloudformation::differences,
-    inputs::holds,
     stage::{Ran, Stage},
     support::aws::{Cloud, member},
 };
@@ -219,11 +218,7 @@ fn settings_are_compared_and_variables_are_withheld() {
         return;
     };
     run(&stage, &cloud, RECORD).exits(0);
-    for directory in ["data", "home"] {
-        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
-    }
-    let found = holds(&stage.path("data"), b"DBUser");
-    assert!(found, "the search finds what is there");
+    stage.keeps_nowhere(SECRET, "VersionLabel");
     let changed = |paths: &[&str]| {
         let ran = run(&stage, &cloud, &format!("{VERIFY} --output json")).exits(10);
         let paths = paths.iter();
@@ -334,9 +329,7 @@ fn a_pipeline_records_a_bundle_before_it_is_live() {
     let ran = stage.feed(line, answers.concat().as_bytes()).exits(16);
     let version = ["beanstalk/version/shop/v1", "", "unverifiable"];
     assert_eq!(differences(&ran), [version], "the bundle was not given");
-    for directory in ["data", "home"] {
-        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
-    }
+    stage.keeps_nowhere(SECRET, "VersionLabel");
 }
 
 /// Goal: what is no deployment is refused by name, and nothing is recorded. Method: one of

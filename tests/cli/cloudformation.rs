@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use crate::{
-    inputs::holds,
     stage::{Ledger, Ran, Stage},
     support::aws::Cloud,
 };
@@ -85,9 +84,7 @@ fn an_update_that_nobody_recorded_is_drift_and_a_rollback_is_verified() {
     let Some((stage, _ledger, cloud)) = recorded("an update that nobody recorded") else {
         return;
     };
-    for directory in ["data", "home"] {
-        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
-    }
+    stage.keeps_nowhere(SECRET, "StackName");
     let ran = run(&stage, &cloud, VERIFY).exits(0).says("VERIFIED");
     assert!(!ran.out.contains(SECRET));
     stage.edit("t.yaml", "Timeout: 60", "Timeout: 61 # longer");
@@ -224,13 +221,7 @@ fn a_template_is_recorded_before_it_is_deployed_and_its_secrets_are_withheld() {
         differences(&ran),
         [["cloudformation/stack/web", path, "unverifiable"]]
     );
-    for directory in ["data", "home"] {
-        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
-    }
-    assert!(
-        holds(&stage.path("data"), b"AWS::SQS::Queue"),
-        "the search finds what is there"
-    );
+    stage.keeps_nowhere(SECRET, "StackName");
 }
 
 /// Goal: what the command line printed does as well as asking, and what was not printed is
@@ -320,9 +311,7 @@ fn what_aws_made_of_a_template_is_compared_too() {
     stage.write("f.json", answers("reader", "arn:1"));
     let record = stage.run("record prod/f --cloudformation=f.json");
     record.exits(0).says("withheld");
-    for directory in ["data", "home"] {
-        assert!(!holds(&stage.path(directory), SECRET.as_bytes()));
-    }
+    stage.keeps_nowhere(SECRET, "StackName");
     let line = "verify prod/f --cloudformation=- --output json";
     stage
         .feed(line, answers("reader", "arn:1").as_bytes())

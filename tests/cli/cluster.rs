@@ -5,7 +5,6 @@ use std::{fs, process::Command};
 use serde_json::Value;
 
 use crate::{
-    inputs::holds,
     stage::{Ledger, Ran, Stage},
     support::{kube::Kube, tools},
 };
@@ -94,15 +93,6 @@ impl Cluster {
     pub(crate) fn differences(&self, line: &str, exit: i32) -> Vec<Told> {
         let report = self.cairn(&format!("{line} --output json")).exits(exit);
         told(&report.json("cairn.verify/v1")["differences"])
-    }
-
-    /// Insists that nothing that is kept anywhere has these bytes.
-    #[track_caller]
-    pub(crate) fn keeps_nowhere(&self, secret: &str) {
-        for place in ["data", "home"] {
-            let found = holds(&self.stage.path(place), secret.as_bytes());
-            assert!(!found, "{secret} is in {place}");
-        }
     }
 }
 

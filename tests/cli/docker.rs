@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::Path,
 };
 
 use cairn_proto::hash::Sha256;
@@ -12,32 +11,12 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use crate::{
+    kept::holds,
     stage::{Ledger, Stage},
     support::docker::{Registry, build, has_tools, join, run},
 };
 
 const TOOLS: [&str; 2] = ["skopeo", "umoci"];
-
-/// Whether any file below a directory holds these bytes.
-pub(crate) fn holds(directory: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(directory).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return holds(&path, needle);
-        }
-        // A socket, or what a server has replaced meanwhile, holds nothing.
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(needle.len()).any(|window| window == needle)
-    })
-}
-
-/// Nothing that the server or the client keeps holds a secret.
-#[track_caller]
-pub(crate) fn kept_secret(stage: &Stage, secret: &str) {
-    for folder in [stage.path("data"), stage.home().to_owned()] {
-        assert!(!holds(&folder, secret.as_bytes()), "{}", folder.display());
-    }
-}
 
 /// The recorded text of an object.
 pub(crate) fn object(stage: &Stage, environment: &str, name: &str) -> Value {
@@ -219,7 +198,7 @@ fn a_secret_in_a_configuration_is_withheld() {
         .exits(0)
         .says("withheld  1 artifact");
     stage.run("verify prod --docker=layout.tar").exits(0);
-    kept_secret(&stage, "hunter2-planted");
+    stage.keeps_nowhere("hunter2-planted", "sha256:");
 }
 
 /// Goal: a tag that a registry moved to other bytes is drift, named by the index's digest, and
@@ -335,7 +314,7 @@ fn digests_that_tools_state_are_compared_with_the_registry() {
     });
     stage.write("build.json", metadata.to_string());
     stage.run("record prod --docker=build.json").exits(0);
-    kept_secret(&stage, "hunter2-planted");
+    stage.keeps_nowhere("hunter2-planted", "sha256:");
     let verify = format!("verify prod --docker=live:{shop}");
     stage.run(&verify).exits(0);
     // By its manifest alone, this archive cannot be told from any other.

@@ -1,8 +1,8 @@
 //! A real Docker daemon, where one starts: it wants rights that not every machine gives.
 
 use crate::{
-    docker::{holds, kept_secret},
     docker_running::{SECRET, with_host},
+    kept::holds,
     stage::{Ledger, Stage},
     support::{
         docker::{Daemon, build, has_tools, run},
@@ -65,7 +65,7 @@ fn what_a_real_daemon_runs_is_verified() {
     ran.says("2 objects");
     cairn("verify both --docker --docker=saved.tar").exits(0);
     for secret in [SECRET, "planted-token"] {
-        kept_secret(&stage, secret);
+        stage.keeps_nowhere(secret, "sha256:");
     }
     let docker = stage.path("docker");
     assert!(holds(&docker, b"planted-token"), "Docker has it");

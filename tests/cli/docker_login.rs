@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    docker::{kept_secret, with_images},
+    docker::with_images,
     docker_hostile::lies,
     stage::{Ran, Stage},
     support::docker::{Registry, Reply, false_server, has_tools, run},
@@ -77,8 +77,8 @@ fn what_a_login_keeps_lets_in() {
     stage.run(&record).exits(0).says("1 object");
     let verify = format!("verify prod --docker=live:{shop}");
     stage.run(&verify).exits(0).says("1 of 1 object");
-    kept_secret(&stage, PASSWORD);
-    kept_secret(&stage, &basic("ann", PASSWORD));
+    stage.keeps_nowhere(PASSWORD, "sha256:");
+    stage.keeps_nowhere(&basic("ann", PASSWORD), "sha256:");
 }
 
 /// A certificate for this machine, and the authority that signed it.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    docker::{kept_secret, object},
+    docker::object,
     stage::{Ledger, Ran, Stage},
     support::docker::{Socket, build, has_tools, run},
 };
@@ -136,7 +136,7 @@ fn a_container_is_recorded_by_its_fields() {
     };
     let verified = bench.run("verify prod --docker").exits(0);
     verified.says("runtime-reported");
-    kept_secret(&bench.stage, SECRET);
+    bench.stage.keeps_nowhere(SECRET, "sha256:");
     let recorded = object(&bench.stage, "prod", "docker/container/a");
     assert_eq!(recorded["config"]["user"], "1000");
     assert_eq!(recorded["config"]["cmd"][2], "--port=80");

@@ -117,7 +117,7 @@ fn a_release_is_verified_until_what_runs_differs() {
     });
     assert!(label.is_some(), "{added:?}");
     for secret in ["swordfish-4711", "c3dvcmRmaXNoLTQ3MTE", "the password is"] {
-        cluster.keeps_nowhere(secret);
+        cluster.stage.keeps_nowhere(secret, "web-web");
     }
     cluster.kubectl("scale deployment/web-web -n shop --replicas=5");
     let told = cluster.differences(VERIFY, 10);

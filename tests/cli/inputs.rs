@@ -14,7 +14,10 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
-use crate::stage::{Ran, Stage};
+use crate::{
+    kept::holds,
+    stage::{Ran, Stage},
+};
 
 fn record(stage: &Stage, path: impl AsRef<OsStr>) -> Ran {
     let mut command = stage.command();
@@ -155,18 +158,6 @@ fn a_pipe_a_socket_and_a_device_are_refused() {
         .refuses(1, "PATH_SPECIAL")
         .says("socket");
     record(&stage, "/dev/null").refuses(1, "PATH_SPECIAL");
-}
-
-/// Whether any file below a directory holds these bytes.
-pub(crate) fn holds(directory: &Path, needle: &[u8]) -> bool {
-    fs::read_dir(directory).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return holds(&path, needle);
-        }
-        let bytes = fs::read(path).unwrap();
-        bytes.windows(needle.len()).any(|window| window == needle)
-    })
 }
 
 /// Goal: a secret never leaves the machine, and is still verified. Method: search all that

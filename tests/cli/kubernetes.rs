@@ -160,8 +160,8 @@ fn what_was_applied_is_verified_and_what_was_added_is_listed() {
     assert!(by.ends_with("by kube-controller-manager"), "{by}");
     cluster.kubectl("apply --server-side --force-conflicts -f rendered.yaml");
     cluster.cairn(VERIFY).exits(0).says("7 of 7 objects");
-    cluster.keeps_nowhere("swordfish-4711");
-    cluster.keeps_nowhere("c3dvcmRmaXNoLTQ3MTE");
+    cluster.stage.keeps_nowhere("swordfish-4711", "gadget");
+    cluster.stage.keeps_nowhere("c3dvcmRmaXNoLTQ3MTE", "gadget");
 }
 
 /// Goal: each change behind the pipeline's back is named, and it alone. Method: one after the

@@ -23,6 +23,7 @@ mod helm;
 mod helm_input;
 mod helm_registry;
 mod inputs;
+mod kept;
 mod kubernetes;
 mod kubernetes_dry_run;
 mod kubernetes_input;
