@@ -156,7 +156,30 @@ fn an_archive_of_images_is_known_by_what_it_holds() {
     stage.write("install.sh", "true\n");
     run(&folder, "tar rf more.tar install.sh");
     stage.run("record more more.tar").exits(0).says("1 file");
-    // A header that promises more than anybody would read.
+    // The same behind the end, and a name that is another one than it seems.
+    let mut behind = fs::read(stage.path("shop.tar")).unwrap();
+    behind.extend(b"#!/bin/sh");
+    stage.write("behind.tar", behind);
+    let ran = stage.run("record behind behind.tar").exits(0);
+    ran.says("1 file");
+    run(
+        &folder,
+        "tar --format=pax --pax-option=path:=evil.sh -cf renamed.tar oci/oci-layout",
+    );
+    stage
+        .run("record renamed renamed.tar")
+        .exits(0)
+        .says("1 file");
+    // A header that promises more than anybody would read, and one that promises all.
+    let mut header = tar::Header::new_gnu();
+    header.set_path("oci-layout").unwrap();
+    header.set_size(u64::MAX);
+    header.set_cksum();
+    stage.write("endless.tar", header.as_bytes());
+    stage
+        .run("record endless endless.tar")
+        .exits(0)
+        .says("1 file");
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::GNULongName);
     header.set_path("././@LongLink").unwrap();

@@ -1,24 +1,28 @@
 //! What runs of a workload: its pods, which the workload itself does not tell. kubectl is the real
 //! one; the API that it talks to is a stand-in.
 
+use cairn_proto::hash::Sha256;
 use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Told, one},
     docker::{object, with_images},
     kubernetes::{APP, WEB, deployed},
-    support::docker::{has_tools, run},
+    support::docker::{build, has_tools, join, run},
 };
 
 const VERIFY: &str = "verify prod/shop --kubernetes";
+const ID: &str = "docker.io/library/nginx@sha256:\
+                  1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A pod of the Deployment `web`, as a kubelet reports it.
-fn pod(name: &str, image: &str, started_from: &str) -> Value {
+/// A pod of the Deployment `web`, as a kubelet reports it; `owner` is the uid of its ReplicaSet.
+fn pod(name: &str, owner: &str, image: &str, started_from: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": name, "namespace": "shop", "uid": name, "resourceVersion": "1",
-            "labels": {"app": "web", "tier": "", "pod-template-hash": "7d4b"},
+            "labels": {"app": "web", "tier": "", "pod-template-hash": owner},
+            "ownerReferences": [{"kind": "ReplicaSet", "uid": owner, "controller": true}],
         },
         "spec": {"containers": [{"name": "web", "image": image}]},
         "status": {
@@ -32,65 +36,192 @@ fn runs(cluster: &Cluster, pod: &Value) {
     cluster.kube.has("", "pods", pod);
 }
 
-fn of_web(path: &str) -> Told {
-    one(WEB, path, "added")
+/// The ReplicaSets `old` and `new` of the Deployment `web`, of which the second is current.
+fn with_replica_sets(cluster: &Cluster) {
+    let web = cluster.kube.object("deployments", "shop", "web");
+    let metadata = &web["metadata"];
+    let newest = &metadata["annotations"]["deployment.kubernetes.io/revision"];
+    assert!(newest.is_string(), "{web}");
+    for (name, revision) in [("old", &json!("0")), ("new", newest)] {
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": name, "resourceVersion": "1",
+                "annotations": {"deployment.kubernetes.io/revision": revision},
+                "ownerReferences": [
+                    {"kind": "Deployment", "uid": metadata["uid"], "controller": true},
+                ],
+            },
+            "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        });
+        cluster.kube.has("apps", "replicasets", &set);
+    }
+}
+
+fn of_web(sort: &str, container: &str) -> Told {
+    one(WEB, &format!("pods.{sort}[\"{container}\"]"), "added")
+}
+
+/// What is listed of pods and is no difference.
+fn listed(cluster: &Cluster) -> Vec<(String, String)> {
+    let ran = cluster.cairn(&format!("{VERIFY} --output json")).exits(0);
+    let report = ran.json("cairn.verify/v1");
+    let all = report["added"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = all.map(|it| (text(&it["path"]), text(&it["found"])));
+    all.filter(|it| it.0.starts_with("pods")).collect()
 }
 
 /// Goal: a container that was put into a pod to debug it is drift, and so is a pod of another
-/// image; what admission put in is listed; pods that are over, or of others, are not looked at.
-/// Method: pods as a kubelet reports them, and kubectl's own `debug`.
+/// image than the template's; what admission put in, and what an older revision still runs, is
+/// listed; pods that are over, or of others with the same labels, are not looked at. Method: pods as
+/// a kubelet reports them, and kubectl's own `debug`.
 #[test]
 fn what_pods_run_beside_their_workload_is_told() {
     let Some(cluster) = deployed("pods", APP) else {
         return;
     };
-    let tag = "docker.io/library/nginx@sha256:";
-    let id = format!("{tag}{}", "1".repeat(64));
-    runs(&cluster, &pod("web-1", "nginx:1.27", &id));
-    let mut other = pod("other", "evil:1", &id);
-    other["metadata"]["labels"]["app"] = "other".into();
-    runs(&cluster, &other);
-    let mut over = pod("web-0", "nginx:1.26", &id);
+    with_replica_sets(&cluster);
+    let good = pod("web-1", "new", "nginx:1.27", ID);
+    runs(&cluster, &good);
+    runs(&cluster, &pod("other", "another", "evil:1", ID));
+    let mut over = pod("web-0", "new", "nginx:1.26", ID);
     over["status"]["phase"] = "Succeeded".into();
     runs(&cluster, &over);
-    let mut injected = pod("web-2", "nginx:1.27", &id);
-    let proxy = json!({"name": "proxy", "image": "mesh/proxy:9"});
-    injected["spec"]["containers"]
-        .as_array_mut()
-        .unwrap()
-        .push(proxy);
-    runs(&cluster, &injected);
-    let ran = cluster.cairn(&format!("{VERIFY} --output json")).exits(0);
-    let report = ran.json("cairn.verify/v1");
-    let listed = report["added"].as_array().unwrap().iter();
-    let proxy = listed.filter(|it| it["path"].as_str().unwrap().starts_with("pods"));
-    let proxy: Vec<_> = proxy
-        .map(|it| (it["path"].as_str(), it["found"].as_str()))
-        .collect();
-    assert_eq!(
-        proxy,
-        [(Some("pods.web-2.injected.proxy"), Some("mesh/proxy:9"))]
-    );
+    cluster.cairn(VERIFY).exits(0);
+    assert_eq!(listed(&cluster), []);
+    for name in ["web-2", "web-3"] {
+        let mut injected = pod(name, "new", "nginx:1.27", ID);
+        let proxy = json!({"name": "proxy", "image": "mesh/proxy:9"});
+        injected["spec"]["initContainers"] = json!([proxy]);
+        runs(&cluster, &injected);
+    }
+    runs(&cluster, &pod("web-9", "old", "nginx:1.26", ID));
+    let expected = [
+        ("pods.injected[\"proxy mesh/proxy:9\"]", "in pods: 2"),
+        ("pods.older", "1"),
+    ];
+    let expected = expected.map(|(path, found)| (path.to_owned(), found.to_owned()));
+    assert_eq!(listed(&cluster), expected);
 
     let debug = "debug web-1 -n shop --image=evil:1 --container=spy --attach=false";
     cluster.kubectl(debug);
-    let told = cluster.differences(VERIFY, 10);
-    assert_eq!(told, [of_web("pods.web-1.debugging.spy")]);
-    let told = cluster.differences("verify prod/shop --kubernetes=live:dry-run", 10);
-    assert_eq!(told, [of_web("pods.web-1.debugging.spy")]);
-    runs(&cluster, &pod("web-1", "nginx:1.27", &id));
+    let spy = [of_web("debugging", "web-1/spy")];
+    assert_eq!(cluster.differences(VERIFY, 10), spy);
+    let dry_run = "verify prod/shop --kubernetes=live:dry-run";
+    assert_eq!(cluster.differences(dry_run, 10), spy);
+    let mut leaving = cluster.kube.object("pods", "shop", "web-1");
+    leaving["metadata"]["deletionTimestamp"] = "2036-11-01T10:00:00Z".into();
+    runs(&cluster, &leaving);
+    assert_eq!(cluster.differences(VERIFY, 10), spy);
+    runs(&cluster, &good);
     cluster.cairn(VERIFY).exits(0);
-    runs(&cluster, &pod("web-3", "nginx:1.26", &id));
+    runs(&cluster, &pod("web-4", "new", "nginx:1.26", ID));
+    let told = cluster.differences(VERIFY, 10);
+    assert_eq!(told, [of_web("images", "web-4/web")]);
     let ran = cluster.cairn(VERIFY).exits(10);
-    ran.says("pods.web-3.images.web  found nginx:1.26, and not nginx:1.27");
-    cluster.kube.forbid("pods");
-    let ran = cluster.cairn(VERIFY).exits(0);
-    ran.says("what runs in shop was not looked at");
+    ran.says("found nginx:1.26, and not nginx:1.27");
 }
 
-/// Goal: where the image's digests were recorded beside the objects, a pod that was started from
-/// other bytes is drift, whichever of the digests its kubelet shows. Method: an image by its tag;
-/// pods that show its manifest, its configuration, and another image under the same tag.
+/// Goal: pods are found under each kind of workload, and what is of an older revision is listed
+/// while that is what its controller says. Method: a StatefulSet, a DaemonSet and a CronJob with a
+/// pod of another image each; then rollouts that have not ended.
+#[test]
+fn pods_are_found_under_each_kind_of_workload() {
+    let spec = "template: {metadata: {labels: {app: x}}, spec: {restartPolicy: Always, containers: \
+                [{name: web, image: 'nginx:1.27'}]}}";
+    let set = |kind: &str, name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{selector: {{matchLabels: {{app: x}}}}, {spec}}}\n---\n"
+        )
+    };
+    let cron = format!(
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: cron, namespace: shop}}\n\
+         spec: {{schedule: '* * * * *', jobTemplate: {{spec: {{{spec}}}}}}}\n"
+    );
+    let stream = [set("StatefulSet", "set"), set("DaemonSet", "daemon"), cron].concat();
+    let Some(cluster) = deployed("pods of each kind", &stream) else {
+        return;
+    };
+    let uid = |plural: &str, name: &str| {
+        let object = cluster.kube.object(plural, "shop", name);
+        object["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    let (set, daemon) = (uid("statefulsets", "set"), uid("daemonsets", "daemon"));
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {
+            "name": "cron-1", "namespace": "shop", "uid": "job", "resourceVersion": "1",
+            "ownerReferences": [
+                {"kind": "CronJob", "uid": uid("cronjobs", "cron"), "controller": true},
+            ],
+        },
+        "spec": {},
+    });
+    cluster.kube.has("batch", "jobs", &job);
+    for owner in [&set, &daemon, "job"] {
+        runs(&cluster, &pod(&format!("of-{owner}"), owner, "evil:1", ID));
+    }
+    let of = |artifact: &str, owner: &str| {
+        let path = format!("pods.images[\"of-{owner}/web\"]");
+        one(&format!("kubernetes/{artifact}"), &path, "added")
+    };
+    let cron = of("batch/CronJob/shop/cron", "job");
+    let all = [
+        of("apps/DaemonSet/shop/daemon", &daemon),
+        of("apps/StatefulSet/shop/set", &set),
+        cron.clone(),
+    ];
+    assert_eq!(cluster.differences(VERIFY, 10), all);
+    for (plural, name, status) in [
+        ("statefulsets", "set", json!({"updateRevision": "newest"})),
+        (
+            "daemonsets",
+            "daemon",
+            json!({"updatedNumberScheduled": 1, "desiredNumberScheduled": 2}),
+        ),
+    ] {
+        let mut object = cluster.kube.object(plural, "shop", name);
+        object["status"] = status;
+        cluster.kube.has("apps", plural, &object);
+    }
+    let mut behind = pod(&format!("of-{set}"), &set, "evil:1", ID);
+    behind["metadata"]["labels"]["controller-revision-hash"] = "older".into();
+    runs(&cluster, &behind);
+    assert_eq!(cluster.differences(VERIFY, 10), [cron]);
+}
+
+/// Goal: what cannot be looked at is unverifiable, unless who signed says that it may be; and who
+/// has webhooks that rewrite images may say so, which hides no debugging. Method: pods that nobody
+/// may list; a pod of another image that is ignored; the one and the other.
+#[test]
+fn what_cannot_be_looked_at_is_unverifiable_and_images_can_be_left_to_a_webhook() {
+    let Some(cluster) = deployed("pods that nobody may list", APP) else {
+        return;
+    };
+    with_replica_sets(&cluster);
+    for resource in ["pods", "replicasets"] {
+        cluster.kube.forbid(resource);
+        let ran = cluster.cairn(VERIFY).exits(16);
+        ran.says("its pods cannot be looked at")
+            .says("could not be measured");
+        cluster.kube.allow_all();
+    }
+    let ignore = format!("--ignore {WEB}#/pods/images");
+    let record = format!("record prod/shop --kubernetes=rendered.yaml {ignore}");
+    cluster.cairn(&record).exits(0);
+    runs(&cluster, &pod("web-1", "new", "mirror/nginx:1.27", ID));
+    cluster.cairn(VERIFY).exits(0).says("1 field ignored");
+    let debug = "debug web-1 -n shop --image=evil:1 --container=spy --attach=false";
+    cluster.kubectl(debug);
+    let told = cluster.differences(VERIFY, 10);
+    assert_eq!(told, [of_web("debugging", "web-1/spy")]);
+}
+
+/// Goal: where the image's digests were recorded beside the objects, bytes count and not names,
+/// whichever digest a node shows; where not all are known, a note says so. Method: an image of two
+/// platforms by its tag, and one of one; pods that show each of its digests, and another's.
 #[test]
 fn a_tag_that_leads_elsewhere_is_drift_where_the_image_was_recorded() {
     if !has_tools("images of pods", &["skopeo", "umoci"]) {
@@ -100,48 +231,64 @@ fn a_tag_that_leads_elsewhere_is_drift_where_the_image_was_recorded() {
     let Some(cluster) = deployed("images of pods", &stream) else {
         return;
     };
+    with_replica_sets(&cluster);
     let (images, _ledger) = with_images();
     let folder = images.path("");
-    for layout in ["1", "2"] {
+    build(&folder, "arm1", "arm one", "--architecture arm64");
+    join(&folder, "all", &["1", "arm1"]);
+    for layout in ["all", "1"] {
         let to = cluster.stage.path(format!("{layout}.tar"));
-        let line = format!(
-            "skopeo copy -q oci:oci:{layout} oci-archive:{}:shop:1",
-            to.display()
+        let to = format!("oci-archive:{}:shop:1", to.display());
+        run(
+            &folder,
+            &format!("skopeo copy -q --all oci:oci:{layout} {to}"),
         );
-        run(&folder, &line);
     }
-    let record = "record prod/shop --kubernetes=rendered.yaml --docker=1.tar";
-    cluster.cairn(record).exits(0);
-    let recorded = object(&cluster.stage, "prod/shop", "docker/image/shop:1");
-    let digest = |member: &str| {
-        recorded["platforms"][0][member]
-            .as_str()
-            .unwrap()
-            .to_owned()
+    let record = |layout: &str| {
+        let line = format!("record prod/shop --kubernetes=rendered.yaml --docker={layout}.tar");
+        cluster.cairn(&line).exits(0);
+        object(&cluster.stage, "prod/shop", "docker/image/shop:1")
     };
-    let spelled = [
-        format!("docker-pullable://shop@{}", digest("manifest")),
-        format!("docker.io/library/shop@{}", digest("manifest")),
-        digest("config"),
-        format!("docker://{}", digest("config")),
-        String::new(),
-    ];
-    let both = format!("{VERIFY} --docker=1.tar");
-    for id in &spelled {
-        runs(&cluster, &pod("web-1", "shop:1", id));
+    let recorded = record("all");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let platform = &recorded["platforms"][1];
+    let (manifest, config) = (text(&platform["manifest"]), text(&platform["config"]));
+    let both = format!("{VERIFY} --docker=all.tar");
+    let index = text(&recorded["index"]);
+    for (image, id) in [
+        ("shop:1", format!("docker-pullable://shop@{manifest}")),
+        ("shop:1", format!("docker.io/library/shop@{index}")),
+        ("shop:1", config.clone()),
+        ("shop:1", config.replace("sha256:", "")),
+        ("shop:1", format!("docker://{config}")),
+        ("shop:1", String::new()),
+        (
+            "mirror.example/shop:1",
+            format!("mirror.example/shop@{index}"),
+        ),
+    ] {
+        runs(&cluster, &pod("web-1", "new", image, &id));
         cluster.cairn(&both).exits(0).says("6 of 6 objects");
     }
-    let other = cluster.stage.path("2.tar").display().to_string();
-    let raw = run(
-        &folder,
-        &format!("skopeo inspect --raw oci-archive:{other}"),
-    );
-    let other = cairn_proto::hash::Sha256::of(raw.as_bytes());
+    let other = Sha256::of(b"another image");
+    for id in [
+        format!("shop@sha256:{other}"),
+        format!("docker://sha256:{other}"),
+        other.to_string(),
+    ] {
+        runs(&cluster, &pod("web-1", "new", "shop:1", &id));
+        let ran = cluster.cairn(&both).exits(10);
+        ran.says("pods.images[\"web-1/web\"]")
+            .says(&format!("{other}, which is no recorded shop:1"));
+    }
+    record("1");
+    let one = format!("{VERIFY} --docker=1.tar");
+    let ran = cluster.cairn(&one).exits(10);
+    ran.says("which is no recorded shop:1");
     runs(
         &cluster,
-        &pod("web-1", "shop:1", &format!("shop@sha256:{other}")),
+        &pod("web-1", "new", "shop:1", &format!("shop@sha256:{other}")),
     );
-    let ran = cluster.cairn(&both).exits(10);
-    ran.says("pods.web-1.images.web")
-        .says(&format!("sha256:{other}, which is no shop:1"));
+    let ran = cluster.cairn(&one).exits(0);
+    ran.says("pods of shop:1 were held against its name alone");
 }

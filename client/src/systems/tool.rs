@@ -223,10 +223,10 @@ impl Said {
             ("", None) => "it was killed".to_owned(),
             (why, _) => why.to_owned(),
         };
-        if unanswered
-            .iter()
-            .any(|words| self.complaint.contains(words))
-        {
+        // What an API says of others it says itself.
+        let answered = self.code == Some(0) || self.complaint.contains("Error from server");
+        let mut silent = unanswered.iter();
+        if !answered && silent.any(|words| self.complaint.contains(words)) {
             return SourceError::Unreachable { what, why };
         }
         failed(&what, &why)

@@ -46,7 +46,7 @@ const fn of_cluster(
 const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORK: &str = "networking.k8s.io";
 
-static ALL: [Resource; 21] = [
+static ALL: [Resource; 22] = [
     of_cluster("", "v1", "namespaces", "Namespace"),
     of("", "v1", "configmaps", "ConfigMap"),
     of("", "v1", "secrets", "Secret"),
@@ -55,6 +55,7 @@ static ALL: [Resource; 21] = [
     of("", "v1", "pods", "Pod"),
     of("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
     of("apps", "v1", "deployments", "Deployment"),
+    of("apps", "v1", "replicasets", "ReplicaSet"),
     of("apps", "v1", "statefulsets", "StatefulSet"),
     of("apps", "v1", "daemonsets", "DaemonSet"),
     of("batch", "v1", "jobs", "Job"),

@@ -11,6 +11,7 @@ use std::{
     path::Path,
 };
 
+use memchr::memmem::find;
 use rustix::fs::OFlags;
 use tar::{EntryType, Header};
 
@@ -20,6 +21,12 @@ use super::saved::Item;
 const MEMBERS_MAX: usize = 65_536;
 /// Bytes of a table of contents, in which ten thousand images would have room.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of notes on a member.
+const NOTES_BYTES_MAX: u64 = 64 << 10;
+/// What such notes say if the member is another one than its header says.
+const OTHERWISE: [&[u8]; 3] = [b" path=", b" linkpath=", b" size="];
+/// Bytes that fill an archive up.
+const PADDING_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a tar's header, and what all else is rounded up to.
 const BLOCK: u64 = 512;
 
@@ -40,40 +47,59 @@ fn tells(mut file: File) -> io::Result<bool> {
         let mut header = Header::new_old();
         file.read_exact(header.as_mut_bytes())?;
         if header.as_bytes().iter().all(|byte| *byte == 0) {
-            return Ok(said);
+            return Ok(said && is_empty(file)?);
         }
         let size = header.entry_size()?;
         if header.cksum()? != sum(&header) {
             return Ok(false);
         }
         let name = header.path_bytes();
-        let name = name.strip_prefix(b"./").unwrap_or(&name);
-        let mut left = size;
-        match header.entry_type() {
-            // Notes on the next member, such as its times.
-            EntryType::XHeader | EntryType::XGlobalHeader => {}
-            EntryType::Directory | EntryType::Symlink | EntryType::Regular if belongs(name) => {
-                if name == b"oci-layout" {
-                    said = true;
-                }
-                if name == b"manifest.json" {
-                    let mut table = Vec::new();
-                    let mut read = (&mut file).take(size.min(TABLE_BYTES_MAX));
-                    left -= u64::try_from(read.read_to_end(&mut table)?).unwrap_or(size);
-                    match serde_json::from_slice::<Vec<Item>>(&table) {
-                        Ok(items) if !items.is_empty() => said = true,
-                        _ => return Ok(false),
-                    }
-                }
+        let mut read = 0;
+        let belongs = match (
+            header.entry_type(),
+            name.strip_prefix(b"./").unwrap_or(&name),
+        ) {
+            // Notes on the next member: its times, and not that it is another one.
+            (EntryType::XHeader, _) => {
+                read = size.min(NOTES_BYTES_MAX);
+                let notes = bytes_of(&mut file, read)?;
+                let mut otherwise = OTHERWISE.iter();
+                read == size && !otherwise.any(|word| find(&notes, word).is_some())
             }
-            _ => return Ok(false),
-        }
-        let rest = left + size.next_multiple_of(BLOCK) - size;
-        file.seek(SeekFrom::Current(
-            i64::try_from(rest).map_err(io::Error::other)?,
-        ))?;
+            (EntryType::Regular, b"manifest.json") => {
+                read = size.min(TABLE_BYTES_MAX);
+                let table = bytes_of(&mut file, read)?;
+                let items = serde_json::from_slice::<Vec<Item>>(&table);
+                said |= items.as_ref().is_ok_and(|items| !items.is_empty());
+                items.is_ok()
+            }
+            (EntryType::Directory | EntryType::Symlink | EntryType::Regular, name) => {
+                said |= name == b"oci-layout";
+                belongs(name)
+            }
+            _ => false,
+        };
+        let end = size.checked_next_multiple_of(BLOCK);
+        let rest = end.and_then(|end| i64::try_from(end - read).ok());
+        let Some(rest) = rest.filter(|_| belongs) else {
+            return Ok(false);
+        };
+        file.seek(SeekFrom::Current(rest))?;
     }
     Ok(false)
+}
+
+fn bytes_of(file: &mut File, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether nothing comes any more but what an archive is filled up with.
+fn is_empty(mut file: File) -> io::Result<bool> {
+    let rest = bytes_of(&mut file, PADDING_BYTES_MAX)?;
+    let ends = file.read(&mut [0])? == 0;
+    Ok(ends && rest.iter().all(|byte| *byte == 0))
 }
 
 /// The sum over a header in which that of the sum itself counts as spaces.
@@ -109,7 +135,12 @@ fn belongs(name: &[u8]) -> bool {
     match parts[..] {
         ["blobs"] | ["blobs", "sha256"] => true,
         ["blobs", "sha256", digest] => is_digest(digest),
-        [file] => is_digest(file.split('.').next().unwrap_or_default()),
+        [file] => {
+            let layer = file
+                .strip_suffix(".json")
+                .or_else(|| file.strip_suffix(".tar"));
+            is_digest(layer.unwrap_or(file))
+        }
         [layer, "layer.tar" | "json" | "VERSION"] => is_digest(layer),
         _ => false,
     }

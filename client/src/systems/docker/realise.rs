@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::{
     container,
     image::Image,
-    reference::{digest_of, text_of},
+    reference::{HUB, digest_of, text_of},
 };
 use crate::{detail::shell_word, sources::Recorded};
 
-/// Images that a registry gave are pulled by their digest and take their tag again. For others, and
+/// Images in a registry are pulled by their digest and take their tag again. For others, and
 /// for containers, there is no command: what these were given in secret is not recorded.
 pub(super) fn command(reference: &str, recorded: &Recorded<'_>) -> Option<String> {
     let (mut pulls, mut archived, mut of) = (Vec::new(), false, BTreeSet::new());
@@ -24,7 +24,7 @@ pub(super) fn command(reference: &str, recorded: &Recorded<'_>) -> Option<String
             of.extend(image_of(&object));
             continue;
         }
-        let pull = pull(&Image::read(&object)).filter(|_| is_named(artifact, recorded));
+        let pull = pull(&Image::read(&object), is_named(artifact, recorded));
         archived |= pull.is_none();
         pulls.extend(pull);
     }
@@ -59,11 +59,19 @@ fn image_of(object: &Value) -> Option<String> {
     Some(text_of(&digest))
 }
 
-fn pull(image: &Image) -> Option<String> {
+/// What is in a registry, by its name or since one said so. A name without a registry may be of
+/// this machine alone, and is told to nobody.
+fn pull(image: &Image, is_named: bool) -> Option<String> {
     let named = image.parsed()?;
+    if named.registry == HUB && named.digest.is_none() && !is_named {
+        return None;
+    }
     let top = text_of(&image.top()?);
     let by_digest = format!("{}/{}@{top}", named.registry, named.repository);
     let by_digest = shell_word(by_digest.as_bytes());
+    if named.digest.is_some() {
+        return Some(format!("docker pull {by_digest}"));
+    }
     let tag = named.to_string();
     let tag = shell_word(tag.as_bytes());
     Some(format!(

@@ -23,9 +23,9 @@ use crate::{
 
 /// Objects that kubectl is given at a time: it asks the API for each.
 const AT_ONCE: usize = 50;
-/// Times that kubectl is run for what the API refuses: of several objects it prints nothing if
-/// one is refused, so that they are halved.
-const RUNS_MAX: usize = 64;
+/// Times that kubectl is run again for what the API refuses: of several objects it prints nothing
+/// if one is refused, so that they are halved, which takes some ten runs for each.
+const RUNS_MAX: usize = 512;
 
 /// An object that is live, and what was recorded of it.
 struct Pair {
@@ -120,7 +120,6 @@ struct Questions {
 
 impl Questions {
     fn ask(&mut self, pairs: Vec<Pair>) -> Result<(), SourceError> {
-        self.runs += 1;
         let said = apply(&pairs)?;
         let failure = said.failure().to_string();
         let from = "kubectl apply --dry-run=server";
@@ -139,6 +138,7 @@ impl Questions {
             Err(_) => {
                 let mut pairs = pairs;
                 let rest = pairs.split_off(pairs.len() / 2);
+                self.runs += 2;
                 self.ask(pairs)?;
                 return self.ask(rest);
             }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use cairn_proto::{name::ArtifactName, reason::Reason};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     super::{strict, tool::Tool},
     Desk, Identity, Wanted,
+    owned::List,
 };
 use crate::{detail::printable, sources::SourceError};
 
@@ -78,24 +80,8 @@ fn get(
     }
     // Without being asked to, kubectl does not say who manages which field.
     arguments.push("--show-managed-fields");
-    answer(resource, arguments)
-}
-
-/// The pods of a namespace, or those of them that have labels.
-pub(super) fn pods(namespace: &str, labels: Option<&str>) -> Result<Vec<Value>, SourceError> {
-    let mut arguments = vec!["get", "Pod.v1.", "--namespace", namespace];
-    arguments.extend(labels.into_iter().flat_map(|labels| ["--selector", labels]));
-    answer("pods", arguments)
-}
-
-fn answer(resource: &str, mut arguments: Vec<&str>) -> Result<Vec<Value>, SourceError> {
-    arguments.extend(["--output", "json", "--chunk-size=500"]);
-    let said = Tool::new("kubectl", &arguments).run()?.output()?;
-    let wrong = |why: String| SourceError::Input {
-        what: format!("kubectl get {}", printable(resource)),
-        why: printable(&why),
-    };
-    let values = strict::parse(&said).map_err(wrong)?;
+    let said = answer(arguments)?;
+    let values = strict::parse(&said).map_err(|why| wrong(resource, &why))?;
     let mut found = Vec::new();
     for mut value in values {
         let is_list = value.get("kind").and_then(Value::as_str);
@@ -106,4 +92,27 @@ fn answer(resource: &str, mut arguments: Vec<&str>) -> Result<Vec<Value>, Source
         }
     }
     Ok(found)
+}
+
+/// All of a kind in a namespace, of which only what is meant is read.
+pub(super) fn all<T: DeserializeOwned>(
+    resource: &str,
+    namespace: &str,
+) -> Result<Vec<T>, SourceError> {
+    let said = answer(vec!["get", resource, "--namespace", namespace])?;
+    let list: List<T> =
+        serde_json::from_slice(&said).map_err(|error| wrong(resource, &error.to_string()))?;
+    Ok(list.items)
+}
+
+fn answer(mut arguments: Vec<&str>) -> Result<Vec<u8>, SourceError> {
+    arguments.extend(["--output", "json", "--chunk-size=500"]);
+    Tool::new("kubectl", &arguments).run()?.output()
+}
+
+fn wrong(resource: &str, why: &str) -> SourceError {
+    SourceError::Input {
+        what: format!("kubectl get {}", printable(resource)),
+        why: printable(why),
+    }
 }

@@ -9,6 +9,7 @@ pub(super) mod documents;
 mod dry_run;
 mod identity;
 mod live;
+mod owned;
 mod pods;
 mod quantity;
 mod rules;

@@ -1,211 +1,280 @@
 //! What runs of a workload: the containers of its pods, and the images that they were started
-//! from. The workload itself does not tell: a container for debugging is put into a pod alone, and
-//! a tag leads elsewhere tomorrow.
+//! from. The workload itself does not tell: a container for debugging is put into a pod alone,
+//! a pod's image can be set without its template, and a tag leads elsewhere tomorrow.
 //!
-//! What is found stands in the workload's object, below `pods`. Invariants: a container of
-//! another image than the recorded one, or one that was put in for debugging, is a difference; a
-//! container that admission put in is listed; an image is held against bytes only where its
-//! digests were recorded.
+//! What is found stands in the workload's object, below `pods`. A pod belongs to the workload whose
+//! controller owns it; one that nobody owns is none's. Invariants: a container that was put in for
+//! debugging, and an image that is neither named as recorded nor of the recorded bytes, is a
+//! difference; what admission put in, and what an older revision still runs, is listed; a workload
+//! whose pods could not be looked at is unmeasured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_proto::{hash::Sha256, name::ArtifactName};
+use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Map, Value};
 
 use super::{
-    super::docker,
+    super::docker::{self, ImageBytes},
     Desk, live,
-    rules::{CONTAINERS, pod_of},
+    owned::{Owned, Pod},
+    rules::{CONTAINERS, is_workload, pod_of},
 };
-use crate::{
-    detail::printable,
-    sources::{Recorded, SourceError},
-};
+use crate::sources::{Recorded, SourceError};
 
-/// Kinds whose pods their selector finds.
-const WORKLOADS: [&str; 5] = [
-    "DaemonSet",
-    "Deployment",
-    "Job",
-    "ReplicaSet",
-    "StatefulSet",
-];
-/// Workloads of a namespace whose pods are asked for one by one.
-const ASKED_ALONE_MAX: usize = 8;
+/// Where a Deployment and its ReplicaSets say which revision they are.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+/// What a mesh's charts write where its webhook is to fill in an image.
+const PLACEHOLDER: &str = "auto";
 
-/// A workload among what is live, and which pods are its own.
+/// A workload among what is live.
 struct Workload {
     /// Its place among what is live.
     place: usize,
-    selector: BTreeMap<String, String>,
-    /// Each container's image as it was recorded, and the digests that are known of that.
-    images: BTreeMap<String, (String, Vec<Sha256>)>,
+    /// Each container's image as it was recorded, and what is known of its bytes.
+    images: BTreeMap<String, (String, Option<ImageBytes>)>,
+    found: Found,
+}
+
+/// What its pods have that their template does not say.
+#[derive(Default)]
+struct Found {
+    debugging: Map<String, Value>,
+    images: Map<String, Value>,
+    /// Pods by what was put into them.
+    injected: BTreeMap<(String, String), usize>,
+    older: usize,
+    /// Recorded images that no pod could be held against.
+    unheld: BTreeSet<String>,
 }
 
 /// Adds what runs to the workloads among what is live.
 pub(super) fn add(
-    live: &mut [(ArtifactName, Value)],
+    live: &mut Vec<(ArtifactName, Value)>,
     recorded: &Recorded<'_>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let mut namespaces: BTreeMap<String, Vec<Workload>> = BTreeMap::new();
-    for (place, (name, object)) in live.iter().enumerate() {
+    for (place, (name, object)) in live.iter_mut().enumerate() {
         let known = recorded.object(name.as_str());
-        let workload = known.and_then(|known| workload(place, object, &known, recorded));
-        if let (Some(workload), Some(namespace)) = (workload, text(object, "/metadata/namespace")) {
-            namespaces
-                .entry(namespace.to_owned())
-                .or_default()
-                .push(workload);
+        if let Some(known) = known.filter(|_| is_workload(object)) {
+            // The API has no such member.
+            object.as_object_mut().map(|members| members.remove("pods"));
+            let of = namespaces.entry(text(object, "/metadata/namespace").to_owned());
+            of.or_default().push(workload(place, &known, recorded));
         }
     }
-    for (namespace, workloads) in namespaces {
-        let selectors: Vec<_> = match workloads.len() {
-            ..=ASKED_ALONE_MAX => workloads
-                .iter()
-                .map(|it| Some(selector(&it.selector)))
-                .collect(),
-            _ => vec![None],
-        };
-        for (at, labels) in selectors.iter().enumerate() {
-            match live::pods(&namespace, labels.as_deref()) {
-                Ok(pods) => {
-                    let own = match labels {
-                        Some(_) => workloads.get(at..=at).unwrap_or_default(),
-                        None => workloads.as_slice(),
-                    };
-                    for pod in pods.iter().filter(|pod| runs(pod)) {
-                        let own = own.iter().filter(|it| it.has(pod));
-                        for workload in own {
-                            if let Some((_, object)) = live.get_mut(workload.place) {
-                                workload.tell(pod, object);
-                            }
-                        }
+    let mut unseen = BTreeSet::new();
+    for (namespace, mut workloads) in namespaces {
+        match look(&namespace, &mut workloads, live) {
+            Ok(()) => {
+                for workload in workloads {
+                    if let Some((_, object)) = live.get_mut(workload.place) {
+                        workload.found.tell(object, desk);
                     }
                 }
-                Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
-                    return Err(error);
-                }
-                // Pods were not recorded: what is known of the workload stands.
-                Err(error) => desk.note(format!(
-                    "what runs in {} was not looked at: {error}",
-                    printable(&namespace)
-                )),
             }
+            Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
+                return Err(error);
+            }
+            Err(error) => {
+                for workload in workloads {
+                    if let Some((name, _)) = live.get(workload.place) {
+                        let why = format!("its pods cannot be looked at: {error}");
+                        desk.unmeasured(name, Reason::ToolFailed, why);
+                    }
+                    unseen.insert(workload.place);
+                }
+            }
+        }
+    }
+    let mut place = 0..;
+    live.retain(|_| {
+        !place
+            .next()
+            .is_some_and(|place: usize| unseen.contains(&place))
+    });
+    Ok(())
+}
+
+fn workload(place: usize, known: &Value, recorded: &Recorded<'_>) -> Workload {
+    let lists = CONTAINERS.iter();
+    let lists = lists.filter_map(|list| pod_of(known)?.get(*list)?.as_array());
+    let images = lists.flatten().filter_map(|container| {
+        let image = container.get("image")?.as_str()?;
+        let name = container.get("name")?.as_str()?.to_owned();
+        Some((name, (image.to_owned(), docker::bytes_of(image, recorded))))
+    });
+    Workload {
+        place,
+        images: images.collect(),
+        found: Found::default(),
+    }
+}
+
+/// Looks at all pods of a namespace.
+fn look(
+    namespace: &str,
+    workloads: &mut [Workload],
+    live: &[(ArtifactName, Value)],
+) -> Result<(), SourceError> {
+    let object = |workload: &Workload| live.get(workload.place).map_or(&Value::Null, |it| &it.1);
+    // By the uid of whoever controls a pod: which workload, and whether it is its newest revision.
+    let mut owners: BTreeMap<String, (usize, bool)> = BTreeMap::new();
+    let mut between = BTreeSet::new();
+    for (at, workload) in workloads.iter().enumerate() {
+        let object = object(workload);
+        owners.insert(text(object, "/metadata/uid").to_owned(), (at, true));
+        between.extend(match text(object, "/kind") {
+            "Deployment" => Some("ReplicaSet.v1.apps"),
+            "CronJob" => Some("Job.v1.batch"),
+            _ => None,
+        });
+    }
+    for resource in between {
+        for owned in live::all::<Owned>(resource, namespace)? {
+            let above = owned
+                .metadata
+                .controller()
+                .and_then(|uid| owners.get(uid))
+                .copied();
+            if let Some((at, _)) = above {
+                let deployment = workloads.get(at).map_or(&Value::Null, object);
+                let newest = revision_of(deployment);
+                let current = newest.is_none() || owned.metadata.annotation(REVISION) == newest;
+                owners.insert(owned.metadata.uid().to_owned(), (at, current));
+            }
+        }
+    }
+    let pods = live::all::<Pod>("Pod.v1.", namespace)?;
+    for pod in pods.iter().filter(|pod| !pod.is_over()) {
+        let owner = pod.metadata.controller().and_then(|uid| owners.get(uid));
+        if let Some((at, current)) = owner.copied()
+            && let Some(workload) = workloads.get_mut(at)
+        {
+            let object = live.get(workload.place).map_or(&Value::Null, |it| &it.1);
+            let current = current && !is_behind(pod, object);
+            workload.look(pod, current);
         }
     }
     Ok(())
 }
 
-fn workload(
-    place: usize,
-    object: &Value,
-    known: &Value,
-    recorded: &Recorded<'_>,
-) -> Option<Workload> {
-    let kind = object.get("kind")?.as_str()?;
-    if !WORKLOADS.contains(&kind) {
-        return None;
+fn revision_of(object: &Value) -> Option<&str> {
+    object
+        .get("metadata")?
+        .get("annotations")?
+        .get(REVISION)?
+        .as_str()
+}
+
+/// Whether a pod is of an older revision, as far as its controller says so: by the revision's name,
+/// or that not all are of the newest.
+fn is_behind(pod: &Pod, object: &Value) -> bool {
+    match text(object, "/kind") {
+        "StatefulSet" => {
+            let newest = text(object, "/status/updateRevision");
+            let own = pod.metadata.label("controller-revision-hash");
+            !newest.is_empty() && own.is_some_and(|own| own != newest)
+        }
+        "DaemonSet" => {
+            let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64);
+            number("/status/updatedNumberScheduled") < number("/status/desiredNumberScheduled")
+        }
+        _ => false,
     }
-    // Expressions only narrow it down: pods that they leave out have other labels as well.
-    let labels = object.pointer("/spec/selector/matchLabels")?.as_object()?;
-    let labels = labels
-        .iter()
-        .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-    let selector: BTreeMap<_, _> = labels.collect::<Option<_>>()?;
-    let pod = pod_of(known)?;
-    let images = CONTAINERS
-        .iter()
-        .filter_map(|list| pod.get(*list)?.as_array());
-    let images = images.flatten().filter_map(|container| {
-        let image = container.get("image")?.as_str()?;
-        let name = container.get("name")?.as_str()?.to_owned();
-        Some((
-            name,
-            (image.to_owned(), docker::digests_of(image, recorded)),
-        ))
-    });
-    (!selector.is_empty()).then(|| Workload {
-        place,
-        selector,
-        images: images.collect(),
-    })
-}
-
-fn selector(labels: &BTreeMap<String, String>) -> String {
-    let labels: Vec<_> = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    labels.join(",")
-}
-
-/// Whether it is to stay.
-fn runs(pod: &Value) -> bool {
-    let over = matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"));
-    !over && pod.pointer("/metadata/deletionTimestamp").is_none()
 }
 
 impl Workload {
-    fn has(&self, pod: &Value) -> bool {
-        let labels = pod.pointer("/metadata/labels");
-        let has = |(name, value): (&String, &String)| {
-            let found = labels.and_then(|labels| labels.get(name)?.as_str());
-            found == Some(value)
-        };
-        self.selector.iter().all(has)
-    }
-
-    /// Writes into the workload what a pod has that its template does not say.
-    fn tell(&self, pod: &Value, object: &mut Value) {
-        let mut odd = Map::new();
-        for list in CONTAINERS {
-            let containers = pod
-                .pointer(&format!("/spec/{list}"))
-                .and_then(Value::as_array);
-            for container in containers.into_iter().flatten() {
-                let of = |member: &str| container.get(member).and_then(Value::as_str);
-                let (Some(name), Some(image)) = (of("name"), of("image")) else {
-                    continue;
-                };
-                let (sort, what) = match self.images.get(name) {
-                    None if list == "ephemeralContainers" => ("debugging", image.to_owned()),
-                    None => ("injected", image.to_owned()),
-                    Some((recorded, _)) if recorded != image => {
-                        ("images", format!("{image}, and not {recorded}"))
+    fn look(&mut self, pod: &Pod, current: bool) {
+        let found = &mut self.found;
+        let at = |container: &str| format!("{}/{container}", pod.metadata.name());
+        for container in &pod.spec.ephemeral {
+            found
+                .debugging
+                .insert(at(&container.name), container.image.clone().into());
+        }
+        if pod.is_leaving() {
+            return;
+        }
+        let (mut older, mut odd) = (false, Vec::new());
+        for container in pod.spec.init.iter().chain(&pod.spec.containers) {
+            let image = &container.image;
+            let known = self.images.get(&container.name);
+            let Some((recorded, bytes)) = known.filter(|(recorded, _)| recorded != PLACEHOLDER)
+            else {
+                let put_in = (container.name.clone(), image.clone());
+                *found.injected.entry(put_in).or_default() += 1;
+                continue;
+            };
+            let id = pod.image_id(&container.name);
+            let held = bytes.as_ref().zip(id).map(|(bytes, id)| bytes.are(id));
+            match held {
+                Some(Some(true)) => {}
+                Some(Some(false)) => odd.push((
+                    at(&container.name),
+                    format!(
+                        "{image}, of {}, which is no recorded {recorded}",
+                        id.unwrap_or_default()
+                    ),
+                )),
+                unknown => {
+                    if unknown.is_some() {
+                        found.unheld.insert(recorded.clone());
                     }
-                    Some((recorded, digests)) => match started_from(pod, name, digests) {
-                        Some(digest) => {
-                            ("images", format!("sha256:{digest}, which is no {recorded}"))
-                        }
-                        None => continue,
-                    },
-                };
-                odd.entry(sort).or_insert_with(|| Map::new().into())[name] = what.into();
+                    if recorded != image {
+                        odd.push((at(&container.name), format!("{image}, and not {recorded}")));
+                    }
+                }
             }
         }
-        if let (false, Some(name)) = (odd.is_empty(), text(pod, "/metadata/name")) {
-            object["pods"][name] = odd.into();
+        if current {
+            found
+                .images
+                .extend(odd.into_iter().map(|(at, what)| (at, what.into())));
+        } else {
+            older |= !odd.is_empty();
+        }
+        found.older += usize::from(older);
+    }
+}
+
+impl Found {
+    /// Writes it into the workload.
+    fn tell(self, object: &mut Value, desk: &mut Desk<'_>) {
+        for image in self.unheld {
+            desk.note(format!(
+                "pods of {image} were held against its name alone: of its bytes not all digests \
+                 that a node may show are recorded"
+            ));
+        }
+        let mut pods = Map::new();
+        let injected = self.injected.into_iter().map(|((name, image), count)| {
+            (
+                format!("{name} {image}"),
+                format!("in pods: {count}").into(),
+            )
+        });
+        for (sort, all) in [
+            ("debugging", self.debugging),
+            ("images", self.images),
+            ("injected", injected.collect()),
+        ] {
+            if !all.is_empty() {
+                pods.insert(sort.to_owned(), all.into());
+            }
+        }
+        if self.older > 0 {
+            pods.insert("older".to_owned(), self.older.into());
+        }
+        if let (Some(members), false) = (object.as_object_mut(), pods.is_empty()) {
+            members.insert("pods".to_owned(), pods.into());
         }
     }
 }
 
-/// What a container was started from, where that is none of these digests; `None` too where
-/// nothing is known of them, or not yet of it.
-fn started_from(pod: &Value, container: &str, digests: &[Sha256]) -> Option<Sha256> {
-    let lists = ["containerStatuses", "initContainerStatuses"];
-    let statuses = lists
-        .iter()
-        .filter_map(|list| pod.pointer(&format!("/status/{list}"))?.as_array());
-    let own = statuses
-        .flatten()
-        .find(|status| text(status, "/name") == Some(container))?;
-    // `docker-pullable://name@sha256:…`, `name@sha256:…`, `docker://sha256:…`, `sha256:…`.
-    let (_, digest) = text(own, "/imageID")?.rsplit_once("sha256:")?;
-    let digest = digest.parse().ok()?;
-    (!digests.is_empty() && !digests.contains(&digest)).then_some(digest)
-}
-
-fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
-    value.pointer(pointer).and_then(Value::as_str)
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }

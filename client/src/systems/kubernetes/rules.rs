@@ -191,14 +191,14 @@ impl Rules for ObjectRules {
     }
 
     fn alarms(&self, place: &Place<'_>, found: &Value) -> bool {
-        if place.begins(&["pods"]) {
+        if place.begins(&["pods"]) && is_workload(place.root) {
             // What a pod's admission put in is listed; see `pods`.
-            return place.is(&["pods", "*", "debugging", "*"])
-                || place.is(&["pods", "*", "images", "*"]);
+            return place.is(&["pods", "debugging", "*"]) || place.is(&["pods", "images", "*"]);
         }
         let kind = place.root.get("kind").and_then(Value::as_str);
         if kind == Some("Pod") {
-            return false;
+            // These are put in later, by people.
+            return place.begins(&["spec", "ephemeralContainers"]);
         }
         if place.is_item() || place.is(&["data", "*"]) || place.is(&["binaryData", "*"]) {
             return true;
@@ -247,6 +247,27 @@ fn opens(kind: Option<&str>, place: &Place<'_>, found: &Value) -> bool {
         Some("Ingress") => is("rules") || is("tls") || is("defaultBackend"),
         _ => false,
     }
+}
+
+/// Whether it is of the API's own kinds that have pods made.
+pub(super) fn is_workload(object: &Value) -> bool {
+    let text = |member: &str| {
+        object
+            .get(member)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let group = text("apiVersion")
+        .split_once('/')
+        .map_or("", |(group, _)| group);
+    matches!(
+        (group, text("kind")),
+        (
+            "apps",
+            "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet"
+        ) | ("batch", "CronJob" | "Job")
+            | ("", "ReplicationController")
+    )
 }
 
 /// Whether the API knows the type of an object.

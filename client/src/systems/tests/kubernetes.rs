@@ -7,6 +7,27 @@ use crate::{
     systems::{kubernetes::MEDIA_TYPE, rules},
 };
 
+/// Goal: only of workloads are pods told below `pods`, and of a pod by itself no container is put
+/// in later without notice. Method: a resource of somebody's own with such a member; a pod.
+#[test]
+fn what_others_call_pods_is_a_difference() {
+    let pods = json!({"injected": {"a": "b"}});
+    for (version, kind, differs_at) in [
+        ("apps/v1", "StatefulSet", vec![]),
+        ("apps.example.com/v1", "StatefulSet", vec!["pods"]),
+        ("apps/v1", "Widget", vec!["pods"]),
+    ] {
+        let recorded = json!({"apiVersion": version, "kind": kind, "spec": {}});
+        let mut found = recorded.clone();
+        found["pods"] = pods.clone();
+        assert_eq!(differs(&recorded, &found), differs_at, "{version} {kind}");
+    }
+    let recorded = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": []}});
+    let mut found = recorded.clone();
+    found["spec"]["ephemeralContainers"] = json!([{"name": "spy", "image": "evil:1"}]);
+    assert_eq!(differs(&recorded, &found), ["spec.ephemeralContainers"]);
+}
+
 /// The paths of what differs.
 fn differs(recorded: &Value, found: &Value) -> Vec<String> {
     let signed = Signed {
