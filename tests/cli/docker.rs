@@ -151,7 +151,20 @@ fn an_archive_of_images_is_known_by_what_it_holds() {
         "the tool puts it back: {}",
         ran.out
     );
-    // Whatever else lies in it would be looked at by nobody.
+}
+
+/// Goal: an archive in which anything lies that no image has is a file, since nobody would look at
+/// that. Method: a script in it, behind it, and under another's name; a web page's `manifest.json`;
+/// headers that promise more than anybody would read.
+#[test]
+fn an_archive_of_anything_else_is_a_file() {
+    if !has_tools("other archives by path", &TOOLS) {
+        return;
+    }
+    let (stage, _ledger) = with_images();
+    let folder = stage.path("");
+    let line = "skopeo copy -q oci:oci:1 docker-archive:shop.tar:shop:1";
+    run(&folder, line);
     run(&folder, "cp shop.tar more.tar");
     stage.write("install.sh", "true\n");
     run(&folder, "tar rf more.tar install.sh");

@@ -15,7 +15,7 @@ const VERIFY: &str = "verify prod/shop --kubernetes";
 const ID: &str = "docker.io/library/nginx@sha256:\
                   1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A pod of the Deployment `web`, as a kubelet reports it; `owner` is the uid of its ReplicaSet.
+/// A pod of the Deployment `web`, as a kubelet reports it; `owner` is the uid of its set.
 fn pod(name: &str, owner: &str, image: &str, started_from: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -36,7 +36,7 @@ fn runs(cluster: &Cluster, pod: &Value) {
     cluster.kube.has("", "pods", pod);
 }
 
-/// The ReplicaSets `old` and `new` of the Deployment `web`, of which the second is current.
+/// The replica sets `old` and `new` of the Deployment `web`, of which the second is current.
 fn with_replica_sets(cluster: &Cluster) {
     let web = cluster.kube.object("deployments", "shop", "web");
     let metadata = &web["metadata"];
@@ -124,7 +124,7 @@ fn what_pods_run_beside_their_workload_is_told() {
 }
 
 /// Goal: pods are found under each kind of workload, and what is of an older revision is listed
-/// while that is what its controller says. Method: a StatefulSet, a DaemonSet and a CronJob with a
+/// while that is what its controller says. Method: a stateful set, a daemon set and a cron job with a
 /// pod of another image each; then rollouts that have not ended.
 #[test]
 fn pods_are_found_under_each_kind_of_workload() {

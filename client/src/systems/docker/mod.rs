@@ -12,6 +12,7 @@
 
 mod access;
 pub(super) mod artifact;
+mod bytes;
 mod certificates;
 mod container;
 mod credentials;
@@ -46,6 +47,7 @@ use crate::{
     compare::Rules,
     sources::{Recorded, SourceError},
 };
+pub(super) use bytes::{ImageBytes, bytes_of};
 use graph::wrong;
 use image::Image;
 use reference::Reference;
@@ -171,57 +173,6 @@ fn read(given: &Given, recorded: Option<&Recorded<'_>>) -> Result<What, SourceEr
             }
             _ => document(given),
         },
-    }
-}
-
-/// What is known of the bytes of the recorded image that a text names, by digest or by tag.
-pub(super) fn bytes_of(text: &str, recorded: &Recorded<'_>) -> Option<ImageBytes> {
-    let named = Reference::parse(text)?;
-    let images = recorded.objects_of(Docker.name());
-    let images = images.filter(|(it, _)| it.media_type.as_deref() == Some(image::MEDIA_TYPE));
-    let mut images = images.filter_map(|(_, object)| Some(Image::read(&object?)));
-    images.find_map(|image| {
-        let bytes = ImageBytes::of(&image);
-        let is_it = match named.digest {
-            Some(digest) => bytes.all.contains(&digest),
-            None => image.is_named(&named),
-        };
-        is_it.then_some(bytes)
-    })
-}
-
-/// The digests of a recorded image, and which of them are all that there are.
-pub(super) struct ImageBytes {
-    all: Vec<Sha256>,
-    /// Those of its configurations are known.
-    configs: bool,
-    /// That of its index is known, and those of all its manifests.
-    manifests: bool,
-}
-
-impl ImageBytes {
-    fn of(image: &Image) -> Self {
-        let configs = image.platforms.iter().filter_map(|it| it.config);
-        Self {
-            all: image.manifests().chain(configs).collect(),
-            configs: image.configs().is_some(),
-            manifests: image.index.is_some()
-                && image.platforms.iter().all(|it| it.manifest.is_some()),
-        }
-    }
-
-    /// Whether a container runs of them, by what its node says: `name@sha256:…` of what was pulled,
-    /// an index or a manifest; `sha256:…`, or the digits alone, of a configuration, most often.
-    /// `None` where it may be a digest that nobody recorded.
-    pub(super) fn are(&self, image_id: &str) -> Option<bool> {
-        let (before, digest) = image_id.rsplit_once("sha256:").unwrap_or(("", image_id));
-        let digest = digest.parse().ok()?;
-        let complete = match before.ends_with('@') {
-            true => self.manifests,
-            false => self.configs,
-        };
-        let known = self.all.contains(&digest);
-        (known || complete).then_some(known)
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::sources::{Recorded, SourceError};
 
-/// Where a Deployment and its ReplicaSets say which revision they are.
+/// Where a deployment and its replica sets say which revision they are.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 /// What a mesh's charts write where its webhook is to fill in an image.
 const PLACEHOLDER: &str = "auto";
