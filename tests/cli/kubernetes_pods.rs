@@ -99,7 +99,7 @@ fn what_pods_run_beside_their_workload_is_told() {
     runs(&cluster, &pod("web-9", "old", "nginx:1.26", ID));
     let expected = [
         ("pods.injected[\"proxy mesh/proxy:9\"]", "in pods: 2"),
-        ("pods.older", "1"),
+        ("pods.older[\"web nginx:1.26\"]", "in pods: 1"),
     ];
     let expected = expected.map(|(path, found)| (path.to_owned(), found.to_owned()));
     assert_eq!(listed(&cluster), expected);

@@ -30,9 +30,15 @@ const PLACEHOLDER: &str = "auto";
 struct Workload {
     /// Its place among what is live.
     place: usize,
-    /// Each container's image as it was recorded, and what is known of its bytes.
-    images: BTreeMap<String, (String, Option<ImageBytes>)>,
+    /// By the names of containers.
+    images: BTreeMap<String, Known>,
     found: Found,
+}
+
+/// An image as it was recorded.
+struct Known {
+    name: String,
+    bytes: Option<ImageBytes>,
 }
 
 /// What its pods have that their template does not say.
@@ -40,12 +46,14 @@ struct Workload {
 struct Found {
     debugging: Map<String, Value>,
     images: Map<String, Value>,
-    /// Pods by what was put into them.
-    injected: BTreeMap<(String, String), usize>,
-    older: usize,
-    /// Recorded images that no pod could be held against.
+    injected: Counts,
+    older: Counts,
+    /// Recorded images whose bytes no pod could be held against.
     unheld: BTreeSet<String>,
 }
+
+/// How many pods run an image as a container of that name.
+type Counts = BTreeMap<(String, String), usize>;
 
 /// Adds what runs to the workloads among what is live.
 pub(super) fn add(
@@ -102,7 +110,11 @@ fn workload(place: usize, known: &Value, recorded: &Recorded<'_>) -> Workload {
     let images = lists.flatten().filter_map(|container| {
         let image = container.get("image")?.as_str()?;
         let name = container.get("name")?.as_str()?.to_owned();
-        Some((name, (image.to_owned(), docker::bytes_of(image, recorded))))
+        let known = Known {
+            name: image.to_owned(),
+            bytes: docker::bytes_of(image, recorded),
+        };
+        Some((name, known))
     });
     Workload {
         place,
@@ -196,45 +208,48 @@ impl Workload {
         if pod.is_leaving() {
             return;
         }
-        let (mut older, mut odd) = (false, Vec::new());
         for container in pod.spec.init.iter().chain(&pod.spec.containers) {
-            let image = &container.image;
-            let known = self.images.get(&container.name);
-            let Some((recorded, bytes)) = known.filter(|(recorded, _)| recorded != PLACEHOLDER)
-            else {
-                let put_in = (container.name.clone(), image.clone());
-                *found.injected.entry(put_in).or_default() += 1;
+            let (name, image) = (&container.name, &container.image);
+            let count = |counts: &mut Counts| {
+                *counts.entry((name.clone(), image.clone())).or_default() += 1;
+            };
+            let known = self.images.get(name);
+            let Some(known) = known.filter(|known| known.name != PLACEHOLDER) else {
+                count(&mut found.injected);
                 continue;
             };
-            let id = pod.image_id(&container.name);
-            let held = bytes.as_ref().zip(id).map(|(bytes, id)| bytes.are(id));
-            match held {
-                Some(Some(true)) => {}
-                Some(Some(false)) => odd.push((
-                    at(&container.name),
-                    format!(
-                        "{image}, of {}, which is no recorded {recorded}",
-                        id.unwrap_or_default()
-                    ),
-                )),
-                unknown => {
-                    if unknown.is_some() {
-                        found.unheld.insert(recorded.clone());
-                    }
-                    if recorded != image {
-                        odd.push((at(&container.name), format!("{image}, and not {recorded}")));
-                    }
+            match known.differs(image, pod.image_id(name), &mut found.unheld) {
+                Some(what) if current => {
+                    found.images.insert(at(name), what.into());
+                }
+                Some(_) => count(&mut found.older),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Known {
+    /// How a container of it differs, by its bytes where those can be told, or else by its name.
+    fn differs(
+        &self,
+        image: &str,
+        id: Option<&str>,
+        unheld: &mut BTreeSet<String>,
+    ) -> Option<String> {
+        let Self { name, bytes } = self;
+        if let (Some(bytes), Some(id)) = (bytes, id) {
+            match bytes.are(id) {
+                Some(true) => return None,
+                Some(false) => {
+                    return Some(format!("{image}, of {id}, which is no recorded {name}"));
+                }
+                None => {
+                    unheld.insert(name.clone());
                 }
             }
         }
-        if current {
-            found
-                .images
-                .extend(odd.into_iter().map(|(at, what)| (at, what.into())));
-        } else {
-            older |= !odd.is_empty();
-        }
-        found.older += usize::from(older);
+        (name != image).then(|| format!("{image}, and not {name}"))
     }
 }
 
@@ -248,28 +263,30 @@ impl Found {
             ));
         }
         let mut pods = Map::new();
-        let injected = self.injected.into_iter().map(|((name, image), count)| {
-            (
-                format!("{name} {image}"),
-                format!("in pods: {count}").into(),
-            )
-        });
         for (sort, all) in [
             ("debugging", self.debugging),
             ("images", self.images),
-            ("injected", injected.collect()),
+            ("injected", listed(self.injected)),
+            ("older", listed(self.older)),
         ] {
             if !all.is_empty() {
                 pods.insert(sort.to_owned(), all.into());
             }
         }
-        if self.older > 0 {
-            pods.insert("older".to_owned(), self.older.into());
-        }
         if let (Some(members), false) = (object.as_object_mut(), pods.is_empty()) {
             members.insert("pods".to_owned(), pods.into());
         }
     }
+}
+
+fn listed(counts: Counts) -> Map<String, Value> {
+    let counts = counts.into_iter().map(|((name, image), count)| {
+        (
+            format!("{name} {image}"),
+            format!("in pods: {count}").into(),
+        )
+    });
+    counts.collect()
 }
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
