@@ -21,10 +21,10 @@ fn pod(name: &str, owner: &str, image: &str, started_from: &str) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": name, "namespace": "shop", "uid": name, "resourceVersion": "1",
-            "labels": {"app": "web", "tier": "", "pod-template-hash": owner},
+            "labels": {"app": "web", "tier": "", "pod-template-hash": owner}, "annotations": null,
             "ownerReferences": [{"kind": "ReplicaSet", "uid": owner, "controller": true}],
         },
-        "spec": {"containers": [{"name": "web", "image": image}]},
+        "spec": {"containers": [{"name": "web", "image": image}], "initContainers": null},
         "status": {
             "phase": "Running",
             "containerStatuses": [{"name": "web", "image": image, "imageID": started_from}],

@@ -3,12 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What kubectl prints of several.
 #[derive(Deserialize)]
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
+}
+
+/// Some servers say null where others say nothing.
+fn nothing_or<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// An object that another one controls.
@@ -25,11 +32,11 @@ pub(super) struct Metadata {
     name: String,
     #[serde(default)]
     uid: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     annotations: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     owner_references: Vec<Owner>,
     deletion_timestamp: Option<String>,
 }
@@ -37,7 +44,7 @@ pub(super) struct Metadata {
 #[derive(Deserialize)]
 struct Owner {
     uid: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     controller: bool,
 }
 
@@ -46,7 +53,7 @@ struct Owner {
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
     pub(super) spec: Spec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     status: Status,
 }
 
@@ -54,11 +61,15 @@ pub(super) struct Pod {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     pub(super) containers: Vec<Container>,
-    #[serde(default, rename = "initContainers")]
+    #[serde(default, rename = "initContainers", deserialize_with = "nothing_or")]
     pub(super) init: Vec<Container>,
-    #[serde(default, rename = "ephemeralContainers")]
+    #[serde(
+        default,
+        rename = "ephemeralContainers",
+        deserialize_with = "nothing_or"
+    )]
     pub(super) ephemeral: Vec<Container>,
 }
 
@@ -74,9 +85,9 @@ pub(super) struct Container {
 #[serde(rename_all = "camelCase")]
 struct Status {
     phase: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     container_statuses: Vec<Started>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nothing_or")]
     init_container_statuses: Vec<Started>,
 }
 
