@@ -8,7 +8,7 @@ use crate::{
     cluster::{Cluster, Told, one},
     docker::{object, with_images},
     kubernetes::{APP, WEB, deployed},
-    support::docker::{build, has_tools, join, run},
+    support::docker::{Registry, build, has_tools, join, run},
 };
 
 const VERIFY: &str = "verify prod/shop --kubernetes";
@@ -103,6 +103,9 @@ fn what_pods_run_beside_their_workload_is_told() {
     ];
     let expected = expected.map(|(path, found)| (path.to_owned(), found.to_owned()));
     assert_eq!(listed(&cluster), expected);
+    let ran = cluster.cairn(VERIFY).exits(0);
+    ran.says("admission put into pods mesh/proxy:9, in 2")
+        .says("older revisions, or what is ending, still run nginx:1.26, in 1");
 
     let debug = "debug web-1 -n shop --image=evil:1 --container=spy --attach=false";
     cluster.kubectl(debug);
@@ -121,6 +124,36 @@ fn what_pods_run_beside_their_workload_is_told() {
     assert_eq!(told, [of_web("images", "web-4/web")]);
     let ran = cluster.cairn(VERIFY).exits(10);
     ran.says("found nginx:1.26, and not nginx:1.27");
+}
+
+/// Goal: where nothing of the newest revision runs, it is not said to; one that has not been seen
+/// yet is no drift; what is ending is told. Method: a rollout that does not go on, a generation that
+/// the controller has not seen, and a pod that somebody deleted with a grace of years.
+#[test]
+fn a_rollout_that_has_not_begun_is_no_match_and_no_drift() {
+    let Some(cluster) = deployed("a rollout", APP) else {
+        return;
+    };
+    with_replica_sets(&cluster);
+    runs(&cluster, &pod("web-9", "old", "nginx:1.26", ID));
+    let ran = cluster.cairn(VERIFY).exits(16);
+    ran.says("only an older revision of it runs");
+    runs(&cluster, &pod("web-1", "new", "nginx:1.27", ID));
+    cluster.cairn(VERIFY).exits(0);
+    let mut leaving = pod("web-2", "new", "evil:1", ID);
+    leaving["metadata"]["deletionTimestamp"] = "2036-11-01T10:00:00Z".into();
+    runs(&cluster, &leaving);
+    let ran = cluster.cairn(VERIFY).exits(0);
+    ran.says("older revisions, or what is ending, still run evil:1, in 1");
+    let mut web = cluster.kube.object("deployments", "shop", "web");
+    web["metadata"]["generation"] = 2.into();
+    web["status"] = json!({"observedGeneration": 1});
+    cluster.kube.has("apps", "deployments", &web);
+    runs(&cluster, &pod("web-1", "new", "nginx:1.26", ID));
+    cluster.cairn(VERIFY).exits(16);
+    web["status"] = json!({"observedGeneration": 2});
+    cluster.kube.has("apps", "deployments", &web);
+    cluster.cairn(VERIFY).exits(10);
 }
 
 /// Goal: pods are found under each kind of workload, and what is of an older revision is listed
@@ -174,21 +207,33 @@ fn pods_are_found_under_each_kind_of_workload() {
         cron.clone(),
     ];
     assert_eq!(cluster.differences(VERIFY, 10), all);
-    for (plural, name, status) in [
-        ("statefulsets", "set", json!({"updateRevision": "newest"})),
-        (
-            "daemonsets",
-            "daemon",
-            json!({"updatedNumberScheduled": 1, "desiredNumberScheduled": 2}),
-        ),
-    ] {
-        let mut object = cluster.kube.object(plural, "shop", name);
-        object["status"] = status;
-        cluster.kube.has("apps", plural, &object);
-    }
-    let mut behind = pod(&format!("of-{set}"), &set, "evil:1", ID);
-    behind["metadata"]["labels"]["controller-revision-hash"] = "older".into();
-    runs(&cluster, &behind);
+    // Who may not list jobs knows of the others all the same.
+    cluster.kube.forbid("jobs");
+    let mut known = all.to_vec();
+    known[2] = one("kubernetes/batch/CronJob/shop/cron", "", "unverifiable");
+    assert_eq!(cluster.differences(VERIFY, 10), known);
+    cluster.kube.allow_all();
+    let mut object = cluster.kube.object("statefulsets", "shop", "set");
+    let labelled = |owner: &str, label: &str, revision: &str| {
+        let mut pod = pod(&format!("of-{owner}"), owner, "evil:1", ID);
+        pod["metadata"]["labels"][label] = revision.into();
+        runs(&cluster, &pod);
+        let mut good = pod.clone();
+        good["metadata"]["name"] = format!("good-{owner}").into();
+        good["metadata"]["labels"][label] = "2".into();
+        good["spec"]["containers"][0]["image"] = "nginx:1.27".into();
+        runs(&cluster, &good);
+    };
+    labelled(&set, "controller-revision-hash", "1");
+    object["status"] = json!({"updateRevision": "2", "currentRevision": "2"});
+    cluster.kube.has("apps", "statefulsets", &object);
+    assert_eq!(cluster.differences(VERIFY, 10), all, "no rollout goes on");
+    object["status"]["currentRevision"] = "1".into();
+    cluster.kube.has("apps", "statefulsets", &object);
+    let mut object = cluster.kube.object("daemonsets", "shop", "daemon");
+    object["metadata"]["annotations"]["deprecated.daemonset.template.generation"] = "2".into();
+    cluster.kube.has("apps", "daemonsets", &object);
+    labelled(&daemon, "pod-template-generation", "1");
     assert_eq!(cluster.differences(VERIFY, 10), [cron]);
 }
 
@@ -208,6 +253,13 @@ fn what_cannot_be_looked_at_is_unverifiable_and_images_can_be_left_to_a_webhook(
             .says("could not be measured");
         cluster.kube.allow_all();
     }
+    // What differs by itself is drift, whatever its pods.
+    cluster.kube.forbid("pods");
+    cluster.kubectl("scale deployment/web -n shop --replicas=5");
+    let told = cluster.differences(VERIFY, 10);
+    assert_eq!(told, [one(WEB, "spec.replicas", "changed")]);
+    cluster.kubectl("scale deployment/web -n shop --replicas=3");
+    cluster.kube.allow_all();
     let ignore = format!("--ignore {WEB}#/pods/images");
     let record = format!("record prod/shop --kubernetes=rendered.yaml {ignore}");
     cluster.cairn(&record).exits(0);
@@ -217,6 +269,38 @@ fn what_cannot_be_looked_at_is_unverifiable_and_images_can_be_left_to_a_webhook(
     cluster.kubectl(debug);
     let told = cluster.differences(VERIFY, 10);
     assert_eq!(told, [of_web("debugging", "web-1/spy")]);
+}
+
+/// Goal: what a registry said of a tag is all that a node may show of it. Method: an image without
+/// an index in a registry, and a pod that was started from another.
+#[test]
+fn an_image_that_a_registry_named_is_known_whole() {
+    if !has_tools(
+        "images of a registry",
+        &["skopeo", "umoci", "docker-registry"],
+    ) {
+        return;
+    }
+    let (images, _ledger) = with_images();
+    let registry = Registry::start(&images.path(""));
+    let shop = format!("{}/shop:1", registry.address);
+    let line = format!("skopeo copy -q --dest-tls-verify=false oci:oci:1 docker://{shop}");
+    run(&images.path(""), &line);
+    let Some(cluster) = deployed("images of a registry", &APP.replace("nginx:1.27", &shop)) else {
+        return;
+    };
+    with_replica_sets(&cluster);
+    let docker = format!("--docker=live:{shop}");
+    let record = format!("record prod/shop --kubernetes=rendered.yaml {docker}");
+    cluster.cairn(&record).exits(0);
+    let line = format!("skopeo inspect --raw --tls-verify=false docker://{shop}");
+    let manifest = Sha256::of(run(&images.path(""), &line).as_bytes());
+    let other = Sha256::of(b"another image");
+    for (digest, exit) in [(manifest, 0), (other, 10)] {
+        let id = format!("{}/shop@sha256:{digest}", registry.address);
+        runs(&cluster, &pod("web-1", "new", &shop, &id));
+        cluster.cairn(&format!("{VERIFY} {docker}")).exits(exit);
+    }
 }
 
 /// Goal: where the image's digests were recorded beside the objects, bytes count and not names,

@@ -1,8 +1,9 @@
 //! Whether a file can be nothing else than an archive of images: by the names of its members, and
 //! without reading what these hold.
 //!
-//! Invariant: one in which something lies that belongs to no image is a file, since as images
-//! alone nobody would look at that.
+//! Invariant: one with a member whose name no image has is a file, since as images alone nobody
+//! would look at that. Whether a member that is called by a digest is reached from an image is not
+//! asked.
 
 use std::{
     fs::{File, OpenOptions},

@@ -47,7 +47,7 @@ use crate::{
     compare::Rules,
     sources::{Recorded, SourceError},
 };
-pub(super) use bytes::{ImageBytes, bytes_of};
+pub(super) use bytes::{ImageBytes, bytes_of, images};
 use graph::wrong;
 use image::Image;
 use reference::Reference;

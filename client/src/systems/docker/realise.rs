@@ -45,7 +45,7 @@ pub(super) fn command(reference: &str, recorded: &Recorded<'_>) -> Option<String
 }
 
 /// Whether a registry said what the image's tag stands for.
-fn is_named(artifact: &Artifact, recorded: &Recorded<'_>) -> bool {
+pub(super) fn is_named(artifact: &Artifact, recorded: &Recorded<'_>) -> bool {
     let artifacts = recorded.manifest().artifacts().iter();
     let mut names = artifacts.filter(|it| it.kind == ArtifactKind::Name);
     let own = artifact.name.as_str().strip_prefix("docker/");

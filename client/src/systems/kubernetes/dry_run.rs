@@ -89,12 +89,12 @@ pub(super) fn heard(
 impl Pair {
     /// Whether the rules find no difference between what was recorded and what there is.
     fn matches(&self, live: &Value, recorded: &Recorded<'_>) -> bool {
-        first(&self.name, &self.recorded, live, &ObjectRules, recorded).is_none()
+        first_difference(&self.name, &self.recorded, live, &ObjectRules, recorded).is_none()
     }
 }
 
 /// The first difference that is not ignored.
-fn first(
+pub(super) fn first_difference(
     name: &ArtifactName,
     left: &Value,
     right: &Value,
@@ -185,7 +185,7 @@ fn apply(pairs: &[Pair]) -> Result<Said, SourceError> {
 
 /// The live object as it is to be compared, or why there is nothing to compare.
 fn judge(pair: &Pair, made: &Value, recorded: &Recorded<'_>) -> Result<Value, String> {
-    let would = first(&pair.name, made, &pair.live, &AsMade, recorded);
+    let would = first_difference(&pair.name, made, &pair.live, &AsMade, recorded);
     let mut live = pair.live.clone();
     if !is_own(&pair.recorded) {
         settle(&pair.recorded, made, &mut live);

@@ -5,6 +5,7 @@
 //! reading the cluster got. Invariants: values of Secrets leave as tags alone; an object that
 //! could not be asked for is unmeasured; one that the API does not have is missing.
 
+mod beside;
 pub(super) mod documents;
 mod dry_run;
 mod identity;
