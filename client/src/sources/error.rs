@@ -145,6 +145,11 @@ impl SourceError {
         }
     }
 
+    /// Whether nothing else will be told either: the tool is missing, or nobody answers.
+    pub(crate) fn is_of_all(&self) -> bool {
+        matches!(self, Self::NoTool { .. } | Self::Unreachable { .. })
+    }
+
     pub(crate) fn unreadable(path: &Path, error: impl Into<io::Error>) -> Self {
         Self::Unreadable {
             path: shown(path),

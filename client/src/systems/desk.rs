@@ -14,6 +14,7 @@ use cairn_proto::{
 };
 use serde_json::Value;
 
+use super::strict::any_text;
 use crate::{
     compare::UNKNOWN,
     detail::printable,
@@ -302,14 +303,10 @@ fn identified(name: ArtifactName, kind: ArtifactKind, bytes: Bytes) -> Artifact 
     }
 }
 
-/// Recursion is bounded by the parser's limit on depth.
 fn has_forged(value: &Value, made: &BTreeSet<String>) -> bool {
-    match value {
-        Value::String(text) => text.starts_with(Withheld::IN_OBJECT) && !made.contains(text),
-        Value::Array(items) => items.iter().any(|item| has_forged(item, made)),
-        Value::Object(members) => members.values().any(|item| has_forged(item, made)),
-        _ => false,
-    }
+    any_text(value, &|text| {
+        text.starts_with(Withheld::IN_OBJECT) && !made.contains(text)
+    })
 }
 
 /// Recursion is bounded by the parser's limit on depth.

@@ -60,6 +60,17 @@ fn loses_digits(text: &str) -> bool {
     !whole && Decimal::parse(text).is_some_and(|number| number.digits.len() > FLOAT_DIGITS_MAX)
 }
 
+/// Whether some text in a value is one that is looked for. Recursion is bounded by the parser's
+/// limit on depth.
+pub(crate) fn any_text(value: &Value, is_it: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_it(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is_it)),
+        Value::Object(members) => members.values().any(|member| any_text(member, is_it)),
+        _ => false,
+    }
+}
+
 /// Whether two numbers, as they are written, are one.
 pub(crate) fn same_number(left: &str, right: &str) -> bool {
     left == right

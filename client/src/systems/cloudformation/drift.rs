@@ -112,7 +112,7 @@ fn properties(row: &Value) -> Map<String, Value> {
 /// Has AWS compare. A refusal leaves everything unknown.
 pub(super) fn detect(stack: &str) -> Result<Drift, SourceError> {
     match begin_and_wait(stack) {
-        Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => Err(error),
+        Err(error) if error.is_of_all() => Err(error),
         Err(error) => Ok(Drift {
             failed: Some(format!("AWS did not detect drift: {error}")),
             ..Drift::default()

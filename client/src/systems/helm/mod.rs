@@ -145,9 +145,7 @@ impl System for Helm {
                 }
                 Ok(None) => {}
                 // Nothing else will be told either.
-                Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
-                    return Err(error);
-                }
+                Err(error) if error.is_of_all() => return Err(error),
                 Err(error) => desk.unmeasured(&name, Reason::ToolFailed, error.to_string()),
             }
         }

@@ -33,9 +33,7 @@ pub(super) fn ask(
         match get(&resource, namespace, &objects) {
             Ok(answer) => pick(answer, &objects, &mut found),
             // Nothing else will be told either.
-            Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => {
-                return Err(error);
-            }
+            Err(error) if error.is_of_all() => return Err(error),
             Err(error) => {
                 let why = error.to_string();
                 for (name, _) in objects {
