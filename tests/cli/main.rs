@@ -29,6 +29,7 @@ mod kubernetes_dry_run;
 mod kubernetes_input;
 mod kubernetes_pods;
 mod kubernetes_public;
+mod kubernetes_unseen;
 mod large;
 mod layout;
 mod names;

@@ -27,8 +27,11 @@ use crate::{
     detail::FieldDifference,
     sources::{Capture, Covered, Recorded, Unmeasured, ancestors},
 };
+pub(crate) use fields::UNKNOWN;
 pub use fields::{Place, Rules};
-pub(crate) use fields::{Signed, UNKNOWN, compare as compare_fields};
+#[cfg(test)]
+pub(crate) use fields::{Signed, compare as compare_fields};
+pub(crate) use objects::compare_as_signed;
 
 use side::{Entry, Side, beneath, find, full_name};
 

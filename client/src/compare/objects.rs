@@ -1,15 +1,18 @@
 //! Objects of deployment tools, in a release: which fields of each differ.
 
-use cairn_proto::manifest::Unmeasured as OfUnmeasured;
+use cairn_proto::{
+    manifest::{Manifest, Unmeasured as OfUnmeasured},
+    name::ArtifactName,
+};
 
 use super::{
     ADDED_MAX, Comparer, Difference, DifferenceKind, FieldDifference, Outcome,
-    fields::{self, Signed, UNKNOWN},
+    fields::{self, Fields, Rules, Signed, UNKNOWN},
     side::Side,
 };
 use serde_json::Value;
 
-use crate::systems;
+use crate::systems::{self, strict::any_text};
 
 impl Comparer<'_> {
     /// An object that was found: its fields against those that were recorded.
@@ -20,7 +23,9 @@ impl Comparer<'_> {
         let rules = media_type.and_then(systems::rules);
         // What nobody has rules for is unmeasured, and so is a secret whose key is not here.
         let right = self.capture.object(name);
-        let untold = right.as_ref().is_none_or(holds_unknown);
+        let untold = right
+            .as_ref()
+            .is_none_or(|right| any_text(right, &|text| text == UNKNOWN));
         if rules.is_some() && !untold && recorded.difference(found).is_none() {
             return Outcome::Matches;
         }
@@ -37,15 +42,11 @@ impl Comparer<'_> {
             self.differ(name, "", DifferenceKind::Unverifiable, recorded, why);
             return Outcome::Differs;
         };
-        let ignore: Vec<_> = manifest.comparison().pointers(&artifact.name).collect();
-        let signed = Signed {
-            ignore: &ignore,
-            accept: manifest.comparison().unmeasured == OfUnmeasured::Accept,
-        };
-        self.take(name, fields::compare(&left, &right, rules, signed))
+        let fields = compare_as_signed(manifest, &artifact.name, (&left, &right), rules);
+        self.take(name, fields)
     }
 
-    fn take(&mut self, name: &str, fields: fields::Fields) -> Outcome {
+    fn take(&mut self, name: &str, fields: Fields) -> Outcome {
         self.outcome.ignored += fields.ignored;
         self.outcome.accepted_unmeasured += fields.accepted;
         self.outcome.more_added += fields.more_added;
@@ -72,14 +73,21 @@ impl Comparer<'_> {
     }
 }
 
-/// Recursion is bounded by the parser's limit on depth.
-fn holds_unknown(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text == UNKNOWN,
-        Value::Array(items) => items.iter().any(holds_unknown),
-        Value::Object(members) => members.values().any(holds_unknown),
-        _ => false,
-    }
+/// Compares what was recorded of an object, or is made of it, with what was found, as a manifest
+/// says.
+pub(crate) fn compare_as_signed(
+    manifest: &Manifest,
+    name: &ArtifactName,
+    (recorded, found): (&Value, &Value),
+    rules: &dyn Rules,
+) -> Fields {
+    let comparison = manifest.comparison();
+    let ignore: Vec<_> = comparison.pointers(name).collect();
+    let signed = Signed {
+        ignore: &ignore,
+        accept: comparison.unmeasured == OfUnmeasured::Accept,
+    };
+    fields::compare(recorded, found, rules, signed)
 }
 
 fn difference(name: &str, field: FieldDifference) -> Difference {

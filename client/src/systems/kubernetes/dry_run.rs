@@ -10,13 +10,16 @@ use cairn_proto::{manifest::Withheld, name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
 use super::{
-    super::tool::{Said, Tool},
-    Desk, Identity, by_identity, documents, quantity,
+    super::{
+        strict::any_text,
+        tool::{Said, Tool},
+    },
+    Desk, Identity, by_identity, documents, matches, quantity,
     rules::{ObjectRules, is_own},
     secrets, take,
 };
 use crate::{
-    compare::{Place, Rules, Signed, compare_fields},
+    compare::{Place, Rules, compare_as_signed},
     detail::printable,
     sources::{Recorded, SourceError},
 };
@@ -55,7 +58,7 @@ pub(super) fn heard(
             live,
             recorded: known,
         };
-        if pair.matches(&pair.live, recorded) || !is_own(&pair.recorded) {
+        if matches(&pair.name, &pair.live, recorded) || !is_own(&pair.recorded) {
             pairs.push(pair);
         } else {
             // It differs, whatever the API makes of it.
@@ -73,7 +76,7 @@ pub(super) fn heard(
                 told += 1;
                 heard.push((pair.name, live));
             }
-            Err(why) if pair.matches(&pair.live, recorded) => {
+            Err(why) if matches(&pair.name, &pair.live, recorded) => {
                 desk.unmeasured(&pair.name, Reason::ToolFailed, why);
             }
             Err(_) => heard.push((pair.name, pair.live)),
@@ -84,31 +87,6 @@ pub(super) fn heard(
          to it: {withheld}"
     ));
     Ok(heard)
-}
-
-impl Pair {
-    /// Whether the rules find no difference between what was recorded and what there is.
-    fn matches(&self, live: &Value, recorded: &Recorded<'_>) -> bool {
-        first_difference(&self.name, &self.recorded, live, &ObjectRules, recorded).is_none()
-    }
-}
-
-/// The first difference that is not ignored.
-pub(super) fn first_difference(
-    name: &ArtifactName,
-    left: &Value,
-    right: &Value,
-    rules: &dyn Rules,
-    recorded: &Recorded<'_>,
-) -> Option<String> {
-    let comparison = recorded.manifest().comparison();
-    let ignore: Vec<_> = comparison.pointers(name).collect();
-    let signed = Signed {
-        ignore: &ignore,
-        accept: false,
-    };
-    let differences = compare_fields(left, right, rules, signed).differences;
-    differences.into_iter().next().map(|it| it.path)
 }
 
 /// What the API is asked, and what it makes of each object or why it makes nothing.
@@ -185,15 +163,16 @@ fn apply(pairs: &[Pair]) -> Result<Said, SourceError> {
 
 /// The live object as it is to be compared, or why there is nothing to compare.
 fn judge(pair: &Pair, made: &Value, recorded: &Recorded<'_>) -> Result<Value, String> {
-    let would = first_difference(&pair.name, made, &pair.live, &AsMade, recorded);
+    let manifest = recorded.manifest();
+    let would = compare_as_signed(manifest, &pair.name, (made, &pair.live), &AsMade).differences;
     let mut live = pair.live.clone();
     if !is_own(&pair.recorded) {
         settle(&pair.recorded, made, &mut live);
     }
-    match would {
-        Some(path) if pair.matches(&live, recorded) => Err(format!(
+    match would.first() {
+        Some(change) if matches(&pair.name, &live, recorded) => Err(format!(
             "it looks the same, but the API would change {} if it were applied",
-            printable(&path)
+            printable(&change.path)
         )),
         _ => Ok(live),
     }
@@ -227,14 +206,8 @@ fn has_unit(value: &Value) -> bool {
     last.is_some_and(|letter| letter.is_ascii_alphabetic())
 }
 
-/// Recursion is bounded by the parser's limit on depth.
 fn is_withheld(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.starts_with(Withheld::IN_OBJECT),
-        Value::Array(items) => items.iter().any(is_withheld),
-        Value::Object(members) => members.values().any(is_withheld),
-        _ => false,
-    }
+    any_text(value, &|text| text.starts_with(Withheld::IN_OBJECT))
 }
 
 /// Two answers of the API: all counts but what changes with each.

@@ -18,12 +18,12 @@ mod secrets;
 
 use std::collections::BTreeMap;
 
-use cairn_proto::name::ArtifactName;
+use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::Value;
 
 use super::{Desk, Given, System};
 use crate::{
-    compare::Rules,
+    compare::{Rules, compare_as_signed},
     detail::{printable, shell_word},
     sources::{Recorded, SourceError},
 };
@@ -221,12 +221,28 @@ fn lay_down_answers(
     recorded: &Recorded<'_>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
-    pods::add(&mut live, recorded, desk)?;
+    let mut troubles = pods::add(&mut live, recorded, desk)?;
     for (name, object) in live {
         let object = secrets::cleaned(object, &name, desk)?;
-        desk.object(name, MEDIA_TYPE, object);
+        match troubles.remove(&name) {
+            Some(why) if matches(&name, &object, recorded) => {
+                desk.unmeasured(&name, Reason::ToolFailed, why);
+            }
+            // What differs by itself does so whatever runs.
+            _ => desk.object(name, MEDIA_TYPE, object),
+        }
     }
     Ok(())
+}
+
+/// Whether the rules find no difference between what was recorded and what there is.
+fn matches(name: &ArtifactName, found: &Value, recorded: &Recorded<'_>) -> bool {
+    let known = recorded.object(name.as_str());
+    known.is_some_and(|known| {
+        let manifest = recorded.manifest();
+        let fields = compare_as_signed(manifest, name, (&known, found), &rules::ObjectRules);
+        fields.differences.is_empty()
+    })
 }
 
 /// Lays down what there is of it among objects that somebody fetched.

@@ -9,9 +9,9 @@
 //! older revision still runs, is told; a workload of whose newest revision nothing runs beside
 //! older ones, or whose pods could not be looked at, is unmeasured unless it differs by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use cairn_proto::{name::ArtifactName, reason::Reason};
+use cairn_proto::name::ArtifactName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -19,10 +19,9 @@ use super::{
     super::docker,
     Desk,
     beside::{Beside, Totals},
-    dry_run::first_difference,
     live,
     owned::{Owned, Pod},
-    rules::{ObjectRules, is_workload},
+    rules::is_workload,
 };
 use crate::sources::{Recorded, SourceError};
 
@@ -44,12 +43,13 @@ struct Workload {
 /// By the uid of what controls a pod: which workloads, and whether it is their newest revision.
 type Owners = BTreeMap<String, Vec<(usize, bool)>>;
 
-/// Adds what runs to the workloads among what is live.
+/// Adds what runs to the workloads among what is live; and says of which it is not known, or not
+/// what it should be.
 pub(super) fn add(
-    live: &mut Vec<(ArtifactName, Value)>,
+    live: &mut [(ArtifactName, Value)],
     recorded: &Recorded<'_>,
     desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
+) -> Result<BTreeMap<ArtifactName, String>, SourceError> {
     let images = docker::images(recorded);
     let mut namespaces: BTreeMap<String, Vec<Workload>> = BTreeMap::new();
     for (place, (name, object)) in live.iter_mut().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn add(
             });
         }
     }
-    let (mut totals, mut unseen) = (Totals::default(), BTreeSet::new());
+    let (mut totals, mut troubles) = (Totals::default(), BTreeMap::new());
     for (namespace, mut workloads) in namespaces {
         look(&namespace, &mut workloads, live)?;
         for workload in workloads {
@@ -73,31 +73,12 @@ pub(super) fn add(
                 continue;
             };
             let trouble = workload.trouble.or_else(|| workload.beside.trouble());
+            troubles.extend(trouble.map(|why| (name.clone(), why)));
             workload.beside.tell(object, &mut totals);
-            if let Some(why) = trouble
-                && matches(name, object, recorded)
-            {
-                desk.unmeasured(name, Reason::ToolFailed, why);
-                unseen.insert(workload.place);
-            }
         }
     }
     totals.tell(desk);
-    let mut places = 0..;
-    live.retain(|_| {
-        places
-            .next()
-            .is_none_or(|place: usize| !unseen.contains(&place))
-    });
-    Ok(())
-}
-
-/// Whether a workload, with what was found of its pods, is as it was recorded.
-fn matches(name: &ArtifactName, object: &Value, recorded: &Recorded<'_>) -> bool {
-    let known = recorded.object(name.as_str());
-    known.is_some_and(|known| {
-        first_difference(name, &known, object, &ObjectRules, recorded).is_none()
-    })
+    Ok(troubles)
 }
 
 /// Looks at all pods of a namespace.
@@ -161,7 +142,7 @@ fn all<T: DeserializeOwned>(
 ) -> Result<Result<Vec<T>, String>, SourceError> {
     match live::all(resource, namespace) {
         Ok(all) => Ok(Ok(all)),
-        Err(error @ (SourceError::NoTool { .. } | SourceError::Unreachable { .. })) => Err(error),
+        Err(error) if error.is_of_all() => Err(error),
         Err(error) => Ok(Err(format!("its pods cannot be looked at: {error}"))),
     }
 }
