@@ -21,7 +21,7 @@ pub(crate) type Told = (String, String, String);
 impl Cluster {
     /// `None` where there is no kubectl, and that was said.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        if !tools::is_here(test, "kubectl", &["version", "--client"]) {
+        if !tools::kubectl(test) {
             return None;
         }
         let (stage, ledger) = Stage::with_ledger();

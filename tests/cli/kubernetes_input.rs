@@ -83,7 +83,7 @@ fn bad() -> Vec<(&'static str, String)> {
 /// and records nothing. Method: one of each sort.
 #[test]
 fn bad_input_records_nothing() {
-    if !tools::is_here("kubernetes bad input", "kubectl", &["version", "--client"]) {
+    if !tools::kubectl("kubernetes bad input") {
         return;
     }
     let (stage, _ledger) = Stage::with_ledger();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     cluster::told,
     stage::Stage,
-    support::tools::{Random, is_here, lacks},
+    support::tools::{Random, kubectl, lacks},
 };
 
 /// Rounds in which each object has another field changed.
@@ -31,7 +31,7 @@ const NOT_COMPARED: [&str; 8] = [
 ];
 
 fn examples(test: &str) -> Option<PathBuf> {
-    if !is_here(test, "kubectl", &["version", "--client"]) {
+    if !kubectl(test) {
         return None;
     }
     let folder = std::env::var_os("CAIRN_KUBERNETES_EXAMPLES").map(PathBuf::from);

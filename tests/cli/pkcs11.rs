@@ -12,7 +12,7 @@ use crate::{
     background::Background,
     production::{grant, with_key},
     stage::{Ledger, Ran},
-    support::tools::installed,
+    support::tools::is_here,
     trust::typed,
 };
 
@@ -209,7 +209,7 @@ fn the_commands_in_the_document_on_keys_work() {
     ];
     if !tools
         .iter()
-        .all(|(tool, check)| installed(test, tool, &[check]))
+        .all(|(tool, check)| is_here(test, tool, &[check]))
     {
         return;
     }

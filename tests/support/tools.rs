@@ -93,9 +93,7 @@ impl Python {
             }
         }
         let why = "it needs python3.11 with the packages blake3 and cryptography";
-        let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
-        assert!(!required, "{test}: {why}");
-        skipped(test, why);
+        lacks(test, why);
         None
     }
 
@@ -128,18 +126,5 @@ impl Python {
 
 /// Whether kubectl is here; where tools are required, a missing one fails.
 pub(crate) fn kubectl(test: &str) -> bool {
-    installed(test, "kubectl", &["version", "--client"])
-}
-
-/// Whether a program is here and says so; where tools are required, a missing one fails.
-pub(crate) fn installed(test: &str, program: &str, arguments: &[&str]) -> bool {
-    let said = Command::new(program).args(arguments).output();
-    if said.is_ok_and(|said| said.status.success()) {
-        return true;
-    }
-    let why = format!("{program} is not installed");
-    let required = std::env::var("CAIRN_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
-    assert!(!required, "{test}: {why}");
-    skipped(test, &why);
-    false
+    is_here(test, "kubectl", &["version", "--client"])
 }

@@ -3,7 +3,7 @@
 use std::{fs, process::Command, time::Duration};
 
 use super::token::{Hsm, PIN};
-use crate::{background::Background, stage::Ledger, support::tools::installed, trust::typed};
+use crate::{background::Background, stage::Ledger, support::tools::is_here, trust::typed};
 
 /// Goal: a PIN is kept out of argv, and its file as private as a key. Method: each way to get it
 /// wrong.
@@ -81,7 +81,7 @@ fn a_key_of_another_kind_is_refused() {
     let Some(hsm) = Hsm::new(test) else {
         return;
     };
-    if !installed(test, "opensc-tool", &["--info"]) {
+    if !is_here(test, "opensc-tool", &["--info"]) {
         return;
     }
     let words = "--keypairgen --key-type EC:prime256v1 --id 01 --label nist";
@@ -262,7 +262,7 @@ fn halves_that_do_not_belong_together_do_not_sign() {
     let Some(hsm) = Hsm::new(test) else {
         return;
     };
-    if !installed(test, "opensc-tool", &["--info"]) {
+    if !is_here(test, "opensc-tool", &["--info"]) {
         return;
     }
     let run = |line: &str| hsm.pkcs11_tool(&line.split_whitespace().collect::<Vec<_>>());

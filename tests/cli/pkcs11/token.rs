@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     stage::{Ran, Stage},
-    support::tools::installed,
+    support::tools::is_here,
 };
 
 /// The token's PIN: looked for wherever it must not be.
@@ -36,7 +36,7 @@ pub(super) struct Hsm {
 impl Hsm {
     /// `None` where there is no SoftHSM, and that was said.
     pub(super) fn new(test: &str) -> Option<Self> {
-        if !installed(test, "softhsm2-util", &["--version"]) {
+        if !is_here(test, "softhsm2-util", &["--version"]) {
             return None;
         }
         let module = MODULES.iter().map(Path::new).find(|path| path.exists());
@@ -141,7 +141,7 @@ impl Hsm {
 
     /// Puts the liar before the module; `None` where it cannot be compiled, and that was said.
     pub(super) fn with_liar(mut self, test: &str) -> Option<Self> {
-        if !installed(test, "cc", &["--version"]) {
+        if !is_here(test, "cc", &["--version"]) {
             return None;
         }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/pkcs11/liar.c");
