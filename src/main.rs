@@ -19,12 +19,15 @@ use crate::{cli::Cli, failure::Failure};
 const EXIT_INTERRUPTED: u8 = 130;
 /// Exit code of one that was asked to end, as shells count.
 const EXIT_TERMINATED: u8 = 143;
+/// What is told unless `CAIRN_LOG` says otherwise. What AWS's SDK warns of is in our own errors.
+const QUIET: &str = "warn,aws_config=error,aws_runtime=error,aws_smithy_http_client=error,\
+                     aws_smithy_runtime=error";
 /// How long a command may take to clean up after Ctrl-C.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -118,7 +118,7 @@ impl Shop {
                 list("ConfigurationSettings", &settings),
             ),
         ];
-        cloud.says(|says| says.beanstalk.extend(answers));
+        cloud.says(|says| says.answers.extend(answers));
     }
 }
 

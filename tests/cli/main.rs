@@ -5,9 +5,12 @@
 mod support;
 
 mod auditors;
+#[cfg(feature = "aws")]
+mod aws;
 mod background;
 mod beanstalk;
 mod cloudformation;
+mod cloudformation_told;
 mod cluster;
 mod commands;
 mod docker;

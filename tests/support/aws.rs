@@ -28,13 +28,8 @@ use tokio::{net::TcpListener, runtime::Builder, sync::oneshot};
 
 use super::tools::lacks;
 
-const NAMESPACES: [(&str, &str); 2] = [
-    (
-        "Drift",
-        "http://cloudformation.amazonaws.com/doc/2010-05-15/",
-    ),
-    ("", "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/"),
-];
+const STACKS: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
+const ENVIRONMENTS: &str = "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/";
 
 /// What the stand-in says.
 #[derive(Default)]
@@ -47,9 +42,8 @@ pub(crate) struct Says {
     pub(crate) old_rows: bool,
     /// Actions that the caller is not allowed.
     pub(crate) denied: Vec<&'static str>,
-    /// Answers of Elastic Beanstalk: the action, and the inside of its result. What holds
-    /// `{label}` or another parameter of the request in braces, is said where it matches.
-    pub(crate) beanstalk: BTreeMap<&'static str, String>,
+    /// Answers: the action, and the inside of its result.
+    pub(crate) answers: BTreeMap<&'static str, String>,
 }
 
 /// moto and the stand-in, ended with this.
@@ -125,6 +119,7 @@ impl Cloud {
             .env("AWS_DEFAULT_REGION", "eu-west-1")
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_MAX_ATTEMPTS", "1")
     }
 
@@ -221,10 +216,11 @@ impl Says {
             "DetectStackDrift" => member("StackDriftDetectionId", "b78ac9b0-dec1-11e7-a451"),
             "DescribeStackDriftDetectionStatus" => self.status(),
             "DescribeStackResourceDrifts" => self.rows(form),
-            _ => self.beanstalk.get(action)?.clone(),
+            _ => self.answers.get(action)?.clone(),
         };
-        let namespace = NAMESPACES.iter().find(|(part, _)| action.contains(part));
-        let namespace = namespace.unwrap().1;
+        let of_stacks = ["Stack", "ChangeSet", "Template"];
+        let of_stacks = of_stacks.iter().any(|part| action.contains(part));
+        let namespace = if of_stacks { STACKS } else { ENVIRONMENTS };
         let request = "<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata>";
         let text = format!(
             "<{action}Response xmlns=\"{namespace}\"><{action}Result>{result}</{action}Result>\

@@ -4,24 +4,18 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Write},
     path::Path,
 };
 
 use cairn_proto::manifest::Digests;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{
-    aws::{ask, text},
-    tool::PrivateFolder,
-};
+use super::super::aws::Aws;
 use crate::sources::SourceError;
 
 /// Bytes of a bundle: AWS takes no more.
 const BUNDLE_BYTES_MAX: u64 = 512 << 20;
-/// Bytes that are read at once.
-const PART: usize = 64 << 10;
 
 /// A bundle that was read to its end.
 pub(super) struct Bundle {
@@ -43,65 +37,58 @@ impl Bundle {
 
     /// Hashes a file.
     pub(super) fn read(file: File, path: &Path) -> Result<Self, SourceError> {
-        let failed = |error: io::Error| SourceError::unreadable(path, error);
-        let mut file = file.take(BUNDLE_BYTES_MAX + 1);
-        let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
-        let (mut part, mut size) = (vec![0; PART], 0_u64);
-        loop {
-            let count = match file.read(&mut part) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            let read = part.get(..count).unwrap_or_default();
-            if read.is_empty() {
-                break;
-            }
-            blake3.update(read);
-            sha256.update(read);
-            size = size.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        let mut hashes = Hashes::default();
+        io::copy(&mut file.take(BUNDLE_BYTES_MAX + 1), &mut hashes)
+            .map_err(|error| SourceError::unreadable(path, error))?;
+        if hashes.size > BUNDLE_BYTES_MAX {
+            return Err(SourceError::Input {
+                what: crate::sources::shown(path),
+                why: format!(
+                    "a bundle is never longer than {} MiB",
+                    BUNDLE_BYTES_MAX >> 20
+                ),
+            });
         }
-        if size > BUNDLE_BYTES_MAX {
-            return Err(too_long(&crate::sources::shown(path)));
-        }
-        Ok(Self {
-            blake3: format!("blake3:{}", blake3.finalize().to_hex()),
-            sha256: format!("sha256:{}", hex::encode(sha256.finalize())),
-            size,
-            version: None,
-        })
+        Ok(hashes.done(None))
     }
 
-    /// Fetches what lies at a place of S3, and hashes it.
-    pub(super) fn fetch(bucket: &str, key: &str) -> Result<Self, SourceError> {
-        let at = [("--bucket", bucket), ("--key", key)];
-        let head = ask(&["s3api", "head-object"], &at)?;
-        let size = head.get("ContentLength").and_then(Value::as_u64);
-        if size.is_none_or(|size| size > BUNDLE_BYTES_MAX) {
-            return Err(too_long(&format!("s3://{bucket}/{key}")));
-        }
-        let folder = PrivateFolder::new()?;
-        let path = folder.path().join("bundle");
-        let mut options = at.to_vec();
-        // The one whose size was told.
-        options.extend(text(&head, "ETag").map(|tag| ("--if-match", tag)));
-        let to = path.to_string_lossy();
-        let said = ask(&["s3api", "get-object", &to], &options)?;
-        let file = File::open(&path).map_err(|error| SourceError::unreadable(&path, error))?;
-        let version = text(&said, "VersionId").filter(|version| *version != "null");
-        Ok(Self {
-            version: version.map(str::to_owned),
-            ..Self::read(file, &path)?
-        })
+    /// Hashes what lies at a place of S3.
+    pub(super) fn fetch(aws: &Aws, bucket: &str, key: &str) -> Result<Self, SourceError> {
+        let mut hashes = Hashes::default();
+        let version = aws.fetch(bucket, key, BUNDLE_BYTES_MAX, &mut hashes)?;
+        Ok(hashes.done(version))
     }
 }
 
-fn too_long(what: &str) -> SourceError {
-    SourceError::Input {
-        what: crate::detail::printable(what),
-        why: format!(
-            "a bundle is never longer than {} MiB",
-            BUNDLE_BYTES_MAX >> 20
-        ),
+/// Both digests of what is written to it.
+#[derive(Default)]
+struct Hashes {
+    blake3: blake3::Hasher,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl Hashes {
+    fn done(self, version: Option<String>) -> Bundle {
+        Bundle {
+            blake3: format!("blake3:{}", self.blake3.finalize().to_hex()),
+            sha256: format!("sha256:{}", hex::encode(self.sha256.finalize())),
+            size: self.size,
+            version,
+        }
+    }
+}
+
+impl Write for Hashes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.blake3.update(bytes);
+        self.sha256.update(bytes);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.size = self.size.saturating_add(length);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,11 +1,11 @@
-//! What AWS says of one environment: asked through its command line, or as that printed it.
+//! What AWS says of one environment: asked, or as its command line printed it.
 
 use serde_json::Value;
 
 use super::{
     super::{
         Given,
-        aws::{self, ask, items, text},
+        aws::{self, Aws, Question, items, text},
         given::read_open,
     },
     bundle::Bundle,
@@ -108,16 +108,10 @@ impl Told {
     }
 
     fn live(names: Names) -> Result<Self, SourceError> {
+        let aws = Aws::default();
         let application = names.application.clone();
-        let of = |verb: &str, option: &str, value: &str| {
-            let options = [
-                ("--application-name", application.as_str()),
-                (option, value),
-            ];
-            ask(&["elasticbeanstalk", verb], &options)
-        };
         let one = names.environment.clone();
-        let environments = of("describe-environments", "--environment-names", &one)?;
+        let environments = aws.ask(Question::Environments(&application, &one))?;
         let environments = items(&environments, "Environments").to_vec();
         let mut told = Self {
             environments: Some(environments),
@@ -129,23 +123,19 @@ impl Told {
                 let label = text(environment, "VersionLabel").unwrap_or_default();
                 told.names.label = label.to_owned();
             }
-            let said = of(
-                "describe-configuration-settings",
-                "--environment-name",
-                &one,
-            )?;
+            let said = aws.ask(Question::Settings(&application, &one))?;
             told.configurations.push(said);
         }
         if !told.names.label.is_empty() {
             let label = &told.names.label;
-            let said = of("describe-application-versions", "--version-labels", label)?;
+            let said = aws.ask(Question::Versions(&application, label))?;
             told.versions = Some(items(&said, "ApplicationVersions").to_vec());
         }
-        told.fetch()?;
+        told.fetch(&aws)?;
         Ok(told)
     }
 
-    fn fetch(&mut self) -> Result<(), SourceError> {
+    fn fetch(&mut self, aws: &Aws) -> Result<(), SourceError> {
         let place = self
             .version()
             .and_then(|version| version.get("SourceBundle"));
@@ -154,7 +144,7 @@ impl Told {
             "AWS names no bundle of this version".clone_into(&mut self.unfetched);
             return Ok(());
         };
-        match Bundle::fetch(bucket, key) {
+        match Bundle::fetch(aws, bucket, key) {
             Ok(bundle) => self.bundle = Some(bundle),
             Err(error @ SourceError::NoTool { .. }) => return Err(error),
             Err(error) => self.unfetched = format!("the bundle cannot be fetched: {error}"),

@@ -33,8 +33,8 @@ impl System for Beanstalk {
     }
 
     fn about(&self) -> &'static str {
-        "Elastic Beanstalk environments: `live:APP/ENV` asks AWS through its command line and \
-         fetches the bundle; a file, or `-`, is JSON that names a bundle and what belongs to \
+        "Elastic Beanstalk environments: `live:APP/ENV` asks AWS, with the settings and \
+         credentials of its command line, and fetches the bundle; a file, or `-`, is JSON that names a bundle and what belongs to \
          it below its own folder: {\"application\", \"environment\", \"version\", \"bundle\": \
          \"shop.zip\", \"documents\": [\"options.json\"]}, where a document is a list of option \
          settings or what `aws elasticbeanstalk describe-...` printed; to verify, these \

@@ -1,11 +1,11 @@
-//! What AWS says of one stack: asked through its command line, or as that printed it.
+//! What AWS says of one stack: asked, or as its command line printed it.
 
 use serde_json::Value;
 
 use super::{
     super::{
         Given,
-        aws::{self, ask, items, text},
+        aws::{self, Aws, Question, Stage, items, text},
     },
     drift::{self, Drift},
     template::{Template, is_json},
@@ -27,6 +27,7 @@ pub(super) struct Told {
     pub(super) drift: Option<Drift>,
     /// Whether AWS was asked and has no such stack.
     pub(super) gone: bool,
+    aws: Aws,
 }
 
 impl Told {
@@ -98,8 +99,8 @@ impl Told {
 
     /// All but drift, which is for whoever compares.
     pub(super) fn live(name: &str) -> Result<Self, SourceError> {
-        let of = |verb: &str| ask(&["cloudformation", verb], &[("--stack-name", name)]);
-        let stack = match of("describe-stacks") {
+        let aws = Aws::default();
+        let stack = match aws.ask(Question::Stack(name)) {
             Ok(said) => items(&said, "Stacks").first().cloned(),
             Err(error) if aws::says_gone(&error) => None,
             Err(error) => return Err(error),
@@ -110,15 +111,22 @@ impl Told {
                 ..Self::default()
             });
         };
-        let original = live_template(name, "Original")?;
+        let template = |stage: Stage| {
+            let said = aws.ask(Question::Template(name, stage))?;
+            let body = said.get("TemplateBody").unwrap_or(&Value::Null);
+            Template::told("the stack's template", body)
+        };
+        let original = template(Stage::Original)?;
         let processed = original.is_transformed();
-        let processed = processed.then(|| live_template(name, "Processed"));
-        let resources = of("list-stack-resources")?;
+        let processed = processed.then(|| template(Stage::Processed));
+        let processed = processed.transpose()?;
+        let resources = aws.ask(Question::Resources(name))?;
         Ok(Self {
             stack: Some(stack),
-            processed: processed.transpose()?,
+            processed,
             original: Some(original),
             resources: Some(items(&resources, "StackResourceSummaries").to_vec()),
+            aws,
             ..Self::default()
         })
     }
@@ -128,10 +136,7 @@ impl Told {
         let Some(name) = self.name() else {
             return Ok(());
         };
-        let said = ask(
-            &["cloudformation", "list-change-sets"],
-            &[("--stack-name", name)],
-        )?;
+        let said = self.aws.ask(Question::ChangeSets(name))?;
         self.change_sets = items(&said, "Summaries").to_vec();
         Ok(())
     }
@@ -151,11 +156,8 @@ impl Told {
             return Ok(());
         };
         let id = text(stack, "StackId").unwrap_or_default();
-        self.drift = Some(drift::detect(id)?);
-        let said = ask(
-            &["cloudformation", "describe-stacks"],
-            &[("--stack-name", id)],
-        )?;
+        self.drift = Some(drift::detect(&self.aws, id)?);
+        let said = self.aws.ask(Question::Stack(id))?;
         let now = items(&said, "Stacks").first();
         let moment = |stack: Option<&Value>| {
             let member = |name: &str| stack.and_then(|stack| stack.get(name)).cloned();
@@ -181,13 +183,4 @@ impl Told {
             resources.filter(|resource| text(resource, "LogicalResourceId") == Some(logical));
         own.find(|resource| text(resource, "ResourceStatus") != Some("DELETE_COMPLETE"))
     }
-}
-
-fn live_template(name: &str, stage: &str) -> Result<Template, SourceError> {
-    let said = ask(
-        &["cloudformation", "get-template"],
-        &[("--stack-name", name), ("--template-stage", stage)],
-    )?;
-    let body = said.get("TemplateBody").unwrap_or(&Value::Null);
-    Template::told("aws cloudformation get-template", body)
 }

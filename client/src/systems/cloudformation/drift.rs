@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::super::aws::{ask, items, names_secret, text};
+use super::super::aws::{Aws, Question, items, names_secret, text};
 use crate::sources::SourceError;
 
 /// How long AWS may take to compare: minutes for large stacks.
@@ -110,8 +110,8 @@ fn properties(row: &Value) -> Map<String, Value> {
 }
 
 /// Has AWS compare. A refusal leaves everything unknown.
-pub(super) fn detect(stack: &str) -> Result<Drift, SourceError> {
-    match begin_and_wait(stack) {
+pub(super) fn detect(aws: &Aws, stack: &str) -> Result<Drift, SourceError> {
+    match begin_and_wait(aws, stack) {
         Err(error) if error.is_of_all() => Err(error),
         Err(error) => Ok(Drift {
             failed: Some(format!("AWS did not detect drift: {error}")),
@@ -121,13 +121,10 @@ pub(super) fn detect(stack: &str) -> Result<Drift, SourceError> {
     }
 }
 
-fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
-    let began = ask(
-        &["cloudformation", "detect-stack-drift"],
-        &[("--stack-name", stack)],
-    )?;
+fn begin_and_wait(aws: &Aws, stack: &str) -> Result<Drift, SourceError> {
+    let began = aws.ask(Question::DetectDrift(stack))?;
     let wrong = |why: &str| SourceError::Tool {
-        tool: "aws".to_owned(),
+        tool: "AWS".to_owned(),
         why: why.to_owned(),
     };
     let id = text(&began, "StackDriftDetectionId");
@@ -135,10 +132,7 @@ fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
     let since = Instant::now();
     let mut look = LOOK.0;
     let status = loop {
-        let status = ask(
-            &["cloudformation", "describe-stack-drift-detection-status"],
-            &[("--stack-drift-detection-id", id)],
-        )?;
+        let status = aws.ask(Question::Detection(id))?;
         if text(&status, "DetectionStatus") != Some("DETECTION_IN_PROGRESS") {
             break status;
         }
@@ -151,13 +145,9 @@ fn begin_and_wait(stack: &str) -> Result<Drift, SourceError> {
     // A detection that failed has the rows of those that could be compared all the same.
     let began = text(&status, "Timestamp").and_then(|told| told.parse().ok());
     let began = began.ok_or_else(|| wrong("it does not say when the detection began"))?;
-    // The command line has no pages for this question: it says where the next one begins.
     let (mut rows, mut next) = (Vec::new(), None::<String>);
     for _ in 0..PAGES_MAX {
-        let mut options = vec![("--stack-name", stack)];
-        options.extend(next.as_deref().map(|next| ("--next-token", next)));
-        let question = ["cloudformation", "describe-stack-resource-drifts"];
-        let said = ask(&question, &options)?;
+        let said = aws.ask(Question::Drifts(stack, next.as_deref()))?;
         rows.extend_from_slice(items(&said, "StackResourceDrifts"));
         next = text(&said, "NextToken").map(str::to_owned);
         if next.is_none() {

@@ -43,8 +43,9 @@ impl System for CloudFormation {
     fn about(&self) -> &'static str {
         "CloudFormation stacks: a template, or what `aws cloudformation` prints of a stack \
          (`FILE`, `-`: get-template, describe-stacks, list-stack-resources, \
-         describe-stack-resource-drifts, one after the other); `live:STACK` asks AWS through \
-         its command line, and to verify has it detect drift"
+         describe-stack-resource-drifts, one after the other); `live:STACK` asks AWS, \
+         with the settings and credentials of its command line, and to verify has it detect \
+         drift"
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
