@@ -22,12 +22,22 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
         return;
     };
     works.terraform("plan -out=release.tfplan");
+    // What it was made from is in it, whatever becomes of the files.
+    let module = works.stage.text("tf/cache/main.tf");
+    works.stage.write("planned.tf", &module);
+    works.stage.write("tf/cache/main.tf", "# another\n");
     works
         .cairn("record prod/shop --terraform=tf/release.tfplan")
         .exits(0)
         .says("known only after the plan is applied, and not recorded")
         .says("withheld");
-    works.cairn("show prod/shop").says("terraform/input/plan");
+    works
+        .cairn("show prod/shop")
+        .says("terraform/input/plan")
+        .says("terraform/input/.terraform.lock.hcl")
+        .says("terraform/input/configuration/cache/main.tf");
+    works.cairn("find planned.tf").says("prod/shop#1");
+    works.stage.write("tf/cache/main.tf", &module);
     let shown = works.terraform("show -json release.tfplan");
     feed(&works, "record prod/json --terraform=-", shown.as_bytes()).exits(0);
     works

@@ -1,5 +1,5 @@
-//! The configuration that a directory holds: its lock file, and the files of all its modules,
-//! downloaded ones too. They are identified, and never compared.
+//! The configuration that a directory holds, or that a plan was made from: its lock file, and the
+//! files of all its modules, downloaded ones too. They are identified, and never compared.
 //!
 //! Invariant: files of variables' values leave as tags alone, and so does any file in which a
 //! sensitive value stands. What a configuration reads with `file()` is not found here: a
@@ -8,12 +8,12 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
-use super::{Desk, Secrets};
+use super::{Desk, Secrets, planned};
 use crate::{
     sources::{SourceError, shown},
     systems::{
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Which providers were chosen, by digest.
-const LOCK_FILE: &str = ".terraform.lock.hcl";
+pub(super) const LOCK_FILE: &str = ".terraform.lock.hcl";
 /// Which modules there are, and where.
 const MODULES_FILE: &str = ".terraform/modules/modules.json";
 /// Endings of files that are configuration.
@@ -31,21 +31,41 @@ const ENDINGS: [&str; 4] = [".tf", ".tf.json", ".tofu", ".tofu.json"];
 /// Endings of files that hold values of variables.
 const SECRET_ENDINGS: [&str; 2] = [".tfvars", ".tfvars.json"];
 /// Files of all modules: more than any real configuration has.
-const FILES_MAX: usize = 10_000;
+pub(super) const FILES_MAX: usize = 10_000;
 
-/// Lays down the lock file; of what was asked live, the modules too.
+/// Where it is.
+pub(super) enum Configuration {
+    /// Nowhere: a state says nothing of it, nor does what was printed.
+    Untold,
+    /// In the plan that was given.
+    Planned,
+    /// In a directory.
+    At(PathBuf),
+}
+
+/// Lays down what a plan holds of it.
+pub(super) fn lay_down_planned(
+    plan: &[u8],
+    from: &str,
+    secrets: &Secrets,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    for (words, bytes) in planned::files(plan, from)? {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        put(&words, bytes, secrets, desk)?;
+    }
+    Ok(())
+}
+
+/// Lays down what a directory holds of it.
 pub(super) fn lay_down(
     directory: &Path,
-    modules: bool,
     secrets: &Secrets,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let lock = directory.join(LOCK_FILE);
     if lock.is_file() {
-        put(&[LOCK_FILE], &lock, secrets, desk)?;
-    }
-    if !modules {
-        return Ok(());
+        put(&[LOCK_FILE], read_file(&lock)?, secrets, desk)?;
     }
     let (mut files, mut bytes) = (0, 0);
     for module in module_directories(directory)? {
@@ -62,18 +82,11 @@ pub(super) fn lay_down(
                 });
             }
             let mut words = vec!["configuration".to_owned()];
-            for part in module
-                .components()
-                .chain(path.file_name().map(Component::Normal))
-            {
-                if part != Component::CurDir {
-                    let part = part.as_os_str().to_str();
-                    let part = part.ok_or_else(|| SourceError::Name { path: shown(&path) })?;
-                    words.push(part.to_owned());
-                }
-            }
+            let below = module.join(path.file_name().unwrap_or_default());
+            let steps = planned::steps(&below);
+            words.extend(steps.ok_or_else(|| SourceError::Name { path: shown(&path) })?);
             let words: Vec<_> = words.iter().map(String::as_str).collect();
-            put(&words, &path, secrets, desk)?;
+            put(&words, read_file(&path)?, secrets, desk)?;
         }
     }
     Ok(())
@@ -81,11 +94,10 @@ pub(super) fn lay_down(
 
 fn put(
     words: &[&str],
-    path: &Path,
+    bytes: Vec<u8>,
     secrets: &Secrets,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
-    let bytes = read_file(path)?;
     let name = words.last().copied().unwrap_or_default();
     let of_values = SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending));
     if of_values || secrets.in_bytes(&bytes) {

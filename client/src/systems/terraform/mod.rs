@@ -15,6 +15,7 @@
 mod configuration;
 mod documents;
 mod marks;
+mod planned;
 mod redact;
 mod rules;
 mod run;
@@ -32,6 +33,7 @@ use crate::{
     compare::Rules,
     sources::{Recorded, SourceError},
 };
+use configuration::Configuration;
 use documents::{Document, RawState};
 use redact::Redactor;
 use secrets::Secrets;
@@ -94,9 +96,12 @@ impl System for Terraform {
             ));
         }
         desk.secret_input(&["source", &source.base], &source.bytes)?;
-        match &source.directory {
-            Some(directory) => configuration::lay_down(directory, source.live, &secrets, desk),
-            None => Ok(()),
+        match &source.configuration {
+            Configuration::At(directory) => configuration::lay_down(directory, &secrets, desk),
+            Configuration::Planned => {
+                configuration::lay_down_planned(&source.bytes, &source.from, &secrets, desk)
+            }
+            Configuration::Untold => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    configuration::Configuration,
     documents::{self, Bytes, Document, RawState},
     run::Runner,
 };
@@ -17,10 +18,7 @@ pub(super) struct Source {
     /// The bytes that were given, and their name.
     pub(super) bytes: Vec<u8>,
     pub(super) base: String,
-    /// Where the tool was asked.
-    pub(super) directory: Option<PathBuf>,
-    /// Whether that is what was given.
-    pub(super) live: bool,
+    pub(super) configuration: Configuration,
 }
 
 /// What there is now.
@@ -39,13 +37,16 @@ pub(super) fn to_record(given: &Given) -> Result<Source, SourceError> {
         return live(given, &printable(&from));
     };
     let base = given.base().to_string_lossy().into_owned();
-    let (document, raw_state, directory) = match documents::recognise(&from, &bytes)? {
-        Bytes::Shown(document) => (document, RawState::default(), None),
+    let (document, raw_state, configuration) = match documents::recognise(&from, &bytes)? {
+        Bytes::Shown(document) => (document, RawState::default(), Configuration::Untold),
         Bytes::RawPlan => {
-            let (document, directory) = show(given, &from, &bytes)?;
-            (document, RawState::default(), Some(directory))
+            let document = show(given, &from, &bytes)?;
+            (document, RawState::default(), Configuration::Planned)
         }
-        Bytes::RawState(raw_state) => (show(given, &from, &bytes)?.0, raw_state, None),
+        Bytes::RawState(raw_state) => {
+            let document = show(given, &from, &bytes)?;
+            (document, raw_state, Configuration::Untold)
+        }
     };
     Ok(Source {
         from,
@@ -53,8 +54,7 @@ pub(super) fn to_record(given: &Given) -> Result<Source, SourceError> {
         raw_state,
         bytes,
         base,
-        directory,
-        live: false,
+        configuration,
     })
 }
 
@@ -74,8 +74,7 @@ fn live(given: &Given, from: &str) -> Result<Source, SourceError> {
         raw_state,
         bytes,
         base: "terraform.tfstate".to_owned(),
-        directory: Some(directory),
-        live: true,
+        configuration: Configuration::At(directory),
     })
 }
 
@@ -89,11 +88,10 @@ fn raw_state(from: &str, pulled: &[u8]) -> Result<RawState, SourceError> {
     }
 }
 
-/// What the tool says of a raw plan or state, and where it was asked.
-fn show(given: &Given, from: &str, raw: &[u8]) -> Result<(Document, PathBuf), SourceError> {
-    let directory = directory_of(given);
-    let said = Runner::new(&directory)?.show(raw)?;
-    Ok((documents::read_shown(from, &said)?, directory))
+/// What the tool says of a raw plan or state.
+fn show(given: &Given, from: &str, raw: &[u8]) -> Result<Document, SourceError> {
+    let said = Runner::new(&directory_of(given))?.show(raw)?;
+    documents::read_shown(from, &said)
 }
 
 /// Reads what there is now.
@@ -110,7 +108,7 @@ pub(super) fn to_compare(given: &Given) -> Result<Observed, SourceError> {
     };
     let document = match documents::recognise(&from, &bytes)? {
         Bytes::Shown(document) => document,
-        Bytes::RawPlan => show(given, &from, &bytes)?.0,
+        Bytes::RawPlan => show(given, &from, &bytes)?,
         Bytes::RawState(_) => return Err(wrong(of_state)),
     };
     match document {
