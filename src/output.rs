@@ -1,6 +1,7 @@
 //! Where words go: results to standard output, everything else to standard error.
 //!
-//! A reader that went away is no error: the program ends quietly.
+//! A reader that went away ends the program quietly, and is no success: a verdict that nobody
+//! read was not given.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -9,6 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::Format;
+
+/// Exit code where nobody reads any more: that of a broken pipe, as shells count.
+const EXIT_UNREAD: i32 = 141;
 
 fn print(text: &str) {
     let mut out = anstream::stdout().lock();
@@ -25,7 +29,7 @@ pub(crate) fn write_raw(bytes: &[u8]) {
 fn printed(written: io::Result<()>) {
     match written {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(EXIT_UNREAD),
         // What was not said was not done: nobody may go on as if it had been.
         Err(error) => {
             complain(format!("error: cannot write the result: {error}"));

@@ -4,7 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{golden, stage::Stage};
+use crate::{
+    golden,
+    stage::{Ran, Stage},
+};
 
 fn verified(stage: &Stage, line: &str, exit: i32) -> Value {
     let report = stage.run(&format!("{line} --output json")).exits(exit);
@@ -47,6 +50,24 @@ fn what_is_recorded_is_verified_with_exit_0() {
     assert_eq!(report["signers"][0]["name"], "dev");
     golden::holds(&report, 0);
     assert_eq!(report["differences"], json!([]));
+}
+
+/// Goal: a verdict that nobody read is not taken for VERIFIED. Method: a reader that is gone, as
+/// `head` is when it has had enough, for what differs and what does not, in both forms.
+#[test]
+fn a_verdict_that_nobody_reads_is_no_success() {
+    let (stage, _ledger) = Stage::with_release();
+    for replicas in ["3", "30"] {
+        stage.edit("app/web.yaml", "3", replicas);
+        for format in ["text", "json"] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let line = format!("verify prod/shop app --output {format}");
+            let mut command = stage.command();
+            let ran = Ran::of(command.args(line.split(' ')).stdout(writer), &line);
+            assert_eq!(ran.exits(141).err, "");
+        }
+    }
 }
 
 /// Goal: every way to differ is listed. Method: change, remove and add.
@@ -230,7 +251,7 @@ fn a_second_history_is_tampering_with_exit_13_and_evidence() {
     let forked = crate::stage::Ledger::start(&mut other);
     stage.edit("app/web.yaml", "5", "7");
     let mut record = stage.command_of("other");
-    crate::stage::Ran::of(record.args(["record", "prod/shop", "app"]), "record").exits(0);
+    Ran::of(record.args(["record", "prod/shop", "app"]), "record").exits(0);
     // The context of the first client is pointed at the second server.
     let contexts = stage.text("home/contexts.toml");
     let line = contexts
