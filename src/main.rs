@@ -11,7 +11,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{cli::Cli, failure::Failure};
 
@@ -19,19 +24,19 @@ use crate::{cli::Cli, failure::Failure};
 const EXIT_INTERRUPTED: u8 = 130;
 /// Exit code of one that was asked to end, as shells count.
 const EXIT_TERMINATED: u8 = 143;
-/// What is told unless `CAIRN_LOG` says otherwise. What AWS's SDK warns of is in our own errors.
-const QUIET: &str = "warn,aws_config=error,aws_runtime=error,aws_smithy_http_client=error,\
-                     aws_smithy_runtime=error";
 /// How long a command may take to clean up after Ctrl-C.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // AWS's SDK shows requests and answers there, with all that is secret in them.
+    let filter = filter.and(filter_fn(|told| !told.target().starts_with("aws_")));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_target(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
     let format = cli.global.output;
     let runtime = tokio::runtime::Builder::new_multi_thread()

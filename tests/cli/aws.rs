@@ -21,18 +21,18 @@ use crate::{
 const STACKS: &str = "--cloudformation=live:web";
 
 /// How an answer is written that is none.
-type Lie = fn(&mut dyn Write);
+pub(crate) type Lie = fn(&mut dyn Write);
 
 /// An endpoint that says whatever a test wants it to say; ended with this.
-struct Endpoint {
-    address: SocketAddr,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
     ended: Arc<AtomicBool>,
     serving: Option<thread::JoinHandle<()>>,
 }
 
 impl Endpoint {
     /// Answers each request, of which the first line and the body are told.
-    fn start(answer: impl Fn(&str, &mut dyn Write) + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str, &mut dyn Write) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, ended) = (listener.local_addr().unwrap(), Arc::default());
         let end: Arc<AtomicBool> = Arc::clone(&ended);
@@ -82,7 +82,7 @@ fn read(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// A whole answer. That the other side does not want all of it is no concern of ours.
-fn says(to: &mut dyn Write, status: &str, headers: &str, body: &[u8]) {
+pub(crate) fn says(to: &mut dyn Write, status: &str, headers: &str, body: &[u8]) {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n"
@@ -97,13 +97,13 @@ fn result(action: &str, inside: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-fn refusal(code: &str) -> Vec<u8> {
+pub(crate) fn refusal(code: &str) -> Vec<u8> {
     let error = [member("Code", code), member("Message", "no")].concat();
     format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>").into_bytes()
 }
 
 /// A command with no settings of AWS but these.
-fn settled(stage: &Stage, line: &str) -> Command {
+pub(crate) fn settled(stage: &Stage, line: &str) -> Command {
     let mut command = stage.command();
     command.args(line.split_whitespace());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
@@ -117,7 +117,7 @@ fn settled(stage: &Stage, line: &str) -> Command {
     command
 }
 
-fn run(stage: &Stage, address: SocketAddr, line: &str) -> Ran {
+pub(crate) fn run(stage: &Stage, address: SocketAddr, line: &str) -> Ran {
     let mut command = settled(stage, line);
     command
         .env("AWS_ENDPOINT_URL", format!("http://{address}"))
@@ -155,6 +155,8 @@ fn who_cannot_ask_is_told_what_is_missing() {
         drop(unknown);
         let ran = run(&stage, gone, &line);
         ran.refuses(3, "UNREACHABLE").says("refused");
+        let silent = Endpoint::start(|_, _| {});
+        run(&stage, silent.address, &line).refuses(3, "UNREACHABLE");
     }
 }
 
@@ -170,14 +172,28 @@ fn answers_that_nobody_should_believe_are_none() {
     let before = stage.size();
     let long = [
         b"<DescribeStacksResponse><DescribeStacksResult>".to_vec(),
-        vec![b' '; 65 << 20],
+        vec![b' '; 17 << 20],
     ];
+    let broken = "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>\
+        <StackName>web</StackName><Description>a < b</Description><StackStatus>UPDATE_COMPLETE\
+        </StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+    let many = broken
+        .replace("a < b", "")
+        .replace("</member>", &"<x/>".repeat(200_000));
     let answers = [
-        ("200 OK", b"hello".to_vec(), "DescribeStacks"),
-        ("200 OK", b"<a><b></a>".to_vec(), "DescribeStacks"),
-        ("200 OK", long[0].clone(), "breaks off"),
+        ("200 OK", b"hello".to_vec(), "is no XML"),
+        ("200 OK", b"<a><b></a>".to_vec(), "is no XML"),
+        ("200 OK", b"<a><b/></a>".to_vec(), "DescribeStacks"),
+        ("200 OK", broken.as_bytes().to_vec(), "is no XML"),
+        (
+            "200 OK",
+            many.replace("</Stacks>", "</member></Stacks>").into_bytes(),
+            "is no XML",
+        ),
+        ("200 OK", long[0].clone(), "is no XML"),
         ("200 OK", long.concat(), "length limit exceeded"),
         ("404 Not Found", Vec::new(), "answers 404"),
+        ("404 Not Found", long.concat(), "length limit exceeded"),
         ("500 Oh", refusal("InternalFailure"), "InternalFailure"),
         ("403 Forbidden", refusal("AccessDenied"), "AccessDenied"),
     ];
@@ -200,7 +216,7 @@ fn answers_that_nobody_should_believe_are_none() {
 }
 
 /// AWS with one environment, whose bundle is fetched as `get` says.
-fn shop(get: Lie) -> Endpoint {
+pub(crate) fn shop(get: Lie) -> Endpoint {
     Endpoint::start(move |request, to| {
         let names = [
             member("ApplicationName", "shop"),
@@ -240,7 +256,22 @@ fn a_bundle_that_does_not_come_whole_is_no_match() {
     let verify = "verify prod/shop --beanstalk=live:shop/prod --output json";
     run(&stage, sound.address, verify).exits(0);
     let before = stage.size();
-    let lies: [(Lie, &str); 3] = [
+    let lies: [(Lie, &str); 5] = [
+        (
+            |to| says(to, "500 Oh", "", &vec![b' '; 2 << 20]),
+            "length limit exceeded",
+        ),
+        (
+            |to| {
+                says(
+                    to,
+                    "206 Partial Content",
+                    "Content-Range: bytes 0-5/9\r\n",
+                    b"bundle",
+                );
+            },
+            "a part of the object",
+        ),
         (
             |to| {
                 let head = "HTTP/1.1 200 OK\r\nContent-Length: 600000000\r\n\r\n";

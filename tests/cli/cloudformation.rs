@@ -155,7 +155,11 @@ fn rows_of_resources_decide_and_not_the_status_of_the_stack() {
     drifts(&cloud, "Queue", "IN_SYNC", &[]);
     cloud.says(|says| says.old_rows = true);
     run(&stage, &cloud, VERIFY).exits(16).says("from before");
-    cloud.says(|says| says.old_rows = false);
+    cloud.says(|says| says.undated = true);
+    run(&stage, &cloud, VERIFY)
+        .exits(16)
+        .says("does not say when");
+    cloud.says(|says| (says.old_rows, says.undated) = (false, false));
     cloud.says(|says| says.denied = vec!["DetectStackDrift"]);
     run(&stage, &cloud, VERIFY).exits(16).says("AccessDenied");
     cloud.says(|says| says.denied = vec!["DescribeStacks"]);

@@ -7,6 +7,8 @@ mod support;
 mod auditors;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "aws")]
+mod aws_settings;
 mod background;
 mod beanstalk;
 mod cloudformation;

@@ -38,6 +38,8 @@ pub(crate) struct Says {
     pub(crate) drift: BTreeMap<String, (&'static str, Vec<[String; 3]>)>,
     /// How often it says that a detection is still under way.
     pub(crate) busy: usize,
+    /// Whether it does not say when a detection began.
+    pub(crate) undated: bool,
     /// Whether rows are of a detection before the one that was asked for.
     pub(crate) old_rows: bool,
     /// Actions that the caller is not allowed.
@@ -240,7 +242,11 @@ impl Says {
             member("StackDriftDetectionId", "b78ac9b0-dec1-11e7-a451"),
             member("StackDriftStatus", "IN_SYNC"),
             member("DetectionStatus", status),
-            member("Timestamp", "2026-11-01T10:00:00.000Z"),
+            if self.undated {
+                String::new()
+            } else {
+                member("Timestamp", "2026-11-01T10:00:00.000Z")
+            },
         ]
         .concat()
     }

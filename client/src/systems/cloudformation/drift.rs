@@ -133,8 +133,11 @@ fn begin_and_wait(aws: &Aws, stack: &str) -> Result<Drift, SourceError> {
     let mut look = LOOK.0;
     let status = loop {
         let status = aws.ask(Question::Detection(id))?;
-        if text(&status, "DetectionStatus") != Some("DETECTION_IN_PROGRESS") {
-            break status;
+        match text(&status, "DetectionStatus") {
+            Some("DETECTION_IN_PROGRESS") => {}
+            // One that failed has the rows of those that could be compared all the same.
+            Some("DETECTION_COMPLETE" | "DETECTION_FAILED") => break status,
+            _ => return Err(wrong("it does not say what became of the detection")),
         }
         if since.elapsed() > PATIENCE {
             return Err(wrong("the detection takes too long"));
@@ -142,7 +145,6 @@ fn begin_and_wait(aws: &Aws, stack: &str) -> Result<Drift, SourceError> {
         thread::sleep(look);
         look = (look * 2).min(LOOK.1);
     };
-    // A detection that failed has the rows of those that could be compared all the same.
     let began = text(&status, "Timestamp").and_then(|told| told.parse().ok());
     let began = began.ok_or_else(|| wrong("it does not say when the detection began"))?;
     let (mut rows, mut next) = (Vec::new(), None::<String>);

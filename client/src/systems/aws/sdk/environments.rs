@@ -24,7 +24,7 @@ pub(super) async fn environments(
     let asked = client.describe_environments().application_name(application);
     let said = asked.environment_names(name).send().await;
     let said = said.map_err(|error| refused("DescribeEnvironments", &error))?;
-    if said.next_token().is_some() {
+    if said.next_token().is_some_and(|token| !token.is_empty()) {
         return Err(too_many("DescribeEnvironments"));
     }
     let environments = Some(list(said.environments(), of_environment));
@@ -53,7 +53,7 @@ pub(super) async fn versions(
     let asked = asked.application_name(application).version_labels(label);
     let said = asked.send().await;
     let said = said.map_err(|error| refused("DescribeApplicationVersions", &error))?;
-    if said.next_token().is_some() {
+    if said.next_token().is_some_and(|token| !token.is_empty()) {
         return Err(too_many("DescribeApplicationVersions"));
     }
     let versions = Some(list(said.application_versions(), of_version));

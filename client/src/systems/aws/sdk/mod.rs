@@ -5,47 +5,23 @@
 //! this machine's proxies. Authorities are the system's, or those of `SSL_CERT_FILE`.
 
 mod environments;
+mod http;
 mod objects;
 mod refused;
+mod settings;
 mod stacks;
 
 use std::{cell::OnceCell, io::Write, thread, time::Duration};
 
-use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
-use aws_smithy_http_client::{
-    Builder, Connector,
-    proxy::ProxyConfig,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::{
-        http::SharedHttpClient,
-        interceptors::{
-            Intercept,
-            context::{
-                AfterDeserializationInterceptorContextRef,
-                BeforeDeserializationInterceptorContextMut,
-            },
-        },
-        runtime_components::RuntimeComponents,
-    },
-};
-use aws_smithy_types::{DateTime, body::SdkBody, config_bag::ConfigBag, date_time::Format};
-use http_body_util::Limited;
+use aws_smithy_types::{DateTime, date_time::Format};
 use serde_json::{Map, Value};
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::{super::given::DOCUMENT_BYTES_MAX, Question};
+use super::Question;
 use crate::sources::SourceError;
+use http::Speaks;
 use refused::{failed, unreachable};
 
-/// How long AWS may take to connect, to be silent, and to answer with all that is tried again.
-const PATIENCE: [Duration; 3] = [
-    Duration::from_secs(10),
-    Duration::from_mins(1),
-    Duration::from_mins(2),
-];
 /// How long all pages of an answer may take, and the bytes of a bundle.
 const PATIENCE_FOR_ALL: Duration = Duration::from_mins(10);
 /// Pages of one answer: of 100 each, more than AWS has of anything that is asked here.
@@ -112,33 +88,21 @@ impl Way {
 impl Session {
     fn open() -> Result<Self, SourceError> {
         let apart = Apart::new()?;
-        let [connect, read, whole] = PATIENCE;
-        let patience = TimeoutConfig::builder()
-            .connect_timeout(connect)
-            .read_timeout(read)
-            .operation_timeout(whole)
-            .build();
-        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
-            .timeout_config(patience);
-        let config = apart.wait(async { Ok(loader.load().await) })?;
-        if config.region().is_none() {
-            return Err(SourceError::Input {
-                what: "AWS".to_owned(),
-                why: "no region is set: AWS_REGION names one, or the profile in use".to_owned(),
-            });
-        }
+        let http = http::client();
+        let config = apart.wait(settings::load(http::of(&http, Speaks::Briefly)))?;
+        let xml = http::of(&http, Speaks::Xml);
         let stacks = aws_sdk_cloudformation::config::Builder::from(&config);
-        let environments = aws_sdk_elasticbeanstalk::config::Builder::from(&config);
-        let bounded = Bounded(DOCUMENT_BYTES_MAX);
+        let mut environments = aws_sdk_elasticbeanstalk::config::Builder::from(&config);
+        // By itself the SDK looks for a section of another spelling than AWS's documents have.
+        environments.set_endpoint_url(settings::endpoint(&config, "Elastic_Beanstalk"));
         Ok(Self {
             stacks: aws_sdk_cloudformation::Client::from_conf(
-                stacks.interceptor(bounded.clone()).build(),
+                stacks.http_client(xml.clone()).build(),
             ),
             environments: aws_sdk_elasticbeanstalk::Client::from_conf(
-                environments.interceptor(bounded).build(),
+                environments.http_client(xml).build(),
             ),
-            objects: objects::client(&config),
+            objects: objects::client(&config, http::of(&http, Speaks::Bytes)),
             apart,
         })
     }
@@ -162,8 +126,9 @@ impl Apart {
         let runtime = self.0.as_ref().ok_or_else(|| unreachable("it is gone"))?;
         thread::scope(|scope| {
             let answered = async { timeout(PATIENCE_FOR_ALL, asked).await };
-            let waiting = scope.spawn(|| runtime.block_on(answered));
-            match waiting.join() {
+            let apart = thread::Builder::new();
+            let waiting = apart.spawn_scoped(scope, || runtime.block_on(answered));
+            match waiting.map_err(|error| failed(&error))?.join() {
                 Ok(answered) => answered.unwrap_or_else(|_| Err(unreachable("no answer in time"))),
                 Err(_) => Err(unreachable("asking it broke off")),
             }
@@ -180,76 +145,6 @@ impl Drop for Apart {
     }
 }
 
-/// The SDK's own client, with TLS by ring as everywhere here, and with the machine's proxies.
-fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder();
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build()
-    })
-}
-
-/// Reads so many bytes of an answer and no more, and takes none that breaks off: the SDK itself
-/// would hold all of them, and make do with what came.
-#[derive(Debug, Clone)]
-struct Bounded(u64);
-
-impl Intercept for Bounded {
-    fn name(&self) -> &'static str {
-        "Bounded"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let limit = usize::try_from(self.0).unwrap_or(usize::MAX);
-        let body = context.response_mut().body_mut();
-        let whole = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Limited::new(whole, limit));
-        Ok(())
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().unwrap_or_default();
-        // What is an error already says more.
-        if context.output_or_error().is_ok() && !is_whole(body) {
-            return Err("the answer breaks off, or is no XML".into());
-        }
-        Ok(())
-    }
-}
-
-/// Whether XML ends with the element that it begins with.
-fn is_whole(xml: &[u8]) -> bool {
-    let xml = xml.trim_ascii();
-    let declared = xml.strip_prefix(b"<?").and_then(|xml| {
-        let end = memchr::memmem::find(xml, b"?>")?;
-        xml.get(end..)?.strip_prefix(b"?>")
-    });
-    let inside = declared.unwrap_or(xml).trim_ascii().strip_prefix(b"<");
-    let name = inside.and_then(|inside| {
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/');
-        inside.get(..inside.iter().position(ends)?)
-    });
-    let ends = |name: &[u8]| {
-        let rest = xml.strip_suffix(b">")?.trim_ascii_end();
-        rest.strip_suffix(name)?.strip_suffix(b"</")
-    };
-    name.is_some_and(|name| !name.is_empty() && ends(name).is_some())
-}
-
 /// An object of the members that are there, as the command line prints one.
 fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let there = members.into_iter();
@@ -257,7 +152,7 @@ fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     Value::Object(there.collect::<Map<_, _>>())
 }
 
-/// A list, also of a member that is not there: the command line prints an empty one.
+/// A list: of what is not there, an empty one.
 fn list<T>(items: &[T], each: impl Fn(&T) -> Value) -> Value {
     items.iter().map(each).collect()
 }
@@ -266,36 +161,18 @@ fn text(value: Option<&str>) -> Option<Value> {
     value.map(Value::from)
 }
 
+/// Where the next page begins: nowhere, where that is empty.
+fn next(token: Option<String>) -> Option<String> {
+    token.filter(|token| !token.is_empty())
+}
+
 /// A word of a list of words that AWS may make longer.
 fn word(value: Option<&impl AsRef<str>>) -> Option<Value> {
     text(value.map(AsRef::as_ref))
 }
 
-/// A time, as RFC 3339 has it; none if it is in no year that this has.
+/// A time, as RFC 3339 has it. The beginning of all times is what the SDK says where none was told.
 fn moment(value: Option<&DateTime>) -> Option<Value> {
-    value?.fmt(Format::DateTime).ok().map(Value::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_whole;
-
-    /// Goal: XML that breaks off is not taken for whole. Method: an answer, cut everywhere.
-    #[test]
-    fn xml_that_breaks_off_is_not_whole() {
-        for whole in [
-            "<?xml version=\"1.0\"?>\n<a xmlns=\"x\"><b>t</b></a>\n",
-            "<a><a>t</a></a>",
-        ] {
-            assert!(is_whole(whole.as_bytes()));
-            let end = whole.trim_end().len();
-            let whole_too = whole.find("</a>").map(|at| at + 4);
-            for cut in (0..end).filter(|cut| Some(*cut) != whole_too) {
-                assert!(!is_whole(&whole.as_bytes()[..cut]), "{cut}");
-            }
-        }
-        for none in ["", "hello", "<>x</>", "<a/>", "{\"a\": 1}"] {
-            assert!(!is_whole(none.as_bytes()), "{none}");
-        }
-    }
+    let value = value.filter(|value| value.secs() != 0)?;
+    value.fmt(Format::DateTime).ok().map(Value::from)
 }

@@ -4,17 +4,20 @@ use std::io::Write;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::{Client, config::Builder};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::{
     super::too_long,
     refused::{failed, refused, unreachable},
+    settings,
 };
 use crate::{connect::causes, sources::SourceError};
 
 /// A client; an endpoint of one's own has its buckets in paths, as most of them do.
-pub(super) fn client(config: &SdkConfig) -> Client {
-    let own = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    Client::from_conf(Builder::from(config).force_path_style(own).build())
+pub(super) fn client(config: &SdkConfig, http: SharedHttpClient) -> Client {
+    let own = settings::endpoint(config, "S3");
+    let builder = Builder::from(config).http_client(http);
+    Client::from_conf(builder.force_path_style(own.is_some()).build())
 }
 
 /// Writes what lies there, of so many bytes at most; the version that it was.
@@ -28,19 +31,26 @@ pub(super) async fn fetch(
     let asked = client.get_object().bucket(bucket).key(key);
     let said = asked.send().await;
     let mut said = said.map_err(|error| refused("GetObject", &error))?;
+    if said.content_range().is_some() {
+        return Err(failed(&"a part of the object was sent for the whole"));
+    }
     let length = said.content_length().map(u64::try_from);
-    if length.is_some_and(|length| length.is_ok_and(|length| length > bytes_max)) {
+    let length = length.transpose().map_err(|error| failed(&error))?;
+    if length.is_some_and(|length| length > bytes_max) {
         return Err(too_long(bucket, key, bytes_max));
     }
-    let mut left = bytes_max;
-    // A body that ends before its length, or is none of its checksum, is an error here.
+    let mut got = 0_u64;
+    // One that has another checksum than was told is an error here.
     while let Some(part) = said.body.next().await {
         let part = part.map_err(|error| unreachable(&causes(&error)))?;
-        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-        left = left
-            .checked_sub(length)
-            .ok_or_else(|| too_long(bucket, key, bytes_max))?;
+        got = got.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        if got > bytes_max {
+            return Err(too_long(bucket, key, bytes_max));
+        }
         to.write_all(&part).map_err(|error| failed(&error))?;
+    }
+    if length.is_some_and(|length| length != got) {
+        return Err(unreachable("the object breaks off"));
     }
     Ok(said.version_id)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     super::Stage,
-    PAGES_MAX, list, moment, object,
+    PAGES_MAX, list, moment, next, object,
     refused::{refused, too_many},
     text, word,
 };
@@ -36,14 +36,14 @@ pub(super) async fn template(
 }
 
 pub(super) async fn resources(client: &Client, stack: &str) -> Result<Value, SourceError> {
-    let (mut all, mut next) = (Vec::new(), None);
+    let (mut all, mut page) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         let asked = client.list_stack_resources().stack_name(stack);
-        let said = asked.set_next_token(next).send().await;
+        let said = asked.set_next_token(page).send().await;
         let said = said.map_err(|error| refused("ListStackResources", &error))?;
         all.extend(said.stack_resource_summaries().iter().map(of_resource));
-        next = said.next_token;
-        if next.is_none() {
+        page = next(said.next_token);
+        if page.is_none() {
             return Ok(object([("StackResourceSummaries", Some(Value::from(all)))]));
         }
     }
@@ -51,10 +51,10 @@ pub(super) async fn resources(client: &Client, stack: &str) -> Result<Value, Sou
 }
 
 pub(super) async fn change_sets(client: &Client, stack: &str) -> Result<Value, SourceError> {
-    let (mut all, mut next) = (Vec::new(), None);
+    let (mut all, mut page) = (Vec::new(), None);
     for _ in 0..PAGES_MAX {
         let asked = client.list_change_sets().stack_name(stack);
-        let said = asked.set_next_token(next).send().await;
+        let said = asked.set_next_token(page).send().await;
         let said = said.map_err(|error| refused("ListChangeSets", &error))?;
         all.extend(said.summaries().iter().map(|set| {
             let status = set.execution_status();
@@ -63,8 +63,8 @@ pub(super) async fn change_sets(client: &Client, stack: &str) -> Result<Value, S
                 ("ExecutionStatus", word(status)),
             ])
         }));
-        next = said.next_token;
-        if next.is_none() {
+        page = next(said.next_token);
+        if page.is_none() {
             return Ok(object([("Summaries", Some(Value::from(all)))]));
         }
     }
@@ -92,10 +92,10 @@ pub(super) async fn detection(client: &Client, id: &str) -> Result<Value, Source
 pub(super) async fn drifts(
     client: &Client,
     stack: &str,
-    next: Option<&str>,
+    page: Option<&str>,
 ) -> Result<Value, SourceError> {
     let asked = client.describe_stack_resource_drifts().stack_name(stack);
-    let said = asked.set_next_token(next.map(str::to_owned)).send().await;
+    let said = asked.set_next_token(page.map(str::to_owned)).send().await;
     let said = said.map_err(|error| refused("DescribeStackResourceDrifts", &error))?;
     let rows = said.stack_resource_drifts();
     Ok(object([
