@@ -9,6 +9,7 @@ mod auditors;
 mod aws;
 #[cfg(feature = "aws")]
 mod aws_settings;
+mod aws_several;
 mod background;
 mod beanstalk;
 mod cloudformation;

@@ -91,6 +91,11 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    /// Says that what was given speaks for that name.
+    pub(super) fn speaks_for_one(&mut self, name: &ArtifactName) {
+        self.covered.push(Covered::Exactly(name.clone()));
+    }
+
     /// Says that something that was given is read.
     pub(super) fn has_read(&mut self) -> Result<(), SourceError> {
         if self.covered.len() == self.covered_before {

@@ -107,7 +107,31 @@ impl Told {
         Ok(())
     }
 
-    fn live(names: Names) -> Result<Self, SourceError> {
+    /// Takes the names that it does not say itself.
+    pub(super) fn is_of(&mut self, names: &Names) {
+        let own = |name: &mut String, other: &str| {
+            if name.is_empty() {
+                other.clone_into(name);
+            }
+        };
+        own(&mut self.names.application, &names.application);
+        own(&mut self.names.environment, &names.environment);
+        own(&mut self.names.label, &names.label);
+    }
+
+    /// Whether it says something of an environment.
+    pub(super) fn tells_of(&self, names: &Names) -> bool {
+        let told = self.environments.iter().flatten();
+        let mut told = told.map(|it| (text(it, "ApplicationName"), text(it, "EnvironmentName")));
+        let wanted = (names.application.as_str(), names.environment.as_str());
+        let own = (
+            self.names.application.as_str(),
+            self.names.environment.as_str(),
+        );
+        own == wanted || told.any(|it| it == (Some(wanted.0), Some(wanted.1)))
+    }
+
+    pub(super) fn live(names: Names) -> Result<Self, SourceError> {
         let aws = Aws::default();
         let application = names.application.clone();
         let one = names.environment.clone();

@@ -9,6 +9,7 @@ mod deployment;
 mod documents;
 mod rules;
 mod settings;
+mod wanted;
 
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Map, Value};
@@ -20,6 +21,7 @@ use crate::{
     sources::{Recorded, SourceError},
 };
 use documents::{Names, Told};
+use wanted::Wanted;
 
 const VERSION: &str = "application/vnd.cairn.beanstalk.version.v1+json";
 const ENVIRONMENT: &str = "application/vnd.cairn.beanstalk.environment.v1+json";
@@ -76,16 +78,7 @@ impl System for Beanstalk {
                 )));
             }
         }
-        let version = desk.name(&["version", &names.application, &names.label])?;
-        desk.object(version, VERSION, version_object(&told));
-        if let Some((bundle, digests)) = told
-            .bundle
-            .as_ref()
-            .and_then(|it| Some((it, it.digests()?)))
-        {
-            let words = ["version", &names.application, &names.label];
-            desk.named(&words, digests, bundle.size)?;
-        }
+        record_version(&told, desk)?;
         let name = desk.name(&["environment", &names.application, &names.environment])?;
         let settings = told.settings();
         if matches!(given, Given::Live(_)) && settings.is_none() {
@@ -103,48 +96,48 @@ impl System for Beanstalk {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
-        let Some(mut wanted) = Wanted::of(self.name(), recorded) else {
-            return Ok(());
-        };
-        if let Given::Live(Some(name)) = given {
-            let asked = live_names(Some(name)).ok_or_else(|| SourceError::Input {
-                what: given.shown(),
-                why: "say which environment: `live:APPLICATION/ENVIRONMENT`".to_owned(),
-            })?;
-            wanted.names.application = asked.application;
-            wanted.names.environment = asked.environment;
-        }
-        let told = match Told::of(given, wanted.names.clone()) {
-            Ok(told) => told,
-            // What it will not tell is unknown; nobody and nothing to ask is the caller's to mend.
-            Err(error @ SourceError::Tool { .. }) => {
-                for name in wanted.version.iter().chain(&wanted.environment) {
-                    desk.unmeasured(name, Reason::ToolFailed, error.to_string());
+        let all = Wanted::all(self.name(), recorded);
+        if matches!(given, Given::Live(_)) {
+            for wanted in Wanted::asked(all, given, None)? {
+                wanted.is_spoken_for(desk);
+                match Told::live(wanted.names.clone()) {
+                    Ok(told) => observe_one(&told, wanted, desk)?,
+                    // What it will not tell is unknown; nobody and nothing to ask is the
+                    // caller's to mend.
+                    Err(error @ SourceError::Tool { .. }) => {
+                        for name in wanted.artifacts() {
+                            desk.unmeasured(name, Reason::ToolFailed, error.to_string());
+                        }
+                    }
+                    Err(error) => return Err(error),
                 }
-                return Ok(());
             }
-            Err(error) => return Err(error),
-        };
-        if let Some(name) = wanted.version {
-            observe_version(&told, name, desk);
+            return Ok(());
         }
-        if let Some(name) = wanted.environment {
-            observe_environment(&told, name, desk)?;
+        let mut told = Told::of(given, Names::default())?;
+        let asked = Wanted::asked(all, given, Some(&told))?;
+        let own = told.names.clone();
+        for wanted in asked {
+            told.names = own.clone();
+            told.is_of(&wanted.names);
+            wanted.is_spoken_for(desk);
+            observe_one(&told, wanted, desk)?;
         }
         Ok(())
     }
 
     fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
-        let mut objects = recorded.objects_of(self.name());
-        let (_, environment) =
-            objects.find(|(artifact, _)| artifact.media_type.as_deref() == Some(ENVIRONMENT))?;
-        let environment = environment?;
-        let word = |name: &str| Some(shell_word(text(&environment, name)?.as_bytes()));
-        Some(format!(
-            "aws elasticbeanstalk update-environment --environment-id {} --version-label {}",
-            word("EnvironmentId")?,
-            word("VersionLabel")?
-        ))
+        let all = Wanted::all(self.name(), recorded);
+        let commands = all.iter().filter_map(|wanted| {
+            let id = shell_word(wanted.id.as_ref()?.as_bytes());
+            let label = shell_word(wanted.names.label.as_bytes());
+            Some(format!(
+                "aws elasticbeanstalk update-environment --environment-id {id} \
+                 --version-label {label}"
+            ))
+        });
+        let commands: Vec<_> = commands.collect();
+        (!commands.is_empty()).then(|| commands.join(" && "))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
@@ -166,37 +159,37 @@ fn live_names(name: Option<&str>) -> Option<Names> {
     })
 }
 
-/// What was recorded, and under which names.
-#[derive(Default)]
-struct Wanted {
-    names: Names,
-    version: Option<ArtifactName>,
-    environment: Option<ArtifactName>,
+/// What there is now of one environment, and of its version.
+fn observe_one(told: &Told, wanted: Wanted, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    // Several environments may run one version.
+    if let Some(name) = wanted.version
+        && desk.laid(&name).is_none()
+    {
+        observe_version(told, name, desk);
+    }
+    match wanted.environment {
+        Some(name) => observe_environment(told, name, desk),
+        None => Ok(()),
+    }
 }
 
-impl Wanted {
-    fn of(system: &str, recorded: &Recorded<'_>) -> Option<Self> {
-        let mut wanted = Self::default();
-        for (artifact, object) in recorded.objects_of(system) {
-            let name = artifact.name.clone();
-            // One without was laid down as unmeasured before any system was asked.
-            let Some(object) = object else { continue };
-            let of = |member: &str| text(&object, member).unwrap_or_default().to_owned();
-            wanted.names.application = of("ApplicationName");
-            match artifact.media_type.as_deref() {
-                Some(VERSION) => {
-                    wanted.names.label = of("VersionLabel");
-                    wanted.version = Some(name);
-                }
-                Some(ENVIRONMENT) => {
-                    wanted.names.environment = of("EnvironmentName");
-                    wanted.environment = Some(name);
-                }
-                _ => {}
-            }
-        }
-        (wanted.version.is_some() || wanted.environment.is_some()).then_some(wanted)
+/// The version, once: several environments may run it.
+fn record_version(told: &Told, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    let words = ["version", &told.names.application, &told.names.label];
+    let name = desk.name(&words)?;
+    let object = version_object(told);
+    if let Some(laid) = desk.laid(&name) {
+        let path = name.as_str().to_owned();
+        return (*laid == object)
+            .then_some(())
+            .ok_or(SourceError::Changed { path });
     }
+    desk.object(name, VERSION, object);
+    let bundle = told.bundle.as_ref();
+    if let Some((bundle, digests)) = bundle.and_then(|it| Some((it, it.digests()?))) {
+        desk.named(&words, digests, bundle.size)?;
+    }
+    Ok(())
 }
 
 /// The version as it is recorded, or compared.

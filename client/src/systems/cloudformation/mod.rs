@@ -12,9 +12,10 @@ mod resources;
 mod rules;
 mod stack;
 mod template;
+mod wanted;
 mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ use crate::{
 };
 use documents::Told;
 use template::Template;
+use wanted::Wanted;
 
 const STACK: &str = "application/vnd.cairn.cloudformation.stack.v1+json";
 const TEMPLATE: &str = "application/vnd.cairn.cloudformation.template.v1+json";
@@ -94,55 +96,58 @@ impl System for CloudFormation {
         recorded: &Recorded<'_>,
         desk: &mut Desk<'_>,
     ) -> Result<(), SourceError> {
-        let wanted = Wanted::of(self.name(), recorded);
-        let name = match given {
-            Given::Live(Some(name)) => name.as_str(),
-            _ => wanted.name.as_deref().unwrap_or_default(),
-        };
-        if name.is_empty() {
-            return Ok(());
-        }
-        let mut told = match Told::of(given, name) {
-            Ok(told) => told,
-            // What it will not tell is unknown; nobody and nothing to ask is the caller's to mend.
-            Err(error @ SourceError::Tool { .. }) => {
-                for artifact in wanted.artifacts() {
-                    desk.unmeasured(artifact, Reason::ToolFailed, error.to_string());
+        let all = Wanted::all(self.name(), recorded);
+        if matches!(given, Given::Live(_)) {
+            let only = all.len() == 1;
+            for wanted in Wanted::asked(all, given, None)? {
+                // A template may have been recorded under another name than its stack's.
+                let name = match given {
+                    Given::Live(Some(name)) if only => name,
+                    _ => &wanted.name,
+                };
+                wanted.is_spoken_for(desk)?;
+                match Told::live(name) {
+                    Ok(told) => observe_one(told, &wanted, true, desk)?,
+                    // What it will not tell is unknown; nobody and nothing to ask is the
+                    // caller's to mend.
+                    Err(error @ SourceError::Tool { .. }) => {
+                        for artifact in wanted.artifacts() {
+                            desk.unmeasured(artifact, Reason::ToolFailed, error.to_string());
+                        }
+                    }
+                    Err(error) => return Err(error),
                 }
-                return Ok(());
             }
-            Err(error) => return Err(error),
-        };
-        if matches!(given, Given::Live(_)) && !wanted.resources.is_empty() {
-            told.detect()?;
-        }
-        if told.gone {
             return Ok(());
         }
-        if let Some((artifact, _)) = &wanted.stack {
-            if told.stack.is_some() {
-                let object = stack::object(&told, artifact, desk)?;
-                desk.object(artifact.clone(), STACK, object);
-            } else {
-                not_given(artifact, "what describe-stacks prints", desk);
-            }
-        }
-        if let Some((artifact, recorded)) = &wanted.template {
-            observe_template(&told, artifact, recorded, desk)?;
-        }
-        resources::observe(&told, &wanted, desk)
+        let bytes = given.read()?.unwrap_or_default();
+        let told = Told::read(&given.shown(), &bytes)?;
+        let asked = Wanted::asked(all, given, Some(&told))?;
+        let Some(wanted) = asked.first() else {
+            return Ok(());
+        };
+        wanted.is_spoken_for(desk)?;
+        observe_one(told, wanted, false, desk)
     }
 
     fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
-        let mut objects = recorded.objects_of(self.name());
-        let (stack, _) =
-            objects.find(|(artifact, _)| artifact.media_type.as_deref() == Some(STACK))?;
-        let name = stack.name.as_str().rsplit('/').next()?;
-        Some(format!(
-            "aws cloudformation deploy --stack-name {} --template-file FILE, with the template \
-             that {reference} was made from",
-            shell_word(name.as_bytes())
-        ))
+        let stacks = Wanted::all(self.name(), recorded);
+        let stacks = stacks.iter().filter(|wanted| wanted.stack.is_some());
+        let commands = stacks.map(|wanted| {
+            let name = shell_word(wanted.name.as_bytes());
+            format!("aws cloudformation deploy --stack-name {name} --template-file FILE")
+        });
+        let commands: Vec<_> = commands.collect();
+        let (first, others) = commands.split_first()?;
+        let what = if others.is_empty() {
+            "the template"
+        } else {
+            "each one's template"
+        };
+        let all = others
+            .iter()
+            .fold(first.clone(), |all, one| format!("{all} && {one}"));
+        Some(format!("{all}, with {what} that {reference} was made from"))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
@@ -155,54 +160,39 @@ impl System for CloudFormation {
     }
 }
 
-/// What was recorded, and under which names.
-#[derive(Default)]
-struct Wanted {
-    /// The stack's, or the template's file's.
-    name: Option<String>,
-    stack: Option<(ArtifactName, Value)>,
-    template: Option<(ArtifactName, Value)>,
-    /// By their names in the template.
-    resources: BTreeMap<String, (ArtifactName, Value)>,
-}
-
-impl Wanted {
-    fn of(system: &str, recorded: &Recorded<'_>) -> Self {
-        let mut wanted = Self::default();
-        for (artifact, object) in recorded.objects_of(system) {
-            let name = artifact.name.clone();
-            // One without was laid down as unmeasured before any system was asked.
-            let Some(object) = object else { continue };
-            if let Some(of) = text(&object, "StackName") {
-                wanted.name = Some(of.to_owned());
-            }
-            match artifact.media_type.as_deref() {
-                Some(STACK) => wanted.stack = Some((name, object)),
-                Some(TEMPLATE) => wanted.template = Some((name, object)),
-                Some(RESOURCE) => {
-                    let logical = text(&object, "LogicalResourceId").unwrap_or_default();
-                    let logical = logical.to_owned();
-                    wanted.resources.insert(logical, (name, object));
-                }
-                _ => {}
-            }
-        }
-        wanted
-    }
-
-    fn artifacts(&self) -> impl Iterator<Item = &ArtifactName> {
-        let others = self.stack.iter().chain(&self.template);
-        let all = others.chain(self.resources.values());
-        all.map(|(artifact, _)| artifact)
-    }
-}
-
 /// The name of a file without its endings: what the stack is likely called.
 fn stem(given: &Given) -> String {
     let base = given.base();
     let stem = Path::new(&base).file_stem().unwrap_or(&base);
     let stem = stem.to_string_lossy();
     stem.strip_suffix(".template").unwrap_or(&stem).to_owned()
+}
+
+/// What there is now of one stack.
+fn observe_one(
+    mut told: Told,
+    wanted: &Wanted,
+    live: bool,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    if live && !wanted.resources.is_empty() {
+        told.detect()?;
+    }
+    if told.gone {
+        return Ok(());
+    }
+    if let Some((artifact, _)) = &wanted.stack {
+        if told.stack.is_some() {
+            let object = stack::object(&told, artifact, desk)?;
+            desk.object(artifact.clone(), STACK, object);
+        } else {
+            not_given(artifact, "what describe-stacks prints", desk);
+        }
+    }
+    if let Some((artifact, recorded)) = &wanted.template {
+        observe_template(&told, artifact, recorded, desk)?;
+    }
+    resources::observe(&told, wanted, desk)
 }
 
 fn not_given(artifact: &ArtifactName, what: &str, desk: &mut Desk<'_>) {

@@ -4,8 +4,8 @@ use cairn_proto::reason::Reason;
 use serde_json::Value;
 
 use super::{
-    super::aws::text, Desk, RESOURCE, Wanted, documents::Told, drift::Row, not_given, record_live,
-    stack,
+    super::aws::text, Desk, RESOURCE, documents::Told, drift::Row, not_given, record_live, stack,
+    wanted::Wanted,
 };
 use crate::sources::SourceError;
 
@@ -51,14 +51,14 @@ pub(super) fn observe(
         }
         desk.object(artifact.clone(), RESOURCE, found);
     }
-    let (false, Some(name)) = (wanted.resources.is_empty(), &wanted.name) else {
+    if wanted.resources.is_empty() {
         return Ok(());
-    };
+    }
     let added = |resource: &&Value| {
         let logical = text(resource, "LogicalResourceId").unwrap_or_default();
         let gone = text(resource, "ResourceStatus") == Some("DELETE_COMPLETE");
         !gone && !wanted.resources.contains_key(logical)
     };
     let added: Vec<_> = resources.iter().filter(added).cloned().collect();
-    record_live(&added, name, desk)
+    record_live(&added, &wanted.name, desk)
 }
