@@ -25,6 +25,20 @@ impl Systems {
         self.0.clone()
     }
 
+    /// What to ask so as to verify what was recorded of these.
+    pub(crate) fn verified_by(&self) -> Self {
+        let mut all = Vec::<Asked>::new();
+        for asked in &self.0 {
+            let given = asked.system.verified_by(&asked.given);
+            let system = asked.system;
+            let known = |it: &Asked| it.system.name() == system.name() && it.given == given;
+            if !all.iter().any(known) {
+                all.push(Asked { system, given });
+            }
+        }
+        Self(all)
+    }
+
     /// The flags as they would be typed.
     pub(crate) fn words(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|asked| {

@@ -34,7 +34,8 @@ pub(crate) async fn record(session: &Session, args: &cli::Record) -> Result<u8, 
     let outcome = take(session, &ledger, args, &signers).await?;
     let paths = args.paths.iter();
     let paths = paths.map(|path| shell_word(path.as_encoded_bytes()));
-    let paths = paths.chain(args.what.systems.words());
+    let systems = args.what.systems.verified_by();
+    let paths = paths.chain(systems.words());
     let paths = paths.collect::<Vec<_>>().join(" ");
     let next = format!("cairn verify {} {paths}", args.environment);
     tell(

@@ -158,9 +158,23 @@ fn record_of(args: &cli::Run) -> Result<cli::Record, Failure> {
             Failure::usage(format!(
                 "what `{command}` deploys does not show from its arguments"
             ))
-            .mended_by("Say what it deploys: --path PATH, or a tool's flag: --kubernetes=FILE.")
+            .mended_by(
+                "Say what it deploys: --path PATH, or a tool's flag: --kubernetes=FILE, \
+                 --helm=live:NAMESPACE/NAME, --terraform=live:DIR, --docker.",
+            )
         })?;
         what.systems = cli::Systems::of(deployed);
+    }
+    let asked = what.systems.asked();
+    let mut afterwards = asked
+        .iter()
+        .filter(|it| !it.system.is_beforehand(&it.given));
+    if let (true, Some(asked)) = (args.before, afterwards.next()) {
+        let system = asked.system.name();
+        let why = format!("what {system} has is there after the command, and not before it");
+        return Err(Failure::usage(why).mended_by(
+            "Give what it deploys as a file or by its reference, or leave out --before.",
+        ));
     }
     Ok(cli::Record {
         environment: args.environment.clone(),

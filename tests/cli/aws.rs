@@ -256,7 +256,13 @@ fn a_bundle_that_does_not_come_whole_is_no_match() {
     let verify = "verify prod/shop --beanstalk=live:shop/prod --output json";
     run(&stage, sound.address, verify).exits(0);
     let before = stage.size();
-    let lies: [(Lie, &str); 5] = [
+    let lies: [(Lie, &str); 6] = [
+        (
+            |to| {
+                let _ = to.write_all(b"HTTP/1.1 200 OK\r\n\r\nbund");
+            },
+            "does not say how long",
+        ),
         (
             |to| says(to, "500 Oh", "", &vec![b' '; 2 << 20]),
             "length limit exceeded",
@@ -270,7 +276,7 @@ fn a_bundle_that_does_not_come_whole_is_no_match() {
                     b"bundle",
                 );
             },
-            "a part of the object",
+            "206 is no answer",
         ),
         (
             |to| {

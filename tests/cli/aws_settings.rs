@@ -1,6 +1,12 @@
 //! Whom AWS is asked as, and where: what its settings name is what is used, or nothing is asked.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     aws::{Endpoint, refusal, says, settled, shop},
@@ -66,6 +72,57 @@ fn a_profile_that_is_not_there_is_not_somebody_else() {
         let settings = format!("{prod}endpoint_url = {url}\n");
         let ran = run(&stage, &settings, &[(name, "prod")], LINE);
         ran.refuses(4, "SOURCE_DENIED").says("InvalidClientTokenId");
+    }
+}
+
+/// Goal: settings that cannot be made use of are an error, and not the machine's own role and
+/// region. Method: one of each sort, on a machine that has both, and is never asked for either.
+#[test]
+fn the_machines_own_role_takes_nobodys_place() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&asked);
+    let machine = Endpoint::start(move |_, to| {
+        told.store(true, Ordering::Relaxed);
+        says(to, "200 OK", "", b"a-role");
+    });
+    let machine = url(machine.address);
+    let base = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.as_str()),
+    ];
+    let other = stage.path("latin1");
+    stage.write("latin1", b"# \xe9\n[default]\n");
+    let [latin1, none] = [other, stage.path("none")].map(|it| it.display().to_string());
+    let region = "[default]\nregion = eu-west-1\n";
+    let with = |more: &str| format!("{region}{more}");
+    for (settings, variable, code, why) in [
+        (with(KEYS), ("AWS_PROFILE", ""), 1, "AWS_PROFILE is empty"),
+        (
+            with("role_arn = arn:aws:iam::123456789012:role/r\nsource_profile = gone\n"),
+            ("A", ""),
+            4,
+            "gone",
+        ),
+        (with("sso_session = gone\n"), ("A", ""), 1, "gone"),
+        (
+            with(""),
+            ("AWS_SHARED_CREDENTIALS_FILE", latin1.as_str()),
+            1,
+            "latin1",
+        ),
+        (
+            with(""),
+            ("AWS_SHARED_CREDENTIALS_FILE", none.as_str()),
+            1,
+            "none",
+        ),
+        (format!("[default]\n{KEYS}"), ("A", ""), 1, "AWS_REGION"),
+    ] {
+        let ran = run(&stage, &settings, &[&base[..], &[variable]].concat(), LINE);
+        assert_eq!(ran.code, Some(code), "{settings}: {}", ran.err);
+        ran.says(why);
+        assert!(!asked.load(Ordering::Relaxed), "{settings}");
     }
 }
 

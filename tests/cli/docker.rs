@@ -16,7 +16,7 @@ use crate::{
     support::docker::{Registry, build, has_tools, join, run},
 };
 
-const TOOLS: [&str; 2] = ["skopeo", "umoci"];
+pub(crate) const TOOLS: [&str; 2] = ["skopeo", "umoci"];
 
 /// The recorded text of an object.
 pub(crate) fn object(stage: &Stage, environment: &str, name: &str) -> Value {

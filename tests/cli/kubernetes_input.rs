@@ -108,3 +108,26 @@ fn bad_input_records_nothing() {
         .refuses(1, "SOURCE_INVALID");
     assert_eq!(stage.size(), before);
 }
+
+/// Goal: what was applied is not compared with itself, and what to do next says what runs is to be
+/// asked. Method: an object as a pipeline has it, and as an API serves it.
+#[test]
+fn what_was_applied_is_no_answer_of_the_api() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let served = |metadata: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "c"{metadata}}}}}"#
+        )
+    };
+    stage.write("applied.json", served(""));
+    stage.write("served.json", served(r#", "uid": "3f2e9a4c""#));
+    stage
+        .run("record prod --kubernetes=applied.json")
+        .exits(0)
+        .says("Next      cairn verify prod --kubernetes\n");
+    stage
+        .run("verify prod --kubernetes=applied.json")
+        .exits(16)
+        .says("no answer of the API");
+    stage.run("verify prod --kubernetes=served.json").exits(0);
+}

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Ran, Stage};
+use crate::{
+    docker::{TOOLS, with_images},
+    stage::{Ran, Stage},
+    support::docker::{has_tools, run},
+};
 
 /// Records a bundle of some bytes as version v1 of the shop.
 fn record(stage: &Stage, environment: &str, bundle: &str, more: &str) -> Ran {
@@ -64,4 +68,36 @@ fn a_name_is_given_to_other_bytes_only_with_a_reason() {
         .says("built-again");
     let rolled_back = stage.run("show prod/shop").exits(0);
     rolled_back.says("rollback");
+}
+
+/// Goal: a tag stands for one configuration, whatever form the image comes in. Method: archives of
+/// both forms, of one image and of another under the same tag.
+#[test]
+fn a_tag_is_given_to_another_image_only_with_a_reason() {
+    if !has_tools("a tag of another image", &TOOLS) {
+        return;
+    }
+    let (stage, _ledger) = with_images();
+    let folder = stage.path("");
+    for (form, file, image) in [
+        ("oci-archive", "layout.tar", 1),
+        ("docker-archive", "shop.tar", 1),
+        ("docker-archive", "other.tar", 2),
+    ] {
+        let copy = format!("skopeo copy -q oci:oci:{image} {form}:{file}:shop:1");
+        run(&folder, &copy);
+    }
+    stage.run("record prod --docker=layout.tar").exits(0);
+    stage.run("record staging --docker=shop.tar").exits(0);
+    let size = stage.size();
+    stage
+        .run("record test --docker=other.tar")
+        .refuses(1, "NAME_REUSED")
+        .says("docker/name/configuration/shop:1/linux%2Famd64");
+    assert_eq!(stage.size(), size);
+    let reuse = "record test --docker=other.tar --allow-name-reuse built-again";
+    stage.run(reuse).exits(0);
+    let audit = stage.run("audit --output json").exits(0);
+    let reuses = audit.json("cairn.audit/v1")["nameReuses"].clone();
+    assert_eq!(reuses[0]["reason"], "built-again");
 }

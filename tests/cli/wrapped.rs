@@ -14,7 +14,11 @@ fn what_helm_deployed_is_recorded() {
         return;
     };
     let verify = "verify prod/shop --helm";
-    let upgrade = "-- helm upgrade web chart -n shop --reuse-values --set replicas=3";
+    let before = "--before -- helm upgrade web chart -n shop";
+    wrap(&cluster, before)
+        .refuses(2, "USAGE")
+        .says("after the command");
+    let upgrade = "-- helm upgrade --install web chart -n shop --reuse-values --set replicas=3";
     let ran = wrap(&cluster, upgrade).exits(0);
     assert!(ran.out.contains("has been upgraded"), "{}", ran.out);
     cluster.cairn(verify).exits(0).says("prod/shop#1");
@@ -41,6 +45,12 @@ fn what_kubectl_applied_is_recorded() {
     cluster
         .stage
         .edit("rendered.yaml", "replicas: 3", "replicas: 4");
+    // Where it goes does not show from the file.
+    for elsewhere in ["-n shop", "--context=other", "--kubeconfig k", "-nshop"] {
+        let line = format!("-- kubectl apply {elsewhere} -f rendered.yaml");
+        wrap(&cluster, &line).refuses(2, "USAGE");
+    }
+    wrap(&cluster, "-- kubectl apply -f none.yaml").refuses(2, "USAGE");
     let before = "--before -- kubectl apply -f rendered.yaml";
     wrap(&cluster, before).exits(0);
     cluster.cairn(verify).exits(0).says("prod/shop#2");

@@ -83,6 +83,19 @@ pub trait System: Sync {
         None
     }
 
+    /// Whether what was given is there before it is deployed: what is live is not.
+    fn is_beforehand(&self, given: &Given) -> bool {
+        !matches!(given, Given::Live(_))
+    }
+
+    /// What to ask so as to verify what was recorded of it: what runs, not what was given.
+    fn verified_by(&self, given: &Given) -> Given {
+        match given {
+            Given::Live(_) => given.clone(),
+            _ => Given::Live(None),
+        }
+    }
+
     /// The command that brings about what a release recorded, if there is one.
     fn realise(&self, _reference: &str, _recorded: &Recorded<'_>) -> Option<String> {
         None

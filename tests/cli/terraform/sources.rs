@@ -106,9 +106,19 @@ fn a_plan_that_is_applied_by_run_is_recorded() {
         .cairn("verify prod/shop --terraform=live:tf")
         .exits(0)
         .says("8 of 8 objects");
-    // Without a plan nothing shows what is to be recorded.
+    // Without a plan the state shows what was made, and not before.
+    let apply = "-- terraform -chdir=tf apply -auto-approve -var replicas=4";
     works
-        .cairn("run prod/shop -- terraform -chdir=tf apply -auto-approve")
+        .cairn(&format!("run prod/shop --before {apply}"))
+        .refuses(2, "USAGE")
+        .says("after the command");
+    works.cairn(&format!("run prod/shop {apply}")).exits(0);
+    works
+        .cairn("verify prod/shop --terraform=live:tf")
+        .exits(0)
+        .says("prod/shop#2");
+    works
+        .cairn("run prod/shop -- terraform -chdir=tf apply -state=other.tfstate")
         .refuses(2, "USAGE");
 }
 

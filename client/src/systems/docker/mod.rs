@@ -121,6 +121,16 @@ impl System for Docker {
         known::is_of_images(file)
     }
 
+    fn is_beforehand(&self, given: &Given) -> bool {
+        // A reference leads to a registry.
+        !matches!(given, Given::Live(None))
+    }
+
+    fn verified_by(&self, given: &Given) -> Given {
+        // An archive, and what a registry has, are what was recorded.
+        given.clone()
+    }
+
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
         deployed::by(program, arguments)
     }
@@ -252,13 +262,17 @@ fn record_image(stands: Stands, given: &Given, desk: &mut Desk<'_>) -> Result<()
             "{name}: its digests are as stated; no bytes are at hand that have them"
         ));
     }
-    // What a tag stands for its registry alone knows; and `latest` is meant to move.
+    // `latest` is meant to move.
     let tag = image
         .parsed()
         .filter(|it| it.digest.is_none())
         .and_then(|it| it.tag);
-    if matches!(given, Given::Live(Some(_))) && tag.is_some_and(|tag| tag != "latest") {
-        name_image(&name, &image, &raw, desk)?;
+    if tag.is_some_and(|tag| tag != "latest") {
+        // What a tag stands for its registry alone knows: an archive may hold a part of it.
+        if matches!(given, Given::Live(Some(_))) {
+            name_image(&name, &image, &raw, desk)?;
+        }
+        name_configurations(&name, &image, &raw, desk)?;
     }
     for (digest, bytes) in raw {
         let file = format!("{}.json", reference::text_of(&digest));
@@ -294,6 +308,27 @@ fn name_image(
         }
         None => Ok(()),
     }
+}
+
+/// A tag stands for one configuration on each platform, whatever form the image has: in an
+/// archive and in a registry alike.
+fn name_configurations(
+    name: &str,
+    image: &Image,
+    raw: &[(Sha256, Vec<u8>)],
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    for platform in &image.platforms {
+        let bytes = raw
+            .iter()
+            .find(|(digest, _)| Some(*digest) == platform.config);
+        if let Some((_, bytes)) = bytes {
+            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            let words = ["configuration", name, &platform.name];
+            desk.named(&words, Digests::of(bytes), size)?;
+        }
+    }
+    Ok(())
 }
 
 fn record_containers(

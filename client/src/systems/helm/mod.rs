@@ -43,6 +43,20 @@ const OF_HELM_ALONE: [&str; 5] = [
 const RELEASE: &str = "release";
 const OBJECT: &str = "object";
 
+/// Flags of helm's that take no word.
+const ALONE: [&str; 10] = [
+    "-i",
+    "--install",
+    "--atomic",
+    "--wait",
+    "--wait-for-jobs",
+    "--create-namespace",
+    "--cleanup-on-fail",
+    "--force",
+    "--reset-values",
+    "--reuse-values",
+];
+
 /// The adapter.
 pub(super) struct Helm;
 
@@ -165,6 +179,17 @@ impl System for Helm {
         kubernetes::Kubernetes.reads()
     }
 
+    fn is_beforehand(&self, given: &Given) -> bool {
+        !matches!(given, Given::Live(_)) || in_registry(given).is_some()
+    }
+
+    fn verified_by(&self, given: &Given) -> Given {
+        match given {
+            Given::Live(Some(_)) if in_registry(given).is_none() => given.clone(),
+            _ => Given::Live(None),
+        }
+    }
+
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
         let ("helm", ["install" | "upgrade" | "rollback", words @ ..]) = (program, arguments)
         else {
@@ -174,16 +199,21 @@ impl System for Helm {
         if words.iter().any(elsewhere) {
             return None;
         }
-        let mut namespace = None;
+        let mut namespace = std::env::var("HELM_NAMESPACE").ok();
         for (at, word) in words.iter().enumerate() {
-            match *word {
-                "-n" | "--namespace" => namespace = words.get(at + 1).copied(),
-                word => namespace = word.strip_prefix("--namespace=").or(namespace),
-            }
+            let named = match *word {
+                "-n" | "--namespace" => words.get(at + 1).copied(),
+                word => word.strip_prefix("--namespace="),
+            };
+            namespace = named.map(str::to_owned).or(namespace);
         }
-        // The name stands first where no flag does: which take a word is helm's to know.
-        let name = words.first().filter(|word| !word.starts_with('-'))?;
-        Some(Given::Live(Some(format!("{}/{name}", namespace?))))
+        let namespace = namespace.filter(|namespace| !namespace.is_empty())?;
+        // Which flags take a word is helm's to know: of those before the name, these do not.
+        let mut words = words.iter().skip_while(|word| {
+            ALONE.contains(word) || (word.starts_with("--") && word.contains('='))
+        });
+        let name = words.next().filter(|word| !word.starts_with('-'))?;
+        Some(Given::Live(Some(format!("{namespace}/{name}"))))
     }
 
     fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {

@@ -16,7 +16,7 @@ mod quantity;
 mod rules;
 mod secrets;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::Value;
@@ -34,6 +34,28 @@ pub(crate) const MEDIA_TYPE: &str = "application/vnd.cairn.kubernetes.object.v1+
 
 /// The way to verify that asks the API to apply what was recorded, and to store nothing.
 const DRY_RUN: &str = "dry-run";
+
+/// Flags with which it does not show from the file what is deployed, or where.
+const UNCLEAR: [&str; 18] = [
+    "--as",
+    "--cluster",
+    "--context",
+    "--dry-run",
+    "--kubeconfig",
+    "--kustomize",
+    "--namespace",
+    "--prune",
+    "--recursive",
+    "--selector",
+    "--server",
+    "--token",
+    "--user",
+    "-R",
+    "-k",
+    "-l",
+    "-n",
+    "-s",
+];
 
 /// The adapter.
 pub(super) struct Kubernetes;
@@ -112,17 +134,14 @@ impl System for Kubernetes {
         if program != "kubectl" || !matches!(arguments.first(), Some(&("apply" | "create"))) {
             return None;
         }
-        // What it leaves out, or does not do at all, does not show from the file.
-        let unclear = [
-            "--dry-run",
-            "--selector",
-            "--kustomize",
-            "--prune",
-            "-l",
-            "-k",
-        ];
         let glued = |word: &str| word.starts_with("-f") && word != "-f" && !word.starts_with("-f=");
-        let odd = |word: &&str| unclear.iter().any(|it| word.starts_with(it)) || glued(word);
+        let odd = |word: &&str| {
+            let long = word.split('=').next().unwrap_or_default();
+            let short = UNCLEAR
+                .iter()
+                .any(|it| it.len() == 2 && word.starts_with(it));
+            short || UNCLEAR.contains(&long) || glued(word)
+        };
         let second = arguments.get(1).is_some_and(|word| !word.starts_with('-'));
         if second || arguments.iter().any(odd) {
             return None;
@@ -137,9 +156,7 @@ impl System for Kubernetes {
                     .strip_prefix("--filename=")
                     .or_else(|| word.strip_prefix("-f=")),
             });
-        let file = files
-            .next()
-            .filter(|file| *file != "-" && !file.contains("://") && !file.contains(','))?;
+        let file = files.next().filter(|file| Path::new(file).is_file())?;
         files.next().is_none().then(|| Given::File(file.into()))
     }
 
@@ -259,6 +276,13 @@ fn lay_down_found(
         .partition(|(_, identity)| identity.namespace.is_some());
     for (name, identity) in sure.into_iter().chain(open) {
         if let Some(object) = take(&mut found, identity) {
+            // What was applied compares with itself, whatever runs.
+            let id = object.pointer("/metadata/uid").and_then(Value::as_str);
+            if id.is_none() {
+                let why = "it has no uid, and so it is no answer of the API";
+                desk.unmeasured(name, Reason::SourceInvalid, why);
+                continue;
+            }
             let object = secrets::cleaned(object, name, desk)?;
             desk.object(name.clone(), MEDIA_TYPE, object);
         }

@@ -2,7 +2,7 @@
 //! files of all its modules, downloaded ones too. They are identified, and never compared.
 //!
 //! Invariant: files of variables' values leave as tags alone, and so does any file in which a
-//! sensitive value stands. What a configuration reads with `file()` is not found here: a
+//! sensitive value stands, or may stand. What a configuration reads with `file()` is not found here: a
 //! directory can be recorded beside it.
 
 use std::{
@@ -100,11 +100,18 @@ fn put(
 ) -> Result<(), SourceError> {
     let name = words.last().copied().unwrap_or_default();
     let of_values = SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending));
-    if of_values || secrets.in_bytes(&bytes) {
+    if of_values || secrets.in_bytes(&bytes) || declares_secret(&bytes) {
         desk.secret_input(words, &bytes)
     } else {
         desk.input(words, bytes)
     }
+}
+
+/// Whether it may say what a sensitive variable is by default: neither a state nor what is planned
+/// tells that, where another value was given.
+fn declares_secret(bytes: &[u8]) -> bool {
+    let has = |word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
+    has("default") && (has("sensitive") || has("ephemeral"))
 }
 
 /// Where the modules are, below the directory or beside it; itself among them.

@@ -46,6 +46,15 @@ const STATE: &str = "application/vnd.cairn.terraform.state.v1+json";
 const RESOURCE: &str = "application/vnd.cairn.terraform.resource.v1+json";
 /// Of one output.
 const OUTPUT: &str = "application/vnd.cairn.terraform.output.v1+json";
+/// Flags of `apply` that take a word, which may stand by itself.
+const WITH_A_WORD: [&str; 6] = [
+    "lock-timeout",
+    "parallelism",
+    "replace",
+    "target",
+    "var",
+    "var-file",
+];
 /// Names that are told of many.
 const NAMED_MAX: usize = 8;
 
@@ -149,17 +158,46 @@ impl System for Terraform {
         Ok(())
     }
 
-    /// What `apply PLAN` makes is what the plan says; without one, that shows afterwards only.
+    /// What `apply PLAN` makes is what the plan says; without one, the state says it afterwards.
     fn deployed_by(&self, program: &str, arguments: &[&str]) -> Option<Given> {
-        let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
-        let applies = words.next() == Some(&"apply");
-        let plan = words.next()?;
-        if !matches!(program, "terraform" | "tofu") || !applies || words.next().is_some() {
+        let mut words = Vec::new();
+        let mut all = arguments.iter().copied();
+        while let Some(word) = all.next() {
+            if WITH_A_WORD.contains(&word.trim_start_matches('-')) && word.starts_with('-') {
+                all.next();
+            } else if !word.starts_with('-') {
+                words.push(word);
+            }
+        }
+        let plan = match words.as_slice() {
+            ["apply"] => None,
+            ["apply", plan] => Some(*plan),
+            _ => return None,
+        };
+        if !matches!(program, "terraform" | "tofu") {
+            return None;
+        }
+        // Another state than the directory's.
+        if arguments.iter().any(|word| word.starts_with("-state")) {
             return None;
         }
         let mut flags = arguments.iter();
         let directory = flags.find_map(|word| word.strip_prefix("-chdir="));
-        Some(Given::File(Path::new(directory.unwrap_or("")).join(plan)))
+        Some(match plan {
+            Some(plan) => Given::File(Path::new(directory.unwrap_or("")).join(plan)),
+            None => Given::Live(Some(directory.unwrap_or(".").to_owned())),
+        })
+    }
+
+    fn verified_by(&self, given: &Given) -> Given {
+        match given {
+            Given::Live(_) => given.clone(),
+            Given::File(path) => match source::set_up_beside(path) {
+                Some(directory) => Given::Live(Some(directory.to_string_lossy().into_owned())),
+                None => Given::Live(None),
+            },
+            Given::Stdin(_) => Given::Live(None),
+        }
     }
 
     fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {

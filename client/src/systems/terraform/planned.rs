@@ -33,6 +33,10 @@ pub(super) fn files(plan: &[u8], from: &str) -> Result<Vec<File>, SourceError> {
     };
     let archive = ZipArchive::new(Cursor::new(plan));
     let mut archive = archive.map_err(|error| wrong(&format!("no archive of a plan: {error}")))?;
+    // Of two members of one name nobody knows which the tool reads.
+    if archive.has_duplicate_names() {
+        return Err(wrong("it holds two files of one name"));
+    }
     if archive.len() > FILES_MAX {
         return Err(wrong(&format!("it holds more than {FILES_MAX} files")));
     }
@@ -58,14 +62,17 @@ pub(super) fn files(plan: &[u8], from: &str) -> Result<Vec<File>, SourceError> {
             found.push((name, bytes));
         }
     }
-    let placed = found.into_iter().map(|(name, bytes)| {
+    let mut placed = BTreeMap::new();
+    for (name, bytes) in found {
         let words = place(&name, &modules);
         let words = words.ok_or_else(|| wrong(&format!("it holds {name}, of no module")))?;
-        Ok((words, bytes))
-    });
-    let mut placed = placed.collect::<Result<Vec<_>, SourceError>>()?;
-    placed.sort();
-    Ok(placed)
+        // A module that is called twice is there twice.
+        let known = placed.entry(words).or_insert_with(|| bytes.clone());
+        if *known != bytes {
+            return Err(wrong(&format!("it holds {name} twice, and not alike")));
+        }
+    }
+    Ok(placed.into_iter().collect())
 }
 
 /// Where each module was, by its key.
@@ -106,7 +113,8 @@ mod tests {
 
     use super::files;
 
-    const LIST: &[u8] = br#"[{"Key":"","Dir":"."},{"Key":"m","Source":"../m","Dir":"../m"}]"#;
+    const LIST: &[u8] = br#"[{"Key":"","Dir":"."},{"Key":"m","Source":"../m","Dir":"../m"},
+        {"Key":"n","Source":"../m","Dir":"../m"}]"#;
 
     fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -120,12 +128,14 @@ mod tests {
     }
 
     /// Goal: the files of a plan's modules are found where the modules were. Method: modules of
-    /// which one stands beside the configuration; the list of them last, as Terraform has it.
+    /// which one stands beside the configuration and is called twice; the list of them last, as
+    /// Terraform has it.
     #[test]
     fn files_of_modules_are_where_the_modules_were() {
         let plan = archive(&[
             ("tfplan", b"secret"),
             ("tfconfig/m-m/a.tf", b"a"),
+            ("tfconfig/m-n/a.tf", b"a"),
             ("tfconfig/m-/main.tf", b"main"),
             ("tfconfig/modules.json", LIST),
             (".terraform.lock.hcl", b"lock"),
@@ -160,6 +170,11 @@ mod tests {
             ("tfconfig/m-/a.tf", &zeros),
             ("tfconfig/m-/b.tf", &zeros),
         ]);
+        let apart = archive(&[
+            ("tfconfig/modules.json", LIST),
+            ("tfconfig/m-m/a.tf", b"a"),
+            ("tfconfig/m-n/a.tf", b"b"),
+        ]);
         let list = archive(&[("tfconfig/modules.json", b"[{]")]);
         for (plan, why) in [
             (b"PK\x03\x04 and no more".to_vec(), "no archive"),
@@ -167,6 +182,7 @@ mod tests {
             (flipped, "it is broken"),
             (long, "longer than 64 MiB"),
             (sound, "of no module"),
+            (apart, "twice, and not alike"),
             (list, "key must be a string"),
         ] {
             let refused = files(&plan, "p").unwrap_err().to_string();

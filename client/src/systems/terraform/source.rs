@@ -161,15 +161,14 @@ fn directory_of(given: &Given) -> PathBuf {
     let here = || PathBuf::from(".");
     match given {
         Given::Live(Some(directory)) => PathBuf::from(directory),
-        Given::File(path) => {
-            let parent = path.parent().map(Path::to_path_buf).unwrap_or_default();
-            let set_up = parent.join(".terraform").is_dir();
-            if set_up && parent != Path::new("") {
-                parent
-            } else {
-                here()
-            }
-        }
+        Given::File(path) => set_up_beside(path).unwrap_or_else(here),
         _ => here(),
     }
+}
+
+/// The directory of a file, if the tool was set up there.
+pub(super) fn set_up_beside(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    let set_up = parent != Path::new("") && parent.join(".terraform").is_dir();
+    set_up.then(|| parent.to_owned())
 }

@@ -10,6 +10,7 @@ mod objects;
 mod refused;
 mod settings;
 mod stacks;
+mod xml;
 
 use std::{cell::OnceCell, io::Write, thread, time::Duration};
 
@@ -19,7 +20,7 @@ use tokio::{runtime::Runtime, time::timeout};
 
 use super::Question;
 use crate::sources::SourceError;
-use http::Speaks;
+use http::{Proxies, Speaks};
 use refused::{failed, unreachable};
 
 /// How long all pages of an answer may take, and the bytes of a bundle.
@@ -88,8 +89,10 @@ impl Way {
 impl Session {
     fn open() -> Result<Self, SourceError> {
         let apart = Apart::new()?;
-        let http = http::client();
-        let config = apart.wait(settings::load(http::of(&http, Speaks::Briefly)))?;
+        let http = http::client(Proxies::All);
+        // A machine gives its credentials in clear: to nobody in between.
+        let brief = http::of(&http::client(Proxies::OfTls), Speaks::Briefly);
+        let config = apart.wait(settings::load(brief))?;
         let xml = http::of(&http, Speaks::Xml);
         let stacks = aws_sdk_cloudformation::config::Builder::from(&config);
         let mut environments = aws_sdk_elasticbeanstalk::config::Builder::from(&config);
@@ -166,9 +169,13 @@ fn next(token: Option<String>) -> Option<String> {
     token.filter(|token| !token.is_empty())
 }
 
-/// A word of a list of words that AWS may make longer.
+/// A word of a list of words that AWS may make longer; not what the SDK says where there is none.
 fn word(value: Option<&impl AsRef<str>>) -> Option<Value> {
-    text(value.map(AsRef::as_ref))
+    text(
+        value
+            .map(AsRef::as_ref)
+            .filter(|word| *word != "no value was set"),
+    )
 }
 
 /// A time, as RFC 3339 has it. The beginning of all times is what the SDK says where none was told.
