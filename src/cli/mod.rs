@@ -336,8 +336,8 @@ pub(crate) struct Diff {
 pub(crate) struct Restore {
     /// The release that has the file.
     pub(crate) reference: Reference,
-    /// The artifact's name; with `--to -` of objects, also what all of them begin with, such as
-    /// `kubernetes`.
+    /// The artifact's name; of a tool's inputs, and with `--to -` of its objects, also what all of
+    /// them begin with, such as `terraform/input/configuration` or `kubernetes`.
     pub(crate) name: ArtifactName,
     /// The directory to write below; `-` prints recorded objects for the tool to read.
     #[arg(long, value_name = "DIR")]

@@ -26,6 +26,7 @@ mod record;
 mod release;
 #[cfg(feature = "server")]
 mod repair;
+mod restore;
 mod run;
 #[cfg(feature = "server")]
 mod serve;
@@ -130,7 +131,7 @@ async fn dispatch(session: &Session, command: &Command) -> Result<u8, Failure> {
         Command::Find(find) => history::find(session, find).await,
         Command::Show(show) => read::show(session, show).await,
         Command::Diff(diff) => Box::pin(read::diff(session, diff)).await,
-        Command::Restore(restore) => read::restore(session, restore).await,
+        Command::Restore(restore) => restore::restore(session, restore).await,
         Command::Export(export) => export::export(session, export).await,
         Command::Audit(audit) => audit::audit(session, audit).await,
         Command::Watch(watch) => watch::watch(session, watch).await,

@@ -1,4 +1,4 @@
-//! Reading what was recorded: `log`, `show`, `diff`, `restore`.
+//! Reading what was recorded: `log`, `show`, `diff`.
 //!
 //! Invariant: everything that somebody else wrote (reasons, names, annotations) is escaped
 //! before it reaches a terminal.
@@ -8,10 +8,8 @@ use std::fmt::Write as _;
 use cairn_client::{
     compare::{Difference, DifferenceKind},
     detail::{printable, shortened},
-    error::ClientError,
-    ledger::Ledger,
     policies::Policies,
-    read::{Diff, Logged, LoggedKind, Proven, Reference, RestoreProgress},
+    read::{Diff, Logged, LoggedKind, Proven, Reference},
 };
 use cairn_proto::statement::{Action, Release};
 use serde_json::{Value, json};
@@ -20,7 +18,7 @@ use super::show;
 use crate::{
     cli,
     failure::Failure,
-    output::{Output, complain, count, write_raw},
+    output::{Output, complain, count},
     session::Session,
 };
 
@@ -332,67 +330,4 @@ fn difference_row(difference: &Difference) -> [String; 4] {
         printable(&difference.path),
         values,
     ]
-}
-
-/// Says on standard error, at once, what a restore does not begin anew.
-struct Told;
-
-impl RestoreProgress for Told {
-    fn resumed(&self, kept: u64, of: u64) {
-        complain(format!(
-            "  Resuming  an earlier run left {kept} of {of} bytes"
-        ));
-    }
-
-    fn again(&self) {
-        complain("  Again     what an earlier run left does not belong to it");
-    }
-}
-
-/// `cairn restore REF NAME --to DIR`
-pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8, Failure> {
-    let ledger = session.ledger()?;
-    if args.to.as_os_str() == "-" {
-        return print_objects(&ledger, args).await;
-    }
-    let restored = ledger
-        .restore(&args.reference, &args.name, &args.to, &Told)
-        .await?;
-    let path = printable(&restored.path.to_string_lossy());
-    session.output.json(&json!({
-        "schema": "cairn.restore/v1",
-        "reference": args.reference.to_string(),
-        "name": args.name.to_string(),
-        "path": restored.path.to_string_lossy(),
-        "bytes": restored.bytes,
-        "resumedBytes": restored.resumed,
-    }));
-    session.output.fact(
-        "Restored",
-        format_args!("{path}, {} bytes, from {}", restored.bytes, args.reference),
-    );
-    Ok(0)
-}
-
-/// Recorded objects, for the tool that deployed them: raw, whatever the format of the output.
-async fn print_objects(ledger: &Ledger, args: &cli::Restore) -> Result<u8, Failure> {
-    let objects = ledger.restore_objects(&args.reference, args.name.as_str());
-    let mut erased = None;
-    for object in objects.await? {
-        match (object.bytes, object.erased) {
-            (Some(bytes), _) => write_raw(&bytes),
-            (None, Some(erasure)) => {
-                complain(format!("  erased    {erasure}"));
-                erased.get_or_insert(erasure);
-            }
-            (None, None) => complain(format!(
-                "  withheld  {}: restore it from where its values are kept",
-                printable(&object.name)
-            )),
-        }
-    }
-    match erased {
-        Some(erasure) => Err(ClientError::Erased(erasure).into()),
-        None => Ok(0),
-    }
 }

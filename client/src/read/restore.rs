@@ -13,7 +13,7 @@ use std::{
 
 use cairn_proto::{
     limits::TREE_BYTES_MAX,
-    manifest::{ArtifactKind, Bytes, Digests, Manifest, Mode},
+    manifest::{Artifact, ArtifactKind, Bytes, Digests, Manifest, Mode},
     name::ArtifactName,
     tree::{Tree, TreeBytes},
 };
@@ -97,6 +97,25 @@ impl Ledger {
             bytes: item.size,
             resumed,
         })
+    }
+
+    /// What a release was made from, at or below a name: what can be put back, and what was
+    /// withheld and cannot.
+    pub async fn inputs_below(
+        &self,
+        reference: &Reference,
+        below: &ArtifactName,
+    ) -> Result<(Vec<ArtifactName>, Vec<ArtifactName>), ClientError> {
+        let proven = self.resolve(reference).await?;
+        let artifacts = proven.manifest.artifacts().iter();
+        let inputs = artifacts.filter(|artifact| {
+            let rest = artifact.name.as_str().strip_prefix(below.as_str());
+            artifact.kind == ArtifactKind::Input && rest.is_some_and(|it| it.starts_with('/'))
+        });
+        let (stored, withheld): (Vec<_>, Vec<_>) =
+            inputs.partition(|artifact| !matches!(artifact.bytes, Bytes::Withheld(_)));
+        let names = |all: Vec<&Artifact>| all.iter().map(|it| it.name.clone()).collect();
+        Ok((names(stored), names(withheld)))
     }
 
     /// Completes a file; says how many of its bytes were there before.

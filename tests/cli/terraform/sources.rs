@@ -34,9 +34,18 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
     works
         .cairn("show prod/shop")
         .says("terraform/input/plan")
-        .says("terraform/input/.terraform.lock.hcl")
+        .says("terraform/input/configuration/.terraform.lock.hcl")
         .says("terraform/input/configuration/cache/main.tf");
     works.cairn("find planned.tf").says("prod/shop#1");
+    fs::create_dir(works.stage.path("out")).unwrap();
+    works
+        .cairn("restore prod/shop terraform/input/configuration --to out")
+        .exits(0)
+        .says("withheld  terraform/input/configuration/main.tf");
+    let restored = works
+        .stage
+        .text("out/terraform/input/configuration/cache/main.tf");
+    assert_eq!(restored, module);
     works.stage.write("tf/cache/main.tf", &module);
     let shown = works.terraform("show -json release.tfplan");
     feed(&works, "record prod/json --terraform=-", shown.as_bytes()).exits(0);
@@ -204,9 +213,26 @@ fn a_state_of_another_lineage_is_drift() {
     works.cairn("record prod/shop --terraform=live:tf").exits(0);
     let text = works.stage.text("tf/terraform.tfstate");
     let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let put = |state: &serde_json::Value| {
+        works.stage.write("tf/terraform.tfstate", state.to_string());
+    };
+    // One that was written since is told of; an older one that was put back is another.
+    let serial = state["serial"].as_u64().unwrap();
+    state["serial"] = (serial + 2).into();
+    put(&state);
+    works
+        .cairn("verify prod/shop --terraform=live:tf")
+        .exits(0)
+        .says("2 times");
+    state["serial"] = (serial - 1).into();
+    put(&state);
+    assert_eq!(
+        works.differences(10),
+        expected(&[("state", "serial", "changed")])
+    );
+    state["serial"] = serial.into();
     state["lineage"] = "00000000-0000-0000-0000-000000000000".into();
-    let text = serde_json::to_string(&state).unwrap();
-    works.stage.write("tf/terraform.tfstate", text);
+    put(&state);
     assert_eq!(
         works.differences(10),
         expected(&[("state", "lineage", "changed")])

@@ -129,11 +129,17 @@ impl System for Beanstalk {
     fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
         let all = Wanted::all(self.name(), recorded);
         let commands = all.iter().filter_map(|wanted| {
-            let id = shell_word(wanted.id.as_ref()?.as_bytes());
+            let (flag, of) = match &wanted.id {
+                Some(id) => ("--environment-id", id),
+                None => ("--environment-name", &wanted.names.environment),
+            };
+            if of.is_empty() {
+                return None;
+            }
+            let of = shell_word(of.as_bytes());
             let label = shell_word(wanted.names.label.as_bytes());
             Some(format!(
-                "aws elasticbeanstalk update-environment --environment-id {id} \
-                 --version-label {label}"
+                "aws elasticbeanstalk update-environment {flag} {of} --version-label {label}"
             ))
         });
         let commands: Vec<_> = commands.collect();

@@ -20,7 +20,10 @@ use std::path::Path;
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
-use super::{Desk, Given, System, aws::text};
+use super::{
+    Desk, Given, System,
+    aws::{items, text},
+};
 use crate::{
     compare::Rules,
     detail::shell_word,
@@ -132,10 +135,24 @@ impl System for CloudFormation {
 
     fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
         let stacks = Wanted::all(self.name(), recorded);
-        let stacks = stacks.iter().filter(|wanted| wanted.stack.is_some());
+        let stacks = stacks.iter().filter(|wanted| wanted.template.is_some());
         let commands = stacks.map(|wanted| {
             let name = shell_word(wanted.name.as_bytes());
-            format!("aws cloudformation deploy --stack-name {name} --template-file FILE")
+            let granted = wanted.stack.iter();
+            let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
+            let granted: Vec<_> = granted
+                .filter_map(Value::as_str)
+                .map(|it| format!(" {it}"))
+                .collect();
+            let flag = if granted.is_empty() {
+                ""
+            } else {
+                " --capabilities"
+            };
+            format!(
+                "aws cloudformation deploy --stack-name {name} --template-file FILE{flag}{}",
+                granted.concat()
+            )
         });
         let commands: Vec<_> = commands.collect();
         let (first, others) = commands.split_first()?;

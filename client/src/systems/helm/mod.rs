@@ -218,15 +218,19 @@ impl System for Helm {
 
     fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
         let releases = recorded.objects_of(self.name());
-        let mut releases =
-            releases.filter(|(artifact, _)| artifact.media_type.as_deref() == Some(MEDIA_TYPE));
-        let (artifact, release) = releases.next()?;
-        let Id { namespace, name } = Id::of(&artifact.name, RELEASE)?;
-        let revision = release?.get("revision")?.as_u64()?;
-        let [name, namespace] = [name, namespace].map(|word| shell_word(word.as_bytes()));
-        Some(format!(
-            "helm rollback {name} {revision} --namespace {namespace}"
-        ))
+        let commands = releases.filter_map(|(artifact, release)| {
+            if artifact.media_type.as_deref() != Some(MEDIA_TYPE) {
+                return None;
+            }
+            let Id { namespace, name } = Id::of(&artifact.name, RELEASE)?;
+            let revision = release?.get("revision")?.as_u64()?;
+            let [name, namespace] = [name, namespace].map(|word| shell_word(word.as_bytes()));
+            Some(format!(
+                "helm rollback {name} {revision} --namespace {namespace}"
+            ))
+        });
+        let commands: Vec<_> = commands.collect();
+        (!commands.is_empty()).then(|| commands.join(" && "))
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {

@@ -65,7 +65,8 @@ pub(super) fn lay_down(
 ) -> Result<(), SourceError> {
     let lock = directory.join(LOCK_FILE);
     if lock.is_file() {
-        put(&[LOCK_FILE], read_file(&lock)?, secrets, desk)?;
+        let words = ["configuration", LOCK_FILE];
+        put(&words, read_file(&lock)?, secrets, desk)?;
     }
     let (mut files, mut bytes) = (0, 0);
     for module in module_directories(directory)? {

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use super::{Desk, Given, System};
 use crate::{
     compare::Rules,
+    detail::shell_word,
     sources::{Recorded, SourceError},
 };
 use configuration::Configuration;
@@ -200,9 +201,17 @@ impl System for Terraform {
         }
     }
 
-    fn realise(&self, reference: &str, _: &Recorded<'_>) -> Option<String> {
+    fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
+        let artifacts = recorded.manifest().artifacts().iter();
+        let known = |name: &str| name.starts_with("terraform/input/configuration/");
+        let kept = artifacts.map(|it| it.name.as_str()).any(known);
+        let first = kept.then(|| {
+            let reference = shell_word(reference.as_bytes());
+            format!("cairn restore {reference} terraform/input/configuration --to DIR, and ")
+        });
         Some(format!(
-            "terraform apply, with the configuration that {reference} was made from"
+            "{}terraform apply, with the configuration that {reference} was made from",
+            first.unwrap_or_default()
         ))
     }
 
@@ -257,6 +266,17 @@ fn state(
     let known = recorded.object(name.as_str());
     let lineage = known.as_ref().and_then(|known| known.get("lineage"));
     let unknown = observed.raw_state.lineage.is_none();
+    let serial = known
+        .as_ref()
+        .and_then(|known| known.get("serial")?.as_u64());
+    if let (Some(was), Some(is)) = (serial, observed.raw_state.serial)
+        && is > was
+    {
+        let times = is - was;
+        desk.note(format!(
+            "the state was written since it was recorded, {times} times (serial {was}, now {is})"
+        ));
+    }
     if lineage.is_some() && unknown && !observed.live {
         let why = "a plan does not say of which state it is: `live:DIR` asks";
         desk.unmeasured(&name, Reason::ToolFailed, why);

@@ -25,7 +25,7 @@ const MODULES_FILE: &str = "tfconfig/modules.json";
 /// A file of the configuration: its path below the configuration's directory, and its bytes.
 pub(super) type File = (Vec<String>, Vec<u8>);
 
-/// What a plan's archive holds of its configuration, the lock file first.
+/// What a plan's archive holds of its configuration.
 pub(super) fn files(plan: &[u8], from: &str) -> Result<Vec<File>, SourceError> {
     let wrong = |why: &str| SourceError::Input {
         what: from.to_owned(),
@@ -89,7 +89,7 @@ fn directories(bytes: &[u8]) -> Result<BTreeMap<String, String>, String> {
 /// The path of a member below the configuration's directory.
 fn place(name: &str, modules: &BTreeMap<String, String>) -> Option<Vec<String>> {
     if name == LOCK_FILE {
-        return Some(vec![name.to_owned()]);
+        return Some(vec!["configuration".to_owned(), name.to_owned()]);
     }
     let (key, file) = name.strip_prefix(MODULES)?.split_once('/')?;
     let mut words = vec!["configuration".to_owned()];
@@ -146,8 +146,8 @@ mod tests {
             .map(|(words, bytes)| (words.join("/"), bytes.as_slice()))
             .collect();
         let expected = [
-            (".terraform.lock.hcl", &b"lock"[..]),
-            ("configuration/../m/a.tf", b"a"),
+            ("configuration/../m/a.tf", &b"a"[..]),
+            ("configuration/.terraform.lock.hcl", b"lock"),
             ("configuration/main.tf", b"main"),
         ];
         assert_eq!(

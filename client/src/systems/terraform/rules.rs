@@ -49,13 +49,23 @@ fn is_unknown(place: &Place<'_>) -> bool {
     matches!(marks, Value::Bool(true))
 }
 
-/// For the state: its lineage is compared; its serial counts how often it was written, and the
-/// version is of whatever wrote it last, which says nothing of what stands in it.
+/// For the state: its lineage is compared; its serial counts how often it was written, and never
+/// goes back; the version is of whatever wrote it last, which says nothing of what stands in it.
 pub(super) struct StateRules;
 
 impl Rules for StateRules {
     fn passes_over(&self, place: &Place<'_>) -> bool {
-        place.is(&["serial"]) || place.is(&["terraformVersion"])
+        place.is(&["terraformVersion"])
+    }
+
+    fn same(&self, place: &Place<'_>, recorded: &Value, found: &Value) -> bool {
+        let older = found.as_u64() < recorded.as_u64();
+        place.is(&["serial"]) && found.is_u64() && recorded.is_u64() && !older
+    }
+
+    fn says_nothing(&self, place: &Place<'_>, _recorded: &Value) -> bool {
+        // A state that is not told is no older one; its lineage is missing then.
+        place.is(&["serial"])
     }
 
     fn alarms(&self, _: &Place<'_>, _: &Value) -> bool {
