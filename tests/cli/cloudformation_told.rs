@@ -203,3 +203,32 @@ fn a_stack_is_the_same_whoever_tells_of_it() {
         ran.says(of);
     }
 }
+
+/// Goal: a change set is recorded with what it changes, and with no value of a parameter. Method:
+/// what the command line printed of one, beside what it printed of the stack.
+#[test]
+fn a_change_set_is_recorded_with_what_it_changes() {
+    let Some((stage, _ledger, cloud)) = recorded("a change set") else {
+        return;
+    };
+    let file = format!("file://{}", stage.path("t.yaml").display());
+    let size = format!("ParameterKey=Size,ParameterValue={SECRET}");
+    let set = ["--stack-name", "web", "--change-set-name", "wider"];
+    let how = ["--template-body", &file, "--parameters", &size];
+    cloud.aws(&[&["cloudformation", "create-change-set"][..], &set, &how].concat());
+    let of = |verb: &str| cloud.aws(&["cloudformation", verb, "--stack-name", "web"]);
+    let described = cloud.aws(&[&["cloudformation", "describe-change-set"][..], &set].concat());
+    let printed = [
+        of("describe-stacks"),
+        of("get-template"),
+        of("list-stack-resources"),
+        described,
+    ];
+    let line = "record file/web --cloudformation=-";
+    stage.feed(line, printed.concat().as_bytes()).exits(0);
+    stage
+        .run("show file/web")
+        .exits(0)
+        .says("cloudformation/input/change-set/web/wider.json");
+    stage.keeps_nowhere(SECRET, "StackName");
+}

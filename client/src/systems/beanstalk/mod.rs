@@ -36,11 +36,12 @@ impl System for Beanstalk {
 
     fn about(&self) -> &'static str {
         "Elastic Beanstalk environments: `live:APP/ENV` asks AWS, with the settings and \
-         credentials of its command line, and fetches the bundle; a file, or `-`, is JSON that names a bundle and what belongs to \
-         it below its own folder: {\"application\", \"environment\", \"version\", \"bundle\": \
-         \"shop.zip\", \"documents\": [\"options.json\"]}, where a document is a list of option \
-         settings or what `aws elasticbeanstalk describe-...` printed; to verify, these \
-         answers alone, one after the other, do as well"
+         credentials of its command line, and fetches the bundle; a file, or `-`, is JSON that \
+         names a bundle and what belongs to it below its own folder: {\"application\", \
+         \"environment\", \"version\", \"bundle\": \"shop.zip\", \"documents\": \
+         [\"options.json\"]}, where a document is a list of option settings or what `aws \
+         elasticbeanstalk describe-...` printed; to verify, these answers alone, one after the \
+         other, do as well"
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {

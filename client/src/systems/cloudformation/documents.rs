@@ -24,6 +24,8 @@ pub(super) struct Told {
     pub(super) processed: Option<Template>,
     pub(super) resources: Option<Vec<Value>>,
     pub(super) change_sets: Vec<Value>,
+    /// Those of them whose changes were told.
+    pub(super) described: Vec<Value>,
     pub(super) drift: Option<Drift>,
     /// Whether AWS was asked and has no such stack.
     pub(super) gone: bool,
@@ -85,6 +87,10 @@ impl Told {
             self.drift.replace(Drift::told(rows)).is_some()
         } else if let Some(change_sets) = list("Summaries") {
             self.change_sets.extend(change_sets);
+            false
+        } else if value.get("ChangeSetName").is_some() && list("Changes").is_some() {
+            self.change_sets.push(value.clone());
+            self.described.push(value.clone());
             false
         } else {
             return Err(wrong(

@@ -48,9 +48,9 @@ impl System for CloudFormation {
     fn about(&self) -> &'static str {
         "CloudFormation stacks: a template, or what `aws cloudformation` prints of a stack \
          (`FILE`, `-`: get-template, describe-stacks, list-stack-resources, \
-         describe-stack-resource-drifts, one after the other); `live:STACK` asks AWS, \
-         with the settings and credentials of its command line, and to verify has it detect \
-         drift"
+         describe-change-set, describe-stack-resource-drifts, one after the other); \
+         `live:STACK` asks AWS, with the settings and credentials of its command line, and to \
+         verify has it detect drift"
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
@@ -84,6 +84,12 @@ impl System for CloudFormation {
         };
         record_template(&told, original, &name, given, desk)?;
         note_nested(original, desk);
+        for set in &told.described {
+            // It tells the values of all parameters.
+            let file = format!("{}.json", text(set, "ChangeSetName").unwrap_or_default());
+            let bytes = serde_json::to_vec(set).unwrap_or_default();
+            desk.secret_input(&["change-set", &name, &file], &bytes)?;
+        }
         match &told.resources {
             Some(resources) => record_live(resources, &name, desk),
             None if told.stack.is_some() => Err(wrong(
