@@ -1,6 +1,11 @@
 //! `restore`: what was recorded, put back or printed for the tool that deployed it.
 
-use cairn_client::{detail::printable, error::ClientError, ledger::Ledger, read::RestoreProgress};
+use cairn_client::{
+    detail::printable,
+    error::ClientError,
+    ledger::Ledger,
+    read::{Reference, RestoreProgress},
+};
 use cairn_proto::name::ArtifactName;
 use serde_json::{Value, json};
 
@@ -32,26 +37,30 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
     if args.to.as_os_str() == "-" {
         return print_objects(&ledger, args).await;
     }
-    let (below, withheld) = ledger.inputs_below(&args.reference, &args.name).await?;
+    let (pinned, [below, withheld]) = ledger.inputs_below(&args.reference, &args.name).await?;
     if below.is_empty() && withheld.is_empty() {
-        let restored = restore_one(session, &ledger, args, &args.name).await?;
+        let restored = restore_one(session, &ledger, (args, &args.reference), &args.name).await?;
         session.output.json(&restored);
         return Ok(0);
     }
     let mut files = Vec::new();
     for name in &below {
-        files.push(restore_one(session, &ledger, args, name).await?);
+        files.push(restore_one(session, &ledger, (args, &pinned), name).await?);
     }
-    for name in &withheld {
-        tell_withheld(name.as_str());
-    }
+    let names: Vec<_> = withheld.iter().map(ToString::to_string).collect();
     session.output.json(&json!({
         "schema": "cairn.restore/v1",
-        "reference": args.reference.to_string(),
+        "reference": pinned.to_string(),
         "name": args.name.to_string(),
         "files": files,
-        "withheld": withheld.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "withheld": names,
     }));
+    // A part of it is not what the release was made from.
+    let Some(first) = withheld.first() else {
+        return Ok(0);
+    };
+    names.iter().for_each(|name| tell_withheld(name));
+    restore_one(session, &ledger, (args, &pinned), first).await?;
     Ok(0)
 }
 
@@ -59,20 +68,18 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
 async fn restore_one(
     session: &Session,
     ledger: &Ledger,
-    args: &cli::Restore,
+    (args, reference): (&cli::Restore, &Reference),
     name: &ArtifactName,
 ) -> Result<Value, Failure> {
-    let restored = ledger
-        .restore(&args.reference, name, &args.to, &Told)
-        .await?;
+    let restored = ledger.restore(reference, name, &args.to, &Told).await?;
     let path = printable(&restored.path.to_string_lossy());
     session.output.fact(
         "Restored",
-        format_args!("{path}, {} bytes, from {}", restored.bytes, args.reference),
+        format_args!("{path}, {} bytes, from {reference}", restored.bytes),
     );
     Ok(json!({
         "schema": "cairn.restore/v1",
-        "reference": args.reference.to_string(),
+        "reference": reference.to_string(),
         "name": name.to_string(),
         "path": restored.path.to_string_lossy(),
         "bytes": restored.bytes,

@@ -165,10 +165,11 @@ fn record_of(args: &cli::Run) -> Result<cli::Record, Failure> {
         })?;
         what.systems = cli::Systems::of(deployed);
     }
+    let shown = asked.is_empty();
     let asked = what.systems.asked();
     let mut afterwards = asked
         .iter()
-        .filter(|it| !it.system.is_beforehand(&it.given));
+        .filter(|it| !it.system.is_beforehand(&it.given) || (shown && !it.system.is_read_by_it()));
     if let (true, Some(asked)) = (args.before, afterwards.next()) {
         let system = asked.system.name();
         let why = format!("what {system} has is there after the command, and not before it");

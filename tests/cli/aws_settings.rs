@@ -117,6 +117,12 @@ fn the_machines_own_role_takes_nobodys_place() {
             1,
             "none",
         ),
+        (
+            with(KEYS),
+            ("AWS_ACCESS_KEY_ID", "AKIANAMED"),
+            1,
+            "go together",
+        ),
         (format!("[default]\n{KEYS}"), ("A", ""), 1, "AWS_REGION"),
     ] {
         let ran = run(&stage, &settings, &[&base[..], &[variable]].concat(), LINE);

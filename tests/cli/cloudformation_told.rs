@@ -36,6 +36,22 @@ fn answers_of_the_command_line_are_taken_from_a_file() {
         .run("record file/web --cloudformation=partly.json")
         .exits(0);
     run(&stage, &cloud, "verify file/web --cloudformation=live:web").exits(0);
+    // Rows of another stack of the same template, and a page of several.
+    let (first, rows) = all.split_at(all.find("\"StackResourceDrifts\"").unwrap());
+    let other = format!("{first}{}", rows.replace(":stack/web/", ":stack/other/"));
+    stage
+        .feed(line, other.as_bytes())
+        .refuses(1, "SOURCE_INVALID")
+        .says("another stack's");
+    let page = all.replacen(
+        "\"StackResourceSummaries\"",
+        "\"NextToken\": \"2\", \"StackResourceSummaries\"",
+        1,
+    );
+    stage
+        .feed(line, page.as_bytes())
+        .refuses(1, "SOURCE_INVALID")
+        .says("one page of several");
     let all = all.replacen("VisibilityTimeout: 60", "VisibilityTimeout: 61", 1);
     stage
         .feed(line, all.as_bytes())

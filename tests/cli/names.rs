@@ -84,7 +84,7 @@ fn a_tag_is_given_to_another_image_only_with_a_reason() {
         ("docker-archive", "shop.tar", 1),
         ("docker-archive", "other.tar", 2),
     ] {
-        let copy = format!("skopeo copy -q oci:oci:{image} {form}:{file}:shop:1");
+        let copy = format!("skopeo copy -q oci:oci:{image} {form}:{file}:registry.example/shop:1");
         run(&folder, &copy);
     }
     stage.run("record prod --docker=layout.tar").exits(0);
@@ -93,7 +93,7 @@ fn a_tag_is_given_to_another_image_only_with_a_reason() {
     stage
         .run("record test --docker=other.tar")
         .refuses(1, "NAME_REUSED")
-        .says("docker/name/configuration/shop:1/linux%2Famd64");
+        .says("docker/name/configuration/registry.example%2Fshop:1/linux%2Famd64");
     assert_eq!(stage.size(), size);
     let reuse = "record test --docker=other.tar --allow-name-reuse built-again";
     stage.run(reuse).exits(0);

@@ -98,6 +98,13 @@ fn what_failed_is_not_recorded() {
 #[test]
 fn recorded_first_and_undone_where_the_command_fails() {
     let (stage, _ledger) = Stage::with_ledger();
+    // What a command writes is an earlier run's before it.
+    stage.write("d.txt", format!("sha256:{}\n", "1".repeat(64)));
+    let line = "run prod --before -- skopeo copy --digestfile d.txt oci:a oci:b";
+    stage
+        .run(line)
+        .refuses(2, "USAGE")
+        .says("after the command");
     stage.write("web.yaml", "replicas: 3\n");
     deploy(&stage, &["--before"], "exit 3").exits(3);
     deploy(&stage, &["--before"], "true").exits(0);

@@ -18,6 +18,10 @@ fn what_helm_deployed_is_recorded() {
     wrap(&cluster, before)
         .refuses(2, "USAGE")
         .says("after the command");
+    // Which release it is does not show.
+    for unclear in ["web chart -nshop", "chart -n shop --generate-name"] {
+        wrap(&cluster, &format!("-- helm install {unclear}")).refuses(2, "USAGE");
+    }
     let upgrade = "-- helm upgrade --install web chart -n shop --reuse-values --set replicas=3";
     let ran = wrap(&cluster, upgrade).exits(0);
     assert!(ran.out.contains("has been upgraded"), "{}", ran.out);
@@ -46,7 +50,13 @@ fn what_kubectl_applied_is_recorded() {
         .stage
         .edit("rendered.yaml", "replicas: 3", "replicas: 4");
     // Where it goes does not show from the file.
-    for elsewhere in ["-n shop", "--context=other", "--kubeconfig k", "-nshop"] {
+    for elsewhere in [
+        "-n shop",
+        "--context=other",
+        "--kubeconfig k",
+        "-nshop",
+        "--edit",
+    ] {
         let line = format!("-- kubectl apply {elsewhere} -f rendered.yaml");
         wrap(&cluster, &line).refuses(2, "USAGE");
     }

@@ -99,14 +99,17 @@ impl Ledger {
         })
     }
 
-    /// What a release was made from, at or below a name: what can be put back, and what was
-    /// withheld and cannot.
+    /// What a release was made from, below a name: what can be put back, and what was withheld and
+    /// cannot. And the release itself, whatever is recorded meanwhile.
     pub async fn inputs_below(
         &self,
         reference: &Reference,
         below: &ArtifactName,
-    ) -> Result<(Vec<ArtifactName>, Vec<ArtifactName>), ClientError> {
+    ) -> Result<(Reference, [Vec<ArtifactName>; 2]), ClientError> {
         let proven = self.resolve(reference).await?;
+        let release = &proven.release;
+        let pinned = format!("{}#{}", release.environment, release.sequence);
+        let pinned = pinned.parse().unwrap_or_else(|_| reference.clone());
         let artifacts = proven.manifest.artifacts().iter();
         let inputs = artifacts.filter(|artifact| {
             let rest = artifact.name.as_str().strip_prefix(below.as_str());
@@ -115,7 +118,7 @@ impl Ledger {
         let (stored, withheld): (Vec<_>, Vec<_>) =
             inputs.partition(|artifact| !matches!(artifact.bytes, Bytes::Withheld(_)));
         let names = |all: Vec<&Artifact>| all.iter().map(|it| it.name.clone()).collect();
-        Ok((names(stored), names(withheld)))
+        Ok((pinned, [names(stored), names(withheld)]))
     }
 
     /// Completes a file; says how many of its bytes were there before.

@@ -83,6 +83,11 @@ pub trait System: Sync {
         None
     }
 
+    /// Whether that is there before the command: what it reads, and not what it writes.
+    fn is_read_by_it(&self) -> bool {
+        true
+    }
+
     /// Whether what was given is there before it is deployed: what is live is not.
     fn is_beforehand(&self, given: &Given) -> bool {
         !matches!(given, Given::Live(_))

@@ -38,9 +38,10 @@ fn a_plan_is_recorded_and_what_it_made_is_verified() {
         .says("terraform/input/configuration/cache/main.tf");
     works.cairn("find planned.tf").says("prod/shop#1");
     fs::create_dir(works.stage.path("out")).unwrap();
+    // A part of it is put back, and is no success.
     works
         .cairn("restore prod/shop terraform/input/configuration --to out")
-        .exits(0)
+        .refuses(1, "NOT_FOUND")
         .says("withheld  terraform/input/configuration/main.tf");
     let restored = works
         .stage
@@ -126,9 +127,10 @@ fn a_plan_that_is_applied_by_run_is_recorded() {
         .cairn("verify prod/shop --terraform=live:tf")
         .exits(0)
         .says("prod/shop#2");
-    works
-        .cairn("run prod/shop -- terraform -chdir=tf apply -state=other.tfstate")
-        .refuses(2, "USAGE");
+    for unclear in ["-state=other.tfstate", "-unknown prev.tfstate"] {
+        let line = format!("run prod/shop -- terraform -chdir=tf apply {unclear}");
+        works.cairn(&line).refuses(2, "USAGE");
+    }
 }
 
 /// Goal: two plans of one thing have other bytes and one tag. Method: make both, record both.

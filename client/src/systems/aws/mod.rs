@@ -171,6 +171,11 @@ pub(super) fn says_gone(error: &SourceError) -> bool {
     why.contains("(ValidationError)") && why.contains("does not exist")
 }
 
+/// Whether an answer that was kept goes on elsewhere.
+pub(super) fn is_a_part(answer: &Value) -> bool {
+    text(answer, "NextToken").is_some()
+}
+
 /// A member that is text, and not empty.
 pub(super) fn text<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
     let text = value.get(member)?.as_str()?;

@@ -87,6 +87,12 @@ impl Told {
             self.settings.extend(settings);
             return Ok(());
         }
+        if aws::is_a_part(&value) {
+            return Err(SourceError::Input {
+                what: from.to_owned(),
+                why: "it is one page of several: give all of them".to_owned(),
+            });
+        }
         let list = |member: &str| value.get(member).and_then(Value::as_array).cloned();
         if let Some(environments) = list("Environments") {
             self.environments

@@ -50,6 +50,15 @@ impl Told {
         for value in values {
             told.take(from, &value)?;
         }
+        let id = told.stack.as_ref().and_then(|stack| text(stack, "StackId"));
+        if let (Some(id), Some(drift)) = (id, &told.drift)
+            && drift.is_of_another(id)
+        {
+            return Err(SourceError::Input {
+                what: from.to_owned(),
+                why: "its rows of drift are another stack's".to_owned(),
+            });
+        }
         Ok(told)
     }
 
@@ -58,6 +67,9 @@ impl Told {
             what: from.to_owned(),
             why: why.to_owned(),
         };
+        if aws::is_a_part(value) {
+            return Err(wrong("it is one page of several: give all of them"));
+        }
         let list = |member: &str| value.get(member).and_then(Value::as_array).cloned();
         let again = if let Some(body) = value.get("TemplateBody") {
             let template = Template::told(from, body)?;

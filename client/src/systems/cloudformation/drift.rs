@@ -51,8 +51,14 @@ impl Drift {
         }
     }
 
-    /// What is known of one resource.
-    pub(super) fn row(&self, logical: &str) -> Row<'_> {
+    /// Whether a row says that it is of another stack.
+    pub(super) fn is_of_another(&self, stack: &str) -> bool {
+        let mut ids = self.rows.iter().filter_map(|row| text(row, "StackId"));
+        ids.any(|id| id != stack)
+    }
+
+    /// What is known of one resource, by its name in the template and by AWS's id.
+    pub(super) fn row(&self, logical: &str, physical: Option<&str>) -> Row<'_> {
         if let Some(why) = &self.failed {
             return Row::Unknown(why);
         }
@@ -60,6 +66,10 @@ impl Drift {
         let Some(row) = rows.find(|row| text(row, "LogicalResourceId") == Some(logical)) else {
             return Row::Unknown("AWS tells nothing of its drift");
         };
+        let told = text(row, "PhysicalResourceId");
+        if told.is_some() && physical.is_some() && told != physical {
+            return Row::Unknown("what is told of its drift is of another resource");
+        }
         if self.began.is_some_and(|began| !is_since(row, began)) {
             return Row::Unknown("what AWS tells of its drift is from before");
         }

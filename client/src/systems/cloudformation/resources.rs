@@ -35,7 +35,11 @@ pub(super) fn observe(
         if let Some(conditional) = recorded.get("Conditional") {
             members.insert("Conditional".to_owned(), conditional.clone());
         }
-        let row = told.drift.as_ref().map(|drift| drift.row(logical));
+        let physical = text(resource, "PhysicalResourceId");
+        let row = told
+            .drift
+            .as_ref()
+            .map(|drift| drift.row(logical, physical));
         match row.unwrap_or(Row::Unknown("no drift of its was given")) {
             Row::InSync => {}
             Row::Modified(properties) => {

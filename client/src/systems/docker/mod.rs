@@ -22,6 +22,7 @@ mod fields;
 mod graph;
 mod image;
 mod known;
+mod named;
 mod realise;
 mod reference;
 mod registry;
@@ -39,7 +40,7 @@ use std::{
     path::Path,
 };
 
-use cairn_proto::{hash::Sha256, manifest::Digests, name::ArtifactName, reason::Reason};
+use cairn_proto::{hash::Sha256, name::ArtifactName, reason::Reason};
 use serde_json::Value;
 
 use super::{Desk, Given, System, strict};
@@ -119,6 +120,10 @@ impl System for Docker {
 
     fn wrote(&self, file: &Path) -> bool {
         known::is_of_images(file)
+    }
+
+    fn is_read_by_it(&self) -> bool {
+        false
     }
 
     fn is_beforehand(&self, given: &Given) -> bool {
@@ -262,18 +267,7 @@ fn record_image(stands: Stands, given: &Given, desk: &mut Desk<'_>) -> Result<()
             "{name}: its digests are as stated; no bytes are at hand that have them"
         ));
     }
-    // `latest` is meant to move.
-    let tag = image
-        .parsed()
-        .filter(|it| it.digest.is_none())
-        .and_then(|it| it.tag);
-    if tag.is_some_and(|tag| tag != "latest") {
-        // What a tag stands for its registry alone knows: an archive may hold a part of it.
-        if matches!(given, Given::Live(Some(_))) {
-            name_image(&name, &image, &raw, desk)?;
-        }
-        name_configurations(&name, &image, &raw, desk)?;
-    }
+    named::lay_down(&name, &image, (&raw, given), desk)?;
     for (digest, bytes) in raw {
         let file = format!("{}.json", reference::text_of(&digest));
         let words = [name.as_str(), file.as_str()];
@@ -285,49 +279,6 @@ fn record_image(stands: Stands, given: &Given, desk: &mut Desk<'_>) -> Result<()
     }
     let object = desk.name(&["image", &name])?;
     desk.object(object, image::MEDIA_TYPE, image.json());
-    Ok(())
-}
-
-/// A tag stands for what its bytes at the top are: those of an index, or of the one manifest.
-fn name_image(
-    name: &str,
-    image: &Image,
-    raw: &[(Sha256, Vec<u8>)],
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    let alone = match image.platforms.as_slice() {
-        [platform] => platform.manifest,
-        _ => None,
-    };
-    let top = image.index.or(alone);
-    let bytes = raw.iter().find(|(digest, _)| Some(*digest) == top);
-    match bytes {
-        Some((_, bytes)) => {
-            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            desk.named(&["image", name], Digests::of(bytes), size)
-        }
-        None => Ok(()),
-    }
-}
-
-/// A tag stands for one configuration on each platform, whatever form the image has: in an
-/// archive and in a registry alike.
-fn name_configurations(
-    name: &str,
-    image: &Image,
-    raw: &[(Sha256, Vec<u8>)],
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    for platform in &image.platforms {
-        let bytes = raw
-            .iter()
-            .find(|(digest, _)| Some(*digest) == platform.config);
-        if let Some((_, bytes)) = bytes {
-            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let words = ["configuration", name, &platform.name];
-            desk.named(&words, Digests::of(bytes), size)?;
-        }
-    }
     Ok(())
 }
 

@@ -195,7 +195,15 @@ impl System for Helm {
         else {
             return None;
         };
-        let elsewhere = |word: &&str| word.starts_with("--kube") || word.starts_with("--dry-run");
+        let elsewhere = |word: &&str| {
+            let long = word.split('=').next().unwrap_or_default();
+            // A namespace within a word, or a name that is helm's to choose.
+            let short = word.starts_with('-') && !word.starts_with("--") && word.len() > 2;
+            word.starts_with("--kube")
+                || word.starts_with("--dry-run")
+                || ["-g", "--generate-name", "--name-template"].contains(&long)
+                || (short && (word.contains('n') || word.contains('g')))
+        };
         if words.iter().any(elsewhere) {
             return None;
         }

@@ -36,15 +36,17 @@ pub(crate) const MEDIA_TYPE: &str = "application/vnd.cairn.kubernetes.object.v1+
 const DRY_RUN: &str = "dry-run";
 
 /// Flags with which it does not show from the file what is deployed, or where.
-const UNCLEAR: [&str; 18] = [
+const UNCLEAR: [&str; 20] = [
     "--as",
     "--cluster",
     "--context",
     "--dry-run",
+    "--edit",
     "--kubeconfig",
     "--kustomize",
     "--namespace",
     "--prune",
+    "--raw",
     "--recursive",
     "--selector",
     "--server",
@@ -278,7 +280,7 @@ fn lay_down_found(
         if let Some(object) = take(&mut found, identity) {
             // What was applied compares with itself, whatever runs.
             let id = object.pointer("/metadata/uid").and_then(Value::as_str);
-            if id.is_none() {
+            if id.is_none_or(str::is_empty) {
                 let why = "it has no uid, and so it is no answer of the API";
                 desk.unmeasured(name, Reason::SourceInvalid, why);
                 continue;

@@ -30,6 +30,15 @@ const MODULES_FILE: &str = ".terraform/modules/modules.json";
 const ENDINGS: [&str; 4] = [".tf", ".tf.json", ".tofu", ".tofu.json"];
 /// Endings of files that hold values of variables.
 const SECRET_ENDINGS: [&str; 2] = [".tfvars", ".tfvars.json"];
+/// What an argument of a provider, a backend or a connection is called that is a secret.
+const SECRETS: [&str; 6] = [
+    "password",
+    "secret",
+    "token",
+    "api_key",
+    "access_key",
+    "private_key",
+];
 /// Files of all modules: more than any real configuration has.
 pub(super) const FILES_MAX: usize = 10_000;
 
@@ -108,11 +117,13 @@ fn put(
     }
 }
 
-/// Whether it may say what a sensitive variable is by default: neither a state nor what is planned
-/// tells that, where another value was given.
+/// Whether it may say a secret that neither a state nor a plan tells: what a sensitive variable is by
+/// default, where another value was given, or how a provider logs in.
 fn declares_secret(bytes: &[u8]) -> bool {
-    let has = |word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
-    has("default") && (has("sensitive") || has("ephemeral"))
+    let has = |word: &&str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
+    let any = |words: &[&str]| words.iter().any(has);
+    (has(&"default") && any(&["sensitive", "ephemeral"]))
+        || (any(&["provider", "backend", "connection"]) && any(&SECRETS))
 }
 
 /// Where the modules are, below the directory or beside it; itself among them.

@@ -25,7 +25,11 @@ mod source;
 
 use std::path::Path;
 
-use cairn_proto::{name::ArtifactName, reason::Reason};
+use cairn_proto::{
+    manifest::{Artifact, Bytes},
+    name::ArtifactName,
+    reason::Reason,
+};
 use serde_json::{Value, json};
 
 use super::{Desk, Given, System};
@@ -47,8 +51,19 @@ const STATE: &str = "application/vnd.cairn.terraform.state.v1+json";
 const RESOURCE: &str = "application/vnd.cairn.terraform.resource.v1+json";
 /// Of one output.
 const OUTPUT: &str = "application/vnd.cairn.terraform.output.v1+json";
+/// Those that take none.
+const ALONE: [&str; 6] = [
+    "auto-approve",
+    "compact-warnings",
+    "destroy",
+    "json",
+    "no-color",
+    "refresh-only",
+];
 /// Flags of `apply` that take a word, which may stand by itself.
-const WITH_A_WORD: [&str; 6] = [
+const WITH_A_WORD: [&str; 8] = [
+    "backup",
+    "exclude",
     "lock-timeout",
     "parallelism",
     "replace",
@@ -164,10 +179,16 @@ impl System for Terraform {
         let mut words = Vec::new();
         let mut all = arguments.iter().copied();
         while let Some(word) = all.next() {
-            if WITH_A_WORD.contains(&word.trim_start_matches('-')) && word.starts_with('-') {
-                all.next();
-            } else if !word.starts_with('-') {
-                words.push(word);
+            let flag = word.strip_prefix('-');
+            let flag = flag.map(|flag| flag.strip_prefix('-').unwrap_or(flag));
+            match flag {
+                None => words.push(word),
+                Some(flag) if WITH_A_WORD.contains(&flag) => drop(all.next()),
+                // Another state than the directory's.
+                Some(flag) if flag.starts_with("state") => return None,
+                Some(flag) if flag.contains('=') || ALONE.contains(&flag) => {}
+                // Whether it takes a word is the tool's to know.
+                Some(_) => return None,
             }
         }
         let plan = match words.as_slice() {
@@ -176,10 +197,6 @@ impl System for Terraform {
             _ => return None,
         };
         if !matches!(program, "terraform" | "tofu") {
-            return None;
-        }
-        // Another state than the directory's.
-        if arguments.iter().any(|word| word.starts_with("-state")) {
             return None;
         }
         let mut flags = arguments.iter();
@@ -203,12 +220,18 @@ impl System for Terraform {
 
     fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
         let artifacts = recorded.manifest().artifacts().iter();
-        let known = |name: &str| name.starts_with("terraform/input/configuration/");
-        let kept = artifacts.map(|it| it.name.as_str()).any(known);
-        let first = kept.then(|| {
-            let reference = shell_word(reference.as_bytes());
-            format!("cairn restore {reference} terraform/input/configuration --to DIR, and ")
-        });
+        let below = |name: &str| name.starts_with("terraform/input/configuration/");
+        let kept: Vec<_> = artifacts.filter(|it| below(it.name.as_str())).collect();
+        let withheld = |it: &&&Artifact| matches!(it.bytes, Bytes::Withheld(_));
+        let first = match kept.iter().filter(withheld).count() {
+            0 if kept.is_empty() => None,
+            0 => Some(format!(
+                "cairn restore {} terraform/input/configuration --to DIR, and ",
+                shell_word(reference.as_bytes())
+            )),
+            // With a part of it alone Terraform would destroy what the rest has made.
+            _ => None,
+        };
         Some(format!(
             "{}terraform apply, with the configuration that {reference} was made from",
             first.unwrap_or_default()

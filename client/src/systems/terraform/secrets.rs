@@ -85,8 +85,8 @@ impl Collector {
     fn finish_with(mut self, document: &Value, from: &str) -> Result<Secrets, SourceError> {
         self.walk(document);
         Ok(Secrets {
-            parts: self.automaton(PART_BYTES_MIN, from)?,
-            all: self.automaton(TEXT_BYTES_MIN, from)?,
+            parts: self.automaton(PART_BYTES_MIN, false, from)?,
+            all: self.automaton(TEXT_BYTES_MIN, true, from)?,
             texts: self.texts,
             wholes: self.wholes,
         })
@@ -182,9 +182,15 @@ impl Collector {
         worth
     }
 
-    fn automaton(&self, bytes_min: usize, from: &str) -> Result<AhoCorasick, SourceError> {
+    fn automaton(
+        &self,
+        bytes_min: usize,
+        runs: bool,
+        from: &str,
+    ) -> Result<AhoCorasick, SourceError> {
         let texts = self.texts.iter().map(String::as_bytes);
-        let texts = texts.filter(|text| text.len() >= bytes_min);
+        let runs = texts.clone().filter(|_| runs).flat_map(plain_runs);
+        let texts = texts.filter(|text| text.len() >= bytes_min).chain(runs);
         let parts = texts.map(|text| text.get(..PART_BYTES_MAX).unwrap_or(text));
         let parts: HashSet<_> = parts.collect();
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
@@ -199,10 +205,40 @@ impl Collector {
     }
 }
 
+/// What stands as it is in a text that a configuration spells otherwise: between the letters that
+/// it escapes.
+fn plain_runs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let runs = text.split(|byte| byte.is_ascii_control() || b"\"\\$%".contains(byte));
+    runs.filter(|run| run.len() < text.len() && run.len() >= PART_BYTES_MIN)
+}
+
 /// The members of an object; none of anything else.
 fn members(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value
         .and_then(Value::as_object)
         .into_iter()
         .flat_map(Map::iter)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Secrets;
+
+    /// Goal: a secret is found in a file that spells it otherwise. Method: one with letters that
+    /// a configuration escapes, as itself and as HCL has it; and a file without it.
+    #[test]
+    fn a_secret_that_is_spelled_otherwise_is_found() {
+        let resource = json!({
+            "values": {"password": "p@ss\"word-12345"},
+            "sensitive_values": {"password": true},
+        });
+        let state = json!({"values": {"root_module": {"resources": [resource]}}});
+        let secrets = Secrets::of_state(&state, "s").unwrap();
+        for file in ["x = \"p@ss\"word-12345\"", "x = \"p@ss\\\"word-12345\""] {
+            assert!(secrets.in_bytes(file.as_bytes()), "{file}");
+        }
+        assert!(!secrets.in_bytes(b"x = \"another-12345\""));
+    }
 }

@@ -129,11 +129,9 @@ async fn checked(mut answer: HttpResponse, speaks: Speaks) -> Result<HttpRespons
     let is_xml = speaks == Speaks::Xml || body.trim_ascii_start().starts_with(b"<");
     if is_xml && is_success {
         // As every reader of XML has it.
-        if memchr::memchr(b'\r', &body).is_some() {
-            body = String::from_utf8_lossy(&body)
-                .replace("\r\n", "\n")
-                .replace('\r', "\n")
-                .into();
+        let with_returns = std::str::from_utf8(&body).ok();
+        if let Some(text) = with_returns.filter(|text| text.contains('\r')) {
+            body = text.replace("\r\n", "\n").replace('\r', "\n").into();
         }
         xml::check(&body).map_err(|why| ConnectorError::other(why.into(), None))?;
     }

@@ -76,8 +76,7 @@ pub(super) async fn load(http: SharedHttpClient) -> Result<SdkConfig, SourceErro
         .timeout_config(patience)
         .region(region.clone())
         .profile_name(&name);
-    let in_variables = env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|it| !it.is_empty());
-    if !in_variables && profile.as_ref().is_some_and(says_who) {
+    if !in_variables()? && profile.as_ref().is_some_and(says_who) {
         let settings = ProviderConfig::without_region()
             .with_region(Some(region))
             .with_http_client(http);
@@ -120,6 +119,23 @@ async fn profile() -> Result<(String, Option<Profile>), SourceError> {
         return Err(wrong(&format!("there is no profile {name}")));
     }
     Ok((name, profile))
+}
+
+/// Whether variables say who it is: all of it, or nothing.
+fn in_variables() -> Result<bool, SourceError> {
+    let told = |name: &str| env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    let [key, secret, token] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ]
+    .map(told);
+    if key != secret || (token && !key) {
+        return Err(wrong(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together, and one is missing",
+        ));
+    }
+    Ok(key)
 }
 
 fn says_who(profile: &Profile) -> bool {

@@ -189,6 +189,7 @@ fn of_row(row: &StackResourceDrift) -> Value {
     let status = row.stack_resource_drift_status();
     object([
         ("LogicalResourceId", text(row.logical_resource_id())),
+        ("PhysicalResourceId", text(row.physical_resource_id())),
         ("StackResourceDriftStatus", word(status)),
         ("Timestamp", moment(row.timestamp())),
         (

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// Elements and texts: each costs the SDK more than its bytes.
@@ -49,15 +49,18 @@ fn undeclared(text: &str) -> Option<&str> {
     known.then_some(body)
 }
 
-/// Whether only the first tag has attributes, and few.
+/// Whether all tags end before the next one begins, and only the first has attributes, and few.
 fn is_plain(xml: &[u8]) -> bool {
     let mut tags = memchr_iter(b'<', xml).map(|at| {
-        let tag = xml.get(at..).unwrap_or_default();
-        let end = memchr(b'>', tag).unwrap_or(tag.len());
-        tag.get(..end).unwrap_or(tag)
+        let tag = xml.get(at.saturating_add(1)..)?;
+        let end = memchr2(b'<', b'>', tag)?;
+        (tag.get(end) == Some(&b'>'))
+            .then(|| tag.get(..end))
+            .flatten()
     });
-    let root = tags.next().unwrap_or_default();
-    root.len() <= ROOT_BYTES_MAX && tags.all(|tag| memchr(b'=', tag).is_none())
+    let root = tags.next().flatten();
+    root.is_some_and(|root| root.len() <= ROOT_BYTES_MAX)
+        && tags.all(|tag| tag.is_some_and(|tag| memchr(b'=', tag).is_none()))
 }
 
 fn is_clear(element: Node<'_, '_>) -> bool {
@@ -106,6 +109,7 @@ mod tests {
             "<a><member b='&#xD800;'/></a>",
             "<a><b>1</b><b>2</b></a>",
             "<a>good<b/>evil</a>",
+            "<a><<b/></a>",
             "<?xml version='1.0' encoding='latin1'?><a/>",
         ] {
             check(none.as_bytes()).expect_err(none);
