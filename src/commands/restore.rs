@@ -59,7 +59,9 @@ pub(crate) async fn restore(session: &Session, args: &cli::Restore) -> Result<u8
     let Some(first) = withheld.first() else {
         return Ok(0);
     };
-    names.iter().for_each(|name| tell_withheld(name));
+    for name in &names {
+        tell_withheld(name);
+    }
     restore_one(session, &ledger, (args, &pinned), first).await?;
     Ok(0)
 }

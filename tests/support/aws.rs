@@ -269,8 +269,10 @@ impl Says {
                 ];
                 let _ = write!(told, "<member>{}</member>", difference.concat());
             }
+            // AWS says the id; who asks by a name is not told it here.
+            let id = form.get("StackName").filter(|id| id.starts_with("arn:"));
             let row = [
-                member("StackId", form.get("StackName").unwrap()),
+                id.map(|id| member("StackId", id)).unwrap_or_default(),
                 member("LogicalResourceId", logical),
                 member("StackResourceDriftStatus", status),
                 member("Timestamp", at),
