@@ -83,7 +83,7 @@ pub trait System: Sync {
         None
     }
 
-    /// Whether that is there before the command: what it reads, and not what it writes.
+    /// Whether what a command shows is there before it: what it reads, and not what it writes.
     fn is_read_by_it(&self) -> bool {
         true
     }
