@@ -13,6 +13,7 @@ mod aws_several;
 mod background;
 mod beanstalk;
 mod cloudformation;
+mod cloudformation_parameters;
 mod cloudformation_told;
 mod cluster;
 mod commands;

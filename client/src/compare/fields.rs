@@ -288,6 +288,10 @@ impl<'a> Finder<'a> {
                 DifferenceKind::Unverifiable,
                 "its key is not here, or its value is not told",
             ),
+            Some(_) if recorded == UNKNOWN => (
+                DifferenceKind::Unverifiable,
+                "what it would be was not known when it was recorded",
+            ),
             Some(text) if key_of(text) != key_of(recorded) => {
                 (DifferenceKind::Unverifiable, "withheld under another key")
             }

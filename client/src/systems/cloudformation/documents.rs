@@ -3,10 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    super::{
-        Given,
-        aws::{self, Aws, Question, Stage, items, text},
-    },
+    super::aws::{self, Aws, Question, Stage, items, text},
     drift::{self, Drift},
     template::{Template, is_json},
 };
@@ -157,14 +154,6 @@ impl Told {
         let said = self.aws.ask(Question::ChangeSets(name))?;
         self.change_sets = items(&said, "Summaries").to_vec();
         Ok(())
-    }
-
-    /// What was given for recording, or for comparing with a stack of that name.
-    pub(super) fn of(given: &Given, name: &str) -> Result<Self, SourceError> {
-        match given.read()? {
-            Some(bytes) => Self::read(&given.shown(), &bytes),
-            None => Self::live(name),
-        }
     }
 
     /// Has AWS compare each resource with its template. Nothing may change meanwhile: a later

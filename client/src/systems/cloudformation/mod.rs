@@ -8,6 +8,8 @@
 
 mod documents;
 mod drift;
+mod parameters;
+mod realise;
 mod resources;
 mod rules;
 mod stack;
@@ -20,13 +22,10 @@ use std::path::Path;
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Value, json};
 
-use super::{
-    Desk, Given, System,
-    aws::{items, text},
-};
+use super::{Desk, Given, System, aws::text};
 use crate::{
     compare::Rules,
-    detail::shell_word,
+    detail::printable,
     sources::{Recorded, SourceError},
 };
 use documents::Told;
@@ -35,6 +34,7 @@ use wanted::Wanted;
 
 const STACK: &str = "application/vnd.cairn.cloudformation.stack.v1+json";
 const TEMPLATE: &str = "application/vnd.cairn.cloudformation.template.v1+json";
+const PARAMETERS: &str = "application/vnd.cairn.cloudformation.parameters.v1+json";
 const RESOURCE: &str = "application/vnd.cairn.cloudformation.resource.v1+json";
 
 /// The adapter.
@@ -46,7 +46,7 @@ impl System for CloudFormation {
     }
 
     fn about(&self) -> &'static str {
-        "CloudFormation stacks: a template, or what `aws cloudformation` prints of a stack \
+        "CloudFormation stacks: a template and behind it its parameter file, or what `aws cloudformation` prints of a stack \
          (`FILE`, `-`: get-template, describe-stacks, list-stack-resources, \
          describe-change-set, describe-stack-resource-drifts, one after the other); \
          `live:STACK` asks AWS, with the settings and credentials of its command line, and to \
@@ -63,7 +63,16 @@ impl System for CloudFormation {
             Given::Live(None) => return Err(wrong("say which stack: `live:STACK`".to_owned())),
             _ => stem(given),
         };
-        let mut told = Told::of(given, &asked)?;
+        let mut told = match given.read()? {
+            Some(bytes) => {
+                let parameters = parameters::Given::read(&bytes);
+                if let Some(parameters) = parameters.map_err(|why| wrong(printable(&why)))? {
+                    return parameters.lay_down(given, &bytes, desk);
+                }
+                Told::read(&given.shown(), &bytes)?
+            }
+            None => Told::live(&asked)?,
+        };
         if told.gone {
             return Err(wrong("AWS has no such stack".to_owned()));
         }
@@ -95,7 +104,10 @@ impl System for CloudFormation {
             None if told.stack.is_some() => Err(wrong(
                 "the resources are missing: add what list-stack-resources prints".to_owned(),
             )),
-            None => record_declared(original, &name, desk),
+            None => {
+                record_declared(original, &name, desk)?;
+                parameters::record(original, &name, desk)
+            }
         }
     }
 
@@ -130,6 +142,14 @@ impl System for CloudFormation {
             return Ok(());
         }
         let bytes = given.read()?.unwrap_or_default();
+        if matches!(parameters::Given::read(&bytes), Ok(Some(_))) {
+            return Err(SourceError::Input {
+                what: given.shown(),
+                why: "a parameter file says what was to be deployed, and not what is: \
+                      `--cloudformation` asks AWS"
+                    .to_owned(),
+            });
+        }
         let told = Told::read(&given.shown(), &bytes)?;
         let asked = Wanted::asked(all, given, Some(&told))?;
         let Some(wanted) = asked.first() else {
@@ -140,42 +160,13 @@ impl System for CloudFormation {
     }
 
     fn realise(&self, reference: &str, recorded: &Recorded<'_>) -> Option<String> {
-        let stacks = Wanted::all(self.name(), recorded);
-        let stacks = stacks.iter().filter(|wanted| wanted.template.is_some());
-        let commands = stacks.map(|wanted| {
-            let name = shell_word(wanted.name.as_bytes());
-            let granted = wanted.stack.iter();
-            let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
-            let granted: Vec<_> = granted
-                .filter_map(Value::as_str)
-                .map(|it| format!(" {it}"))
-                .collect();
-            let flag = if granted.is_empty() {
-                ""
-            } else {
-                " --capabilities"
-            };
-            format!(
-                "aws cloudformation deploy --stack-name {name} --template-file FILE{flag}{}",
-                granted.concat()
-            )
-        });
-        let commands: Vec<_> = commands.collect();
-        let (first, others) = commands.split_first()?;
-        let what = if others.is_empty() {
-            "the template"
-        } else {
-            "each one's template"
-        };
-        let all = others
-            .iter()
-            .fold(first.clone(), |all, one| format!("{all} && {one}"));
-        Some(format!("{all}, with {what} that {reference} was made from"))
+        realise::command(&Wanted::all(self.name(), recorded), reference)
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
         match media_type {
             STACK => Some(&rules::StackRules),
+            PARAMETERS => Some(&rules::ParametersRules),
             TEMPLATE => Some(&rules::TemplateRules),
             RESOURCE => Some(&rules::ResourceRules),
             _ => None,
@@ -211,6 +202,9 @@ fn observe_one(
         } else {
             not_given(artifact, "what describe-stacks prints", desk);
         }
+    }
+    if let Some((artifact, recorded)) = &wanted.parameters {
+        parameters::observe(&told, artifact, recorded, desk)?;
     }
     if let Some((artifact, recorded)) = &wanted.template {
         observe_template(&told, artifact, recorded, desk)?;

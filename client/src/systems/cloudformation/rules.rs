@@ -37,6 +37,15 @@ impl Rules for StackRules {
     }
 }
 
+/// Of parameters: everything counts but where a value was taken from.
+pub(super) struct ParametersRules;
+
+impl Rules for ParametersRules {
+    fn passes_over(&self, place: &Place<'_>) -> bool {
+        place.is(&["Stated"])
+    }
+}
+
 /// Of templates: everything counts.
 pub(super) struct TemplateRules;
 

@@ -94,7 +94,7 @@ fn keyed(stack: &Value, member: &str, key: &str, value: &str) -> Value {
 }
 
 /// Tags for all values. What AWS does not tell cannot be compared later.
-fn parameters(
+pub(super) fn parameters(
     told: &Told,
     stack: &Value,
     name: &ArtifactName,
@@ -113,7 +113,7 @@ fn parameters(
         let value = value.unwrap_or_default();
         let hidden = never.contains(key) || is_masked(value);
         if hidden {
-            untold.push(key.to_owned());
+            untold.push(key);
         }
         let step = pointer_step(key);
         let tag = if hidden && !desk.is_recording() {
@@ -133,13 +133,18 @@ fn parameters(
         object.insert("ResolvedParameters".to_owned(), Value::Object(resolved));
     }
     if desk.is_recording() && !untold.is_empty() {
-        desk.note(format!(
-            "AWS does not tell the values of parameters with NoEcho, and so these cannot be \
-             verified: {}",
-            untold.join(", ")
-        ));
+        note_never_told(&untold, desk);
     }
     Ok(())
+}
+
+/// Says which parameters nobody will be able to compare.
+pub(super) fn note_never_told(keys: &[&str], desk: &mut Desk<'_>) {
+    desk.note(format!(
+        "AWS does not tell the values of parameters with NoEcho, and so these cannot be \
+         verified: {}",
+        keys.join(", ")
+    ));
 }
 
 /// A resource as it is recorded, or compared; its drift is none until told.

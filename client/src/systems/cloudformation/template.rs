@@ -102,11 +102,15 @@ impl Template {
         }
     }
 
+    /// The parameters that it declares, and how.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let parameters = self.body.get("Parameters").and_then(Value::as_object);
+        parameters.into_iter().flatten()
+    }
+
     /// The parameters whose values AWS never tells.
     pub(super) fn never_told(&self) -> impl Iterator<Item = &str> {
-        let parameters = self.body.get("Parameters").and_then(Value::as_object);
-        let parameters = parameters.into_iter().flatten();
-        parameters
+        self.parameters()
             .filter(|(_, parameter)| parameter.as_object().is_some_and(is_no_echo))
             .map(|(name, _)| name.as_str())
     }

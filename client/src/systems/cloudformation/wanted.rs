@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use cairn_proto::name::ArtifactName;
 use serde_json::Value;
 
-use super::{super::aws::text, Desk, Given, RESOURCE, STACK, TEMPLATE, documents::Told, stem};
+use super::{
+    super::aws::text, Desk, Given, PARAMETERS, RESOURCE, STACK, TEMPLATE, documents::Told, stem,
+};
 use crate::{
     detail::printable,
     sources::{Recorded, SourceError},
@@ -18,6 +20,8 @@ pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) stack: Option<(ArtifactName, Value)>,
     pub(super) template: Option<(ArtifactName, Value)>,
+    /// Of a template that was recorded before its stack.
+    pub(super) parameters: Option<(ArtifactName, Value)>,
     /// By their names in the template.
     pub(super) resources: BTreeMap<String, (ArtifactName, Value)>,
 }
@@ -42,6 +46,7 @@ impl Wanted {
             match artifact.media_type.as_deref() {
                 Some(STACK) => wanted.stack = Some((name, object)),
                 Some(TEMPLATE) => wanted.template = Some((name, object)),
+                Some(PARAMETERS) => wanted.parameters = Some((name, object)),
                 Some(RESOURCE) => {
                     let logical = text(&object, "LogicalResourceId").unwrap_or_default();
                     let logical = logical.to_owned();
@@ -90,7 +95,7 @@ impl Wanted {
 
     /// Says that this is spoken for, and nothing else.
     pub(super) fn is_spoken_for(&self, desk: &mut Desk<'_>) -> Result<(), SourceError> {
-        for kind in ["stack", "template", "resource"] {
+        for kind in ["stack", "template", "parameters", "resource"] {
             desk.speaks_for(&[kind, &self.name])?;
         }
         Ok(())
@@ -98,7 +103,8 @@ impl Wanted {
 
     pub(super) fn artifacts(&self) -> impl Iterator<Item = &ArtifactName> {
         let others = self.stack.iter().chain(&self.template);
-        let all = others.chain(self.resources.values());
+        let all = others.chain(&self.parameters);
+        let all = all.chain(self.resources.values());
         all.map(|(artifact, _)| artifact)
     }
 }

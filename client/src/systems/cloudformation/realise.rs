@@ -1,0 +1,54 @@
+//! The commands that bring about stacks as they were recorded.
+
+use serde_json::Value;
+
+use super::{super::aws::items, wanted::Wanted};
+use crate::detail::shell_word;
+
+/// All of them, each after the other; `None` where no template was recorded.
+pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
+    let stacks = stacks.iter().filter(|wanted| wanted.template.is_some());
+    let stacks: Vec<_> = stacks.collect();
+    let (_, others) = stacks.split_first()?;
+    let all: Vec<_> = stacks.iter().map(|wanted| deploy(wanted)).collect();
+    let template = if others.is_empty() {
+        "the template"
+    } else {
+        "each one's template"
+    };
+    // What is not said keeps the value that it has.
+    let parameters = if stacks.iter().any(|wanted| has_parameters(wanted)) {
+        " and the parameters' values"
+    } else {
+        ""
+    };
+    let all = all.join(" && ");
+    Some(format!(
+        "{all}, with {template}{parameters} that {reference} was made from"
+    ))
+}
+
+fn deploy(wanted: &Wanted) -> String {
+    let name = shell_word(wanted.name.as_bytes());
+    let mut command = format!("aws cloudformation deploy --stack-name {name} --template-file FILE");
+    if has_parameters(wanted) {
+        command.push_str(" --parameter-overrides file://FILE");
+    }
+    let granted = wanted.stack.iter();
+    let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
+    let granted: String = granted
+        .filter_map(Value::as_str)
+        .map(|it| format!(" {}", shell_word(it.as_bytes())))
+        .collect();
+    if !granted.is_empty() {
+        command.push_str(" --capabilities");
+        command.push_str(&granted);
+    }
+    command
+}
+
+fn has_parameters(wanted: &Wanted) -> bool {
+    let told = wanted.stack.iter().chain(&wanted.parameters);
+    let mut told = told.filter_map(|(_, object)| object.get("Parameters")?.as_object());
+    told.any(|parameters| !parameters.is_empty())
+}
