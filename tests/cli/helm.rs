@@ -83,7 +83,7 @@ pub(crate) fn installed(test: &str) -> Option<Cluster> {
     Some(cluster)
 }
 
-fn helm(cluster: &Cluster, line: &str) -> Ran {
+pub(crate) fn helm(cluster: &Cluster, line: &str) -> Ran {
     cluster.tool("helm", &line.split_whitespace().collect::<Vec<_>>())
 }
 

@@ -28,6 +28,7 @@ mod firm;
 mod golden;
 mod helm;
 mod helm_input;
+mod helm_printed;
 mod helm_registry;
 mod inputs;
 mod kept;

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use tar::{Archive, Entry, EntryType};
 
-use super::{super::docker::artifact, Desk, input, release::GZIP};
+use super::{super::docker::artifact, Desk, input, packed::GZIP};
 use crate::{
     detail::printable,
     sources::{SourceError, looks_secret},

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 use super::{
     super::{strict, tool::Tool},
     Id, Release, input,
+    release::{Form, Told},
 };
 use crate::{detail::printable, sources::SourceError};
 
-/// What helm says of the newest revision of a release; `None` if it knows none.
-pub(super) fn release(id: &Id) -> Result<Option<Release>, SourceError> {
+/// What helm says of the newest revision of a release, with all that one form of it takes;
+/// `None` if it knows none.
+pub(super) fn release(id: &Id, form: Form) -> Result<Option<Release>, SourceError> {
     let Some(mut release) = ask(&["status"], id)? else {
         return Ok(None);
     };
@@ -25,9 +27,17 @@ pub(super) fn release(id: &Id) -> Result<Option<Release>, SourceError> {
         "version": of_chart("version"),
         "appVersion": of_chart("appVersion"),
     }});
-    let release = Release::of(&release).map_err(|why| input("helm status", &why))?;
+    let mut release = Release::of(&release).map_err(|why| input("helm status", &why))?;
     if release.id != *id {
         return Err(input("helm status", "it speaks of another release"));
+    }
+    if let (Form::Printed, Told::Kept { printed, .. }) = (form, &mut release.told) {
+        let of = ["get", "values", &id.name, "--namespace", &id.namespace];
+        let revision = revision.to_string();
+        let arguments = [&of[..], &["--revision", &revision, "--output", "yaml"]].concat();
+        let text = String::from_utf8(Tool::new("helm", &arguments).run()?.output()?);
+        let wrong = |_| input("helm get values", "it is no text");
+        *printed = Some(text.map_err(wrong)?);
     }
     Ok(Some(release))
 }

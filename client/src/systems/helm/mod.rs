@@ -10,6 +10,8 @@
 
 mod chart;
 mod live;
+mod packed;
+mod printed;
 mod release;
 
 use std::collections::BTreeSet;
@@ -25,10 +27,13 @@ use crate::{
     detail::{printable, shell_word},
     sources::{Recorded, SourceError},
 };
-use release::Release;
+use release::{Form, Release};
 
 /// Of what Helm says of a release.
 const MEDIA_TYPE: &str = "application/vnd.cairn.helm.release.v1+json";
+
+/// Of what helm prints of a release.
+const PRINTED: &str = "application/vnd.cairn.helm.printed.v1+json";
 
 /// What tells helm alone which cluster to ask.
 const OF_HELM_ALONE: [&str; 5] = [
@@ -66,7 +71,7 @@ impl System for Helm {
     }
 
     fn about(&self) -> &'static str {
-        "A Helm release: its Secret as kubectl prints it (`FILE`, `-`), or `live:NAMESPACE/NAME` \
+        "A Helm release: its Secret as kubectl prints it or what `helm get all` prints (`FILE`, `-`), or `live:NAMESPACE/NAME` \
          through helm; a chart's package beside it (`CHART.tgz`, or `live:oci://REGISTRY/CHART:VERSION` \
          through a registry). To verify, `live` asks helm and \
          kubectl for all that was recorded"
@@ -81,11 +86,19 @@ impl System for Helm {
             (Given::Live(name), _) => {
                 let id = Id::parse(name.as_deref().unwrap_or_default(), &from)?;
                 let missing = || input(&from, "helm knows no such release");
-                live::release(&id)?.ok_or_else(missing)?
+                live::release(&id, Form::Kept)?.ok_or_else(missing)?
             }
             (_, Some(bytes)) => match chart::read(&from, &bytes)? {
                 Some(chart) => return chart.lay_down(bytes, desk),
-                None => Release::read(&from, &bytes)?,
+                None => {
+                    let release = packed::read(&from, &bytes)?;
+                    if release.form() == Form::Printed {
+                        let Id { namespace, name } = &release.id;
+                        // Values are in it in clear.
+                        desk.secret_input(&[namespace, name, "all.txt"], &bytes)?;
+                    }
+                    release
+                }
             },
             (_, None) => return Ok(()),
         };
@@ -94,7 +107,7 @@ impl System for Helm {
             return Err(input(&from, &why));
         }
         let Id { namespace, name } = &release.id;
-        release.lay_down(desk)?;
+        release.lay_down(release.form(), desk)?;
         let objects = documents::read(&from, release.manifest.as_bytes())?;
         let before = desk.withheld_so_far();
         kubernetes::lay_down(objects, &from, &[OBJECT, namespace, name], desk)?;
@@ -128,12 +141,12 @@ impl System for Helm {
             if chart::read(&from, &bytes)?.is_some() {
                 return Ok(());
             }
-            let mut release = Release::read(&from, &bytes)?;
+            let mut release = packed::read(&from, &bytes)?;
             if !releases(recorded).contains(&release.id) {
                 return Err(input(&from, "no such release was recorded here"));
             }
             release.stand_for(recorded, desk);
-            release.lay_down(desk)?;
+            release.lay_down(Form::of(&release.id, recorded), desk)?;
             let why = "only Helm's own record was given: `--helm` asks what runs";
             unasked(recorded, |_| true, OBJECT, why, desk);
             unasked_but(recorded, &BTreeSet::from([release.id]), desk);
@@ -152,10 +165,11 @@ impl System for Helm {
         };
         for id in &asked {
             let name = id.artifact_name(desk)?;
-            match live::release(id) {
+            let form = Form::of(id, recorded);
+            match live::release(id, form) {
                 Ok(Some(mut release)) => {
                     release.stand_for(recorded, desk);
-                    release.lay_down(desk)?;
+                    release.lay_down(form, desk)?;
                 }
                 Ok(None) => {}
                 // Nothing else will be told either.
@@ -227,9 +241,7 @@ impl System for Helm {
     fn realise(&self, _: &str, recorded: &Recorded<'_>) -> Option<String> {
         let releases = recorded.objects_of(self.name());
         let commands = releases.filter_map(|(artifact, release)| {
-            if artifact.media_type.as_deref() != Some(MEDIA_TYPE) {
-                return None;
-            }
+            // Objects of a release have no number of their own.
             let Id { namespace, name } = Id::of(&artifact.name, RELEASE)?;
             let revision = release?.get("revision")?.as_u64()?;
             let [name, namespace] = [name, namespace].map(|word| shell_word(word.as_bytes()));
@@ -242,7 +254,9 @@ impl System for Helm {
     }
 
     fn rules(&self, media_type: &str) -> Option<&'static dyn Rules> {
-        (media_type == MEDIA_TYPE).then_some(&ReleaseRules as &dyn Rules)
+        [MEDIA_TYPE, PRINTED]
+            .contains(&media_type)
+            .then_some(&ReleaseRules as &dyn Rules)
     }
 }
 

@@ -1,49 +1,66 @@
-//! A release, as Helm keeps it: base64 of base64 of gzip of JSON in a Secret.
+//! A release, and what is recorded of it.
 //!
 //! Invariants: what is taken stands in [`Release`], by name; values, and a manifest that holds
-//! a secret, leave as tags alone; what is packed is unpacked to a bound.
+//! a secret, leave as tags alone.
 
-use std::io::Read as _;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cairn_proto::name::ArtifactName;
-use flate2::read::MultiGzDecoder;
+use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    super::{given::DOCUMENT_BYTES_MAX, strict},
-    Desk, Id, MEDIA_TYPE, RELEASE, input,
-};
-use crate::{
-    detail::printable,
-    sources::{Recorded, SourceError, looks_secret},
-};
+use super::{Desk, Id, MEDIA_TYPE, PRINTED, RELEASE};
+use crate::sources::{Recorded, SourceError, looks_secret};
 
-/// How often something may be packed into something: a Secret's base64, Helm's, and gzip.
-const LAYERS_MAX: usize = 4;
-/// What gzip begins with.
-pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// What Helm's Secrets and config maps are named by.
-const KEPT_AS: &str = "sh.helm.release.v1.";
+/// What helm prints where no values were set.
+const NO_VALUES: [&str; 2] = ["{}\n", "null\n"];
 
 /// A release. There is more in Helm's record: none of that goes anywhere.
 pub(super) struct Release {
     pub(super) id: Id,
     pub(super) status: String,
     pub(super) manifest: String,
-    revision: u64,
+    pub(super) revision: u64,
     /// The revision that this one was made from again, where Helm says so.
-    rollback_to: Option<u64>,
+    pub(super) rollback_to: Option<u64>,
     /// Name, version and version of the application.
-    chart: [String; 3],
-    /// What the caller set; empty for the chart's own.
-    values: Map<String, Value>,
-    hooks: Vec<Hook>,
+    pub(super) chart: [String; 3],
+    pub(super) told: Told,
+}
+
+/// How its values and hooks were told.
+pub(super) enum Told {
+    /// As Helm keeps them.
+    Kept {
+        /// What the caller set; empty for the chart's own.
+        values: Map<String, Value>,
+        hooks: Vec<Hook>,
+        /// The values as helm prints them, where it was asked for that.
+        printed: Option<String>,
+    },
+    /// As helm prints them.
+    Printed { values: String, hooks: String },
+}
+
+/// What is recorded of a release, after how it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Kept,
+    Printed,
+}
+
+impl Form {
+    /// That of what was recorded of a release.
+    pub(super) fn of(id: &Id, recorded: &Recorded<'_>) -> Self {
+        let mut objects = recorded.objects_of("helm");
+        let printed = objects.any(|(artifact, _)| {
+            artifact.media_type.as_deref() == Some(PRINTED)
+                && Id::of(&artifact.name, RELEASE).as_ref() == Some(id)
+        });
+        if printed { Self::Printed } else { Self::Kept }
+    }
 }
 
 /// An object that Helm applies around the others.
-struct Hook {
+pub(super) struct Hook {
     name: String,
     kind: String,
     path: String,
@@ -54,26 +71,6 @@ struct Hook {
 }
 
 impl Release {
-    /// From a Secret or a config map as kubectl prints it, from what it holds, or from what that
-    /// unpacks to.
-    pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Self, SourceError> {
-        let wrong = |why: String| input(from, &printable(&why));
-        let value = unpacked(bytes).map_err(wrong)?;
-        let Some(kept) = kept(value.clone()).map_err(wrong)? else {
-            return Self::of(&value).map_err(wrong);
-        };
-        let packed = kept.packed().map_err(wrong)?;
-        let release = Self::of(&unpacked(&packed).map_err(wrong)?).map_err(wrong)?;
-        let expected = format!("{KEPT_AS}{}.v{}", release.id.name, release.revision);
-        if kept.name != expected || kept.namespace != release.id.namespace {
-            return Err(wrong(format!(
-                "{} in {} holds another release: revision {} of {} in {}",
-                kept.name, kept.namespace, release.revision, release.id.name, release.id.namespace
-            )));
-        }
-        Ok(release)
-    }
-
     /// From Helm's JSON.
     pub(super) fn of(value: &Value) -> Result<Self, String> {
         let text = |value: Option<&Value>, what: &str| {
@@ -120,9 +117,20 @@ impl Release {
                 text(of_chart("version"), "version of a chart")?,
                 app_version.unwrap_or_default().to_owned(),
             ],
-            values,
-            hooks,
+            told: Told::Kept {
+                values,
+                hooks,
+                printed: None,
+            },
         })
+    }
+
+    /// The form in which it can be recorded.
+    pub(super) fn form(&self) -> Form {
+        match self.told {
+            Told::Kept { .. } => Form::Kept,
+            Told::Printed { .. } => Form::Printed,
+        }
     }
 
     /// Takes the number of the recorded revision, if this is that one again: Helm counts on when
@@ -142,30 +150,30 @@ impl Release {
         self.revision = wanted;
     }
 
-    /// The object that is recorded, or compared.
-    pub(super) fn lay_down(&self, desk: &mut Desk<'_>) -> Result<(), SourceError> {
+    /// The object that is recorded, or compared, in one form.
+    pub(super) fn lay_down(&self, form: Form, desk: &mut Desk<'_>) -> Result<(), SourceError> {
         let name = self.id.artifact_name(desk)?;
-        let [chart, version, app_version] = &self.chart;
-        let values = if self.values.is_empty() {
-            Value::from("none")
-        } else {
-            let text = Value::Object(self.values.clone()).to_string();
-            desk.withhold(&name, "/values", text.as_bytes())?
+        let (media_type, values, hooks) = match (form, &self.told) {
+            (Form::Kept, Told::Kept { values, hooks, .. }) => {
+                let text = (!values.is_empty()).then(|| Value::Object(values.clone()).to_string());
+                let values = withheld(&name, text.as_deref(), desk)?;
+                (MEDIA_TYPE, values, kept_hooks(&name, hooks, desk)?)
+            }
+            (Form::Printed, told) => {
+                let values = match told.printed_values() {
+                    Some(text) => withheld(&name, text, desk)?,
+                    None => desk.untold(),
+                };
+                let hooks = self.hooks_text().unwrap_or_default();
+                (PRINTED, values, digest(&name, "/hooks", &hooks, desk)?)
+            }
+            (Form::Kept, Told::Printed { .. }) => {
+                let why = "`helm get all` prints less than what was recorded of it";
+                desk.unmeasured(&name, Reason::SourceInvalid, why);
+                return Ok(());
+            }
         };
-        let manifest = digest(&name, "/manifest", &self.manifest, desk)?;
-        let mut hooks = Vec::new();
-        for (place, hook) in self.hooks.iter().enumerate() {
-            let pointer = format!("/hooks/{place}/manifest");
-            hooks.push(json!({
-                "name": hook.name,
-                "kind": hook.kind,
-                "path": hook.path,
-                "events": hook.events,
-                "weight": hook.weight,
-                "deletePolicies": hook.delete_policies,
-                "manifest": digest(&name, &pointer, &hook.manifest, desk)?,
-            }));
-        }
+        let [chart, version, app_version] = &self.chart;
         let value = json!({
             "name": self.id.name,
             "namespace": self.id.namespace,
@@ -173,22 +181,73 @@ impl Release {
             "status": self.status,
             "chart": {"name": chart, "version": version, "appVersion": app_version},
             "values": values,
-            "manifest": manifest,
+            "manifest": digest(&name, "/manifest", &self.manifest, desk)?,
             "hooks": hooks,
         });
-        desk.object(name, MEDIA_TYPE, value);
+        desk.object(name, media_type, value);
         Ok(())
     }
 
-    /// The hooks as one stream; `None` if there are none.
+    /// The hooks as one stream, as helm prints them; `None` if there are none.
     pub(super) fn hooks_text(&self) -> Option<String> {
-        let texts = self.hooks.iter();
-        let texts = texts.map(|it| format!("---\n# Source: {}\n{}\n", it.path, it.manifest));
-        Some(texts.collect::<String>()).filter(|text| !text.is_empty())
+        let text = match &self.told {
+            Told::Printed { hooks, .. } => hooks.clone(),
+            Told::Kept { hooks, .. } => hooks.iter().map(Hook::printed).collect(),
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 }
 
+impl Told {
+    /// The values as helm prints them, none where none were set; `None` where that is not known.
+    fn printed_values(&self) -> Option<Option<&str>> {
+        let text = match self {
+            Self::Kept { values, .. } if values.is_empty() => return Some(None),
+            Self::Kept { printed, .. } => printed.as_deref()?,
+            Self::Printed { values, .. } => values,
+        };
+        Some(Some(text).filter(|text| !NO_VALUES.contains(text)))
+    }
+}
+
+/// What stands for values: a tag, or that none were set.
+fn withheld(
+    name: &ArtifactName,
+    values: Option<&str>,
+    desk: &mut Desk<'_>,
+) -> Result<Value, SourceError> {
+    match values {
+        None => Ok(Value::from("none")),
+        Some(text) => desk.withhold(name, "/values", text.as_bytes()),
+    }
+}
+
+fn kept_hooks(
+    name: &ArtifactName,
+    hooks: &[Hook],
+    desk: &mut Desk<'_>,
+) -> Result<Value, SourceError> {
+    let mut kept = Vec::with_capacity(hooks.len());
+    for (place, hook) in hooks.iter().enumerate() {
+        let pointer = format!("/hooks/{place}/manifest");
+        kept.push(json!({
+            "name": hook.name,
+            "kind": hook.kind,
+            "path": hook.path,
+            "events": hook.events,
+            "weight": hook.weight,
+            "deletePolicies": hook.delete_policies,
+            "manifest": digest(name, &pointer, &hook.manifest, desk)?,
+        }));
+    }
+    Ok(Value::Array(kept))
+}
+
 impl Hook {
+    fn printed(&self) -> String {
+        format!("---\n# Source: {}\n{}\n", self.path, self.manifest)
+    }
+
     fn of(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
         let other = |name: &str, absent: Value| match value.get(name) {
@@ -219,94 +278,4 @@ fn digest(
     }
     let digest = hex::encode(Sha256::digest(text.as_bytes()));
     Ok(Value::from(format!("sha256:{digest}")))
-}
-
-/// What Kubernetes keeps for Helm.
-struct Kept {
-    name: String,
-    namespace: String,
-    /// Whether it is a Secret, whose values are base64 once more.
-    secret: bool,
-    release: String,
-}
-
-impl Kept {
-    fn packed(&self) -> Result<Vec<u8>, String> {
-        if self.secret {
-            return decoded(self.release.as_bytes());
-        }
-        Ok(self.release.clone().into_bytes())
-    }
-}
-
-/// The Secret or config map that a value is, or a list has alone; `None` if it is neither.
-fn kept(mut value: Value) -> Result<Option<Kept>, String> {
-    let kind = |value: &Value| value.get("kind").and_then(Value::as_str).map(str::to_owned);
-    if kind(&value).is_some_and(|kind| kind.ends_with("List")) {
-        let items = value.get_mut("items").and_then(Value::as_array_mut);
-        value = match items.map(|items| (items.pop(), items.is_empty())) {
-            Some((Some(item), true)) => item,
-            _ => return Err("it is a list of more or less than one release".to_owned()),
-        };
-    }
-    let secret = match kind(&value).as_deref() {
-        Some("Secret") => true,
-        Some("ConfigMap") => false,
-        Some(other) => return Err(format!("it is a {other} and no release of Helm")),
-        None => return Ok(None),
-    };
-    let text = |pointer: &str| {
-        let text = value.pointer(pointer).and_then(Value::as_str);
-        text.map(str::to_owned).unwrap_or_default()
-    };
-    if secret && text("/type") != "helm.sh/release.v1" {
-        return Err("it is a Secret of another type than helm.sh/release.v1".to_owned());
-    }
-    Ok(Some(Kept {
-        name: text("/metadata/name"),
-        namespace: text("/metadata/namespace"),
-        secret,
-        release: text("/data/release"),
-    }))
-}
-
-/// The JSON below all layers.
-fn unpacked(bytes: &[u8]) -> Result<Value, String> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..LAYERS_MAX {
-        if bytes.starts_with(&GZIP) {
-            bytes = unzipped(&bytes)?;
-        } else if bytes.trim_ascii_start().starts_with(b"{") {
-            let mut values = strict::parse(&bytes)?;
-            return match (values.pop(), values.is_empty()) {
-                (Some(value), true) => Ok(value),
-                _ => Err("it is not one JSON object".to_owned()),
-            };
-        } else {
-            bytes = decoded(&bytes)?;
-        }
-    }
-    Err("it is packed too often".to_owned())
-}
-
-fn decoded(text: &[u8]) -> Result<Vec<u8>, String> {
-    let mut text = text.to_vec();
-    text.retain(|byte| !byte.is_ascii_whitespace());
-    if text.is_empty() {
-        return Err("there is no release in it".to_owned());
-    }
-    let decoded = STANDARD.decode(&text);
-    decoded.map_err(|_| "it is cut, or neither JSON, gzip nor base64".to_owned())
-}
-
-fn unzipped(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let mut plain = Vec::new();
-    let mut unzip = MultiGzDecoder::new(bytes).take(DOCUMENT_BYTES_MAX + 1);
-    let read = unzip.read_to_end(&mut plain);
-    read.map_err(|error| format!("its gzip is cut or damaged: {error}"))?;
-    if u64::try_from(plain.len()).is_ok_and(|length| length <= DOCUMENT_BYTES_MAX) {
-        return Ok(plain);
-    }
-    let mib = DOCUMENT_BYTES_MAX >> 20;
-    Err(format!("it unpacks to more than {mib} MiB"))
 }
