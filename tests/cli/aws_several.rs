@@ -70,7 +70,9 @@ fn each_stack_of_a_release_is_compared_with_itself() {
     assert!(untold(&ran), "{}", ran.out);
     run(&stage, &cloud, &format!("record prod {both}")).exits(0);
     let ran = run(&stage, &cloud, "rollback prod prod#1").exits(0);
-    ran.says("--stack-name app --template-file FILE && aws cloudformation deploy --stack-name net");
+    ran.says(
+        "--stack-name app --template-file TEMPLATE && aws cloudformation deploy --stack-name net",
+    );
 }
 
 /// Has AWS say that the environments run these versions.

@@ -22,14 +22,18 @@ const FILE: &str = r#"[{"ParameterKey": "Host", "ParameterValue": "swordfish-471
 const VERIFY: &str = "verify prod/web --cloudformation --output json";
 const PARAMETERS: &str = "cloudformation/parameters/web";
 
-/// Creates or updates the stack `web`.
+/// Creates or updates the stack `web`, whose resources are then as its template says.
 fn deploy(stage: &Stage, cloud: &Cloud, verb: &str, parameters: &[&str]) {
+    call(stage, cloud, verb, parameters);
+    drifts(cloud, "Queue", "IN_SYNC", &[]);
+}
+
+fn call(stage: &Stage, cloud: &Cloud, verb: &str, parameters: &[&str]) {
     let body = format!("file://{}", stage.path("web.yaml").display());
     let mut words = vec!["cloudformation", verb, "--stack-name", "web"];
     words.extend(["--template-body", &body, "--parameters"]);
     words.extend(parameters);
     cloud.aws(&words);
-    drifts(cloud, "Queue", "IN_SYNC", &[]);
 }
 
 /// Goal: the same template with other parameters is another stack: a value that a file gave, or
@@ -73,12 +77,24 @@ fn a_parameter_that_was_changed_by_hand_is_drift_by_its_name() {
         [[PARAMETERS, "Parameters.Host", "changed"]]
     );
     assert!(!ran.out.contains(SECRET), "{}", ran.out);
+    // AWS tells the value of what stands in a resource.
+    let value = [["/Tags/0/Value", SECRET, "x"], ["/Delay", "60", "30"]];
+    drifts(&cloud, "Queue", "MODIFIED", &value);
+    call(&stage, &cloud, "update-stack", &[&host]);
+    let ran = run(&stage, &cloud, VERIFY).exits(10).says("another value");
+    assert!(!ran.out.contains(SECRET), "{}", ran.out);
+    ran.says("30, and the template has 60");
+    drifts(&cloud, "Queue", "IN_SYNC", &[]);
     run(&stage, &cloud, "record prod/web --cloudformation=live:web").exits(0);
     run(&stage, &cloud, VERIFY).exits(0);
     let ran = stage.run("rollback prod/web prod/web#1").exits(0);
-    ran.says("--template-file FILE --parameter-overrides file://FILE")
-        .says("the template and the parameters' values");
-    deploy(&stage, &cloud, "update-stack", &[&file]);
+    let from = ran.out.find("aws cloudformation update-stack").unwrap();
+    let (told, _) = ran.out[from..].split_once(", with the template").unwrap();
+    let file = |name: &str| stage.path(name).display().to_string();
+    let told = told.replace("TEMPLATE", &file("web.yaml"));
+    let told = told.replace("PARAMETERS", &file("web.json"));
+    let words: Vec<_> = told.split_whitespace().skip(1).collect();
+    cloud.aws(&words);
     run(&stage, &cloud, VERIFY).exits(0);
 }
 
@@ -104,11 +120,20 @@ fn a_parameter_whose_value_is_not_known_is_never_a_match() {
     };
     let ran = unknown("Parameters.Host");
     assert!(ran.out.contains("was not known when"), "{}", ran.out);
-    let previous = r#"[{"ParameterKey": "Host", "UsePreviousValue": true}]"#;
-    stage.write("web.json", previous);
     let record = "record prod/web --cloudformation=web.yaml --cloudformation=web.json";
-    stage.run(record).exits(0);
-    unknown("Parameters.Host");
+    let previous = r#"{"ParameterKey": "Size", "UsePreviousValue": true}]"#;
+    stage.write("web.json", FILE.replace(']', &format!(", {previous}")));
+    stage
+        .run(record)
+        .exits(0)
+        .says("are not known")
+        .says("Size");
+    unknown("Parameters.Size");
+    let accept = format!("{record} --accept-unmeasured --reason planned");
+    stage.run(&accept).exits(0);
+    run(&stage, &cloud, VERIFY)
+        .exits(0)
+        .says("\"acceptedUnmeasured\":1");
     stage.write("web.json", FILE);
     stage.run(record).exits(0);
     run(&stage, &cloud, VERIFY).exits(0);
@@ -125,7 +150,9 @@ fn a_parameter_whose_value_is_not_known_is_never_a_match() {
     let mut host = told("Host", SECRET);
     host["ResolvedValue"] = "x".into();
     let all = [told("Size", "small"), told("Port", "8080"), host];
-    let stack = json!({"StackName": "web", "StackId": "arn:1", "Parameters": all});
+    let stack = json!({
+        "StackName": "web", "StackStatus": "CREATE_COMPLETE", "Parameters": all,
+    });
     let stack = json!({"Stacks": [stack]}).to_string();
     let line = "verify prod/web --cloudformation=- --output json";
     let ran = stage.feed(line, stack.as_bytes()).exits(16);
@@ -144,27 +171,156 @@ fn a_parameter_file_without_its_template_records_nothing() {
     let (stage, _ledger) = Stage::with_ledger();
     let before = stage.size();
     stage.write("web.yaml", TEMPLATE);
-    stage.write("none.yaml", "Resources: {}\n");
     stage.write("web.json", FILE);
-    stage.write("other.json", r#"["Hots=x"]"#);
     stage.write("bad.json", r#"[{"ParameterKey": "Host"}]"#);
     for (given, why) in [
         (&["web.json"][..], "right behind its template"),
         (&["web.json", "web.yaml"], "right behind its template"),
-        (&["none.yaml", "web.json"], "which declares parameters"),
-        (&["web.yaml", "other.json"], "declares no parameter Hots"),
-        (&["web.yaml", "web.json", "web.json"], "given already"),
-        (&["web.yaml", "bad.json"], "Host has not one value"),
+        (&["web.yaml", "web.json", "web.json"], "right behind"),
+        (
+            &["web.yaml", "bad.json"],
+            "item 1 of the parameter file has not one value",
+        ),
     ] {
         let given = given.iter().map(|it| format!(" --cloudformation={it}"));
         let line = format!("record prod/web{}", given.collect::<String>());
         stage.run(&line).refuses(1, "SOURCE_INVALID").says(why);
     }
     assert_eq!(stage.size(), before);
-    let given = "prod/web --cloudformation=web.yaml --cloudformation=web.json";
-    stage.run(&format!("record {given}")).exits(0);
+    // One file for several stacks, as `deploy` takes it.
+    stage.write("all.json", r#"["Host=x", "swordfish-4711=y"]"#);
+    let given = "prod/web --cloudformation=web.yaml --cloudformation=all.json";
+    let ran = stage.run(&format!("record {given}")).exits(0);
+    let ran = ran.says("no such parameter").says("item 2 of");
+    assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET));
+    stage.write("web.json", FILE);
     stage
         .run("verify prod/web --cloudformation=web.json")
         .refuses(1, "SOURCE_INVALID")
         .says("what was to be deployed");
+}
+
+/// What AWS's command line prints of a stack of this template.
+fn answers(template: &str, status: &str, parameters: &[(&str, &str)], drift: &str) -> String {
+    let parameters = parameters.iter();
+    let parameters: Vec<_> = parameters
+        .map(|(key, value)| json!({"ParameterKey": key, "ParameterValue": value}))
+        .collect();
+    let stack = json!({
+        "StackName": "web", "StackId": "arn:1", "StackStatus": status, "Parameters": parameters,
+    });
+    let resource = json!({
+        "LogicalResourceId": "F", "PhysicalResourceId": "f-1",
+        "ResourceType": "AWS::Lambda::Function", "ResourceStatus": "CREATE_COMPLETE",
+    });
+    let row = json!({"LogicalResourceId": "F", "StackResourceDriftStatus": drift});
+    let all = [
+        json!({"TemplateBody": template}),
+        json!({"Stacks": [stack]}),
+        json!({"StackResourceSummaries": [resource]}),
+        json!({"StackResourceDrifts": [row]}),
+    ];
+    all.map(|answer| answer.to_string()).concat()
+}
+
+/// Goal: a value is the one that AWS makes of it, and no other. Method: a list, which AWS tells
+/// without its spaces, a number, a version, a text that ends a line; each as it is and changed.
+#[test]
+fn a_value_is_compared_as_aws_tells_it() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let template = "\
+Parameters:
+  Ports: {Type: CommaDelimitedList, Default: '80, 443'}
+  Count: {Type: Number, Default: 3}
+  Version: {Type: String, Default: 8.0.35}
+  Text: {Type: String, Default: 'a, b\n'}
+Resources:
+  F: {Type: AWS::Lambda::Function}
+";
+    let template = template.replace("'a, b\n'", "\"a, b\\n\"");
+    stage.write("web.yaml", &template);
+    stage
+        .run("record prod/web --cloudformation=web.yaml")
+        .exits(0)
+        .says("at the template's defaults")
+        .says("Count, Ports, Text, Version");
+    let line = "verify prod/web --cloudformation=- --output json";
+    let good = [
+        ("Ports", "80,443"),
+        ("Count", "3"),
+        ("Version", "8.0.35"),
+        ("Text", "a, b"),
+    ];
+    let done = "CREATE_COMPLETE";
+    let verify = |parameters: &[(&str, &str)]| {
+        let all = answers(&template, done, parameters, "IN_SYNC");
+        stage.feed(line, all.as_bytes())
+    };
+    verify(&good).exits(0);
+    for (at, value) in [(0, "80,444"), (1, "03"), (2, "8.0.36"), (3, "a,b")] {
+        let mut other = good;
+        other[at].1 = value;
+        let path = format!("Parameters.{}", other[at].0);
+        let ran = verify(&other).exits(10);
+        assert_eq!(differences(&ran), [[PARAMETERS, &path, "changed"]]);
+    }
+    let ran = verify(&good[1..]).exits(10);
+    let path = "Parameters.Ports";
+    assert_eq!(differences(&ran), [[PARAMETERS, path, "missing"]]);
+    let twice = [&good[..], &good[..1]].concat();
+    let all = answers(&template, done, &twice, "IN_SYNC");
+    stage
+        .feed("verify prod/web --cloudformation=-", all.as_bytes())
+        .refuses(1, "SOURCE_INVALID")
+        .says("twice");
+}
+
+/// Goal: a template that AWS makes another one of is verified by what became of it: a stack that
+/// failed is none, and a resource that differs, or was not compared, is told. Method: answers
+/// with each state and each row.
+#[test]
+fn what_aws_makes_of_a_template_must_be_there_and_in_sync() {
+    let (stage, _ledger) = Stage::with_ledger();
+    let template = "\
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  F: {Type: AWS::Serverless::Function}
+";
+    stage.write("web.yaml", template);
+    stage
+        .run("record prod/web --cloudformation=web.yaml")
+        .exits(0);
+    let line = "verify prod/web --cloudformation=- --output json";
+    let verify = |status: &str, drift: &str| {
+        let all = answers(template, status, &[], drift);
+        stage.feed(line, all.as_bytes())
+    };
+    let of_template = "cloudformation/template/web";
+    let own = "cloudformation/resource/web/F";
+    verify("UPDATE_COMPLETE", "IN_SYNC").exits(0);
+    for (status, drift, exit, expected) in [
+        ("CREATE_COMPLETE", "MODIFIED", 10, [own, "", "added"]),
+        ("CREATE_COMPLETE", "DELETED", 10, [own, "", "added"]),
+        (
+            "CREATE_COMPLETE",
+            "NOT_CHECKED",
+            16,
+            [of_template, "", "unverifiable"],
+        ),
+        (
+            "UPDATE_IN_PROGRESS",
+            "IN_SYNC",
+            16,
+            [of_template, "", "unverifiable"],
+        ),
+        (
+            "ROLLBACK_COMPLETE",
+            "IN_SYNC",
+            10,
+            [of_template, "", "missing"],
+        ),
+    ] {
+        let ran = verify(status, drift).exits(exit);
+        assert_eq!(differences(&ran), [expected], "{status} {drift}");
+    }
 }

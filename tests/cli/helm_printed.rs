@@ -64,7 +64,7 @@ fn what_helm_prints_of_a_release_is_verified_until_what_runs_differs() {
 }
 
 /// Goal: of two forms of one release neither is taken for what it does not say. Method: each is
-/// recorded and verified by the other's file; values that helm will not print.
+/// recorded and verified by the other's file.
 #[test]
 fn what_one_form_of_a_release_does_not_say_is_unverifiable() {
     let Some(cluster) = installed("helm get all, and its Secret") else {
@@ -114,19 +114,37 @@ fn a_text_that_can_be_read_in_two_ways_records_nothing() {
             "NAMESPACE: a\nNAMESPACE: ",
             "NAMESPACE: stands",
         ),
-        ("\n", "\r\n", "line ends"),
+        ("\n", "\r\n", "carriage returns"),
+        ("NAME: ", "WARNING: x\nNAME: ", "before its first line"),
+        ("kind: Deployment\n", "kind: Deployment\nNOTES:\n", "twice"),
     ] {
         assert!(text.contains(from), "{from} in {text}");
         cluster.stage.write("all.txt", text.replacen(from, to, 1));
         let ran = cluster.cairn(RECORD).refuses(1, "SOURCE_INVALID");
         ran.says(why);
     }
-    let cut = text.find("MANIFEST:\n").unwrap();
-    cluster.stage.write("all.txt", &text[..cut + 10]);
-    cluster
-        .cairn(RECORD)
-        .refuses(1, "SOURCE_INVALID")
-        .says("it is cut");
+    let (bare, _) = text.split_once("NOTES:\n").unwrap();
+    let document = bare.rfind("---\n").unwrap();
+    for (cut, why) in [
+        (&bare[..bare.find("MANIFEST:\n").unwrap() + 10], "is cut"),
+        (&bare[..document + 20], "is cut"),
+        (bare.trim_end(), "is cut"),
+        // What a shell leaves of it.
+        (&format!("{}\n", bare.trim_end()), "is cut"),
+        (&text[..text.find("HOOKS:\n").unwrap()], "is missing"),
+    ] {
+        cluster.stage.write("all.txt", cut);
+        let ran = cluster.cairn(RECORD).refuses(1, "SOURCE_INVALID");
+        ran.says(why);
+    }
+    // A chart without notes, one of whose objects has a member of that name.
+    for member in ["kind: Deployment\n", "kind: Secret\n"] {
+        assert!(bare.contains(member), "{bare}");
+        let hidden = bare.replacen(member, &format!("{member}\nNOTES:\n"), 1);
+        cluster.stage.write("all.txt", &hidden);
+        let ran = cluster.cairn(RECORD).refuses(1, "SOURCE_INVALID");
+        ran.says("could be objects");
+    }
     assert_eq!(cluster.stage.size(), before);
     // A value of that name.
     helm(
@@ -137,5 +155,33 @@ fn a_text_that_can_be_read_in_two_ways_records_nothing() {
     cluster
         .cairn(RECORD)
         .refuses(1, "SOURCE_INVALID")
+        .says("HOOKS: stands there twice")
         .says("give the release's Secret");
+    assert_eq!(cluster.stage.size(), before);
+}
+
+/// Goal: a release without values, hooks and notes is one, too. Method: a chart of one object.
+#[test]
+fn a_release_of_objects_alone_is_recorded_as_helm_prints_it() {
+    let Some(cluster) = installed("helm get all, of objects alone") else {
+        return;
+    };
+    let stage = &cluster.stage;
+    stage.write(
+        "plain/Chart.yaml",
+        "apiVersion: v2\nname: plain\nversion: 1.0.0\n",
+    );
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\ndata: {a: b}\n";
+    stage.write("plain/templates/map.yaml", map);
+    helm(&cluster, "install plain plain -n shop");
+    let text = helm(&cluster, "get all plain -n shop").out;
+    assert!(!text.contains("NOTES:"), "{text}");
+    stage.write("all.txt", text);
+    cluster.cairn(RECORD).exits(0);
+    cluster.cairn(VERIFY).exits(0).says("VERIFIED");
+    helm(&cluster, "upgrade plain plain -n shop --set a=b");
+    let told = cluster.differences(VERIFY, 10);
+    let release = "helm/release/shop/plain";
+    let expected = ["revision", "values"].map(|field| one(release, field, "changed"));
+    assert_eq!(told, expected);
 }

@@ -280,17 +280,17 @@ impl<'a> Finder<'a> {
         let found = found.as_str().filter(|text| text.starts_with(WITHHELD));
         let (kind, why) = match found {
             Some(text) if text == recorded && text != UNKNOWN => return,
-            Some(UNKNOWN) if self.signed.accept => {
+            Some(text) if self.signed.accept && (text == UNKNOWN || recorded == UNKNOWN) => {
                 self.outcome.accepted += 1;
                 return;
             }
-            Some(UNKNOWN) => (
-                DifferenceKind::Unverifiable,
-                "its key is not here, or its value is not told",
-            ),
             Some(_) if recorded == UNKNOWN => (
                 DifferenceKind::Unverifiable,
                 "what it would be was not known when it was recorded",
+            ),
+            Some(UNKNOWN) => (
+                DifferenceKind::Unverifiable,
+                "its key is not here, or its value is not told",
             ),
             Some(text) if key_of(text) != key_of(recorded) => {
                 (DifferenceKind::Unverifiable, "withheld under another key")

@@ -1,6 +1,8 @@
 //! The recorded objects of deployment tools: many small contents, several fetched at once; and
 //! how to deploy again what a release recorded.
 
+use std::collections::BTreeMap;
+
 use cairn_proto::manifest::{Artifact, ArtifactKind, Bytes, Withheld};
 use futures_util::StreamExt as _;
 
@@ -18,7 +20,7 @@ const FETCHES: usize = 16;
 const OBJECT_BYTES_MAX: usize = 64 << 20;
 /// Bytes of all objects that are held at once.
 const OBJECTS_BYTES_MAX: u64 = 512 << 20;
-/// Objects of one system that are looked at to say how to deploy them again.
+/// Objects of one sort that are looked at to say how to deploy them again.
 const REALISED_MAX: usize = 64;
 
 /// A recorded object, to be given to the tool again.
@@ -115,7 +117,13 @@ impl Ledger {
         let mut realised = Vec::new();
         for system in systems::ALL {
             let mut recorded = Recorded::new(&proven.manifest);
-            let wanted = objects_below(&proven, system.name()).take(REALISED_MAX);
+            // Of each sort: of many resources, a stack is the last by its name.
+            let mut of_sort = BTreeMap::<_, usize>::new();
+            let wanted = objects_below(&proven, system.name()).filter(|artifact| {
+                let count = of_sort.entry(artifact.media_type.as_deref()).or_default();
+                *count += 1;
+                *count <= REALISED_MAX
+            });
             let mut any = false;
             for (artifact, fetched) in self.objects(&proven, wanted).await {
                 any = true;

@@ -84,12 +84,6 @@ impl<'a> Desk<'a> {
         objects.find_map(|(own, _, value)| (own == name).then_some(value))
     }
 
-    /// What was laid down last.
-    pub(super) fn last_object(&mut self) -> Option<(&ArtifactName, &'static str, &mut Value)> {
-        let (name, media_type, value) = self.objects.last_mut()?;
-        Some((name, *media_type, value))
-    }
-
     /// Says that what was given speaks for the names below this one. Without a word of it, it
     /// speaks for all of the system's.
     pub(super) fn speaks_for(&mut self, words: &[&str]) -> Result<(), SourceError> {

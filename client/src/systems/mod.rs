@@ -60,6 +60,14 @@ pub trait System: Sync {
     /// What to record.
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError>;
 
+    /// The same of all that was given, in that order: for what belongs to what was given before.
+    fn capture_all(&self, all: &[&Given], desk: &mut Desk<'_>) -> Result<(), SourceError> {
+        all.iter().try_for_each(|given| {
+            self.capture(given, desk)?;
+            desk.has_read()
+        })
+    }
+
     /// What there is now of what was recorded.
     fn observe(
         &self,
@@ -160,10 +168,8 @@ pub fn capture(
 ) -> Result<(), SourceError> {
     for (system, all) in by_system(asked) {
         let mut desk = Desk::new(system.name(), tags, true);
-        for given in all {
-            system.capture(given, &mut desk)?;
-            desk.has_read()?;
-        }
+        system.capture_all(&all, &mut desk)?;
+        desk.has_read()?;
         desk.finish(onto)?;
     }
     Ok(())

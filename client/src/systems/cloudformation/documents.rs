@@ -5,12 +5,16 @@ use serde_json::Value;
 use super::{
     super::aws::{self, Aws, Question, Stage, items, text},
     drift::{self, Drift},
+    rules::SETTLED,
     template::{Template, is_json},
 };
-use crate::sources::SourceError;
+use crate::{detail::printable, sources::SourceError};
 
 /// Resources that `describe-stack-resources` tells at most, without saying that there are more.
 const DESCRIBED_MAX: usize = 100;
+
+/// Letters of a value that is found in any text.
+const SHORT: usize = 3;
 
 /// What was said of a stack. What was not asked is none.
 #[derive(Default)]
@@ -27,6 +31,18 @@ pub(super) struct Told {
     /// Whether AWS was asked and has no such stack.
     pub(super) gone: bool,
     aws: Aws,
+}
+
+/// A state of a stack, and how it is told.
+pub(super) enum State {
+    /// It is as its template says.
+    Settled,
+    /// It failed, and is as some other template said, or as none.
+    Failed(String),
+    /// Nothing was told of it.
+    Untold,
+    /// What it will be is not known.
+    Moving(String),
 }
 
 impl Told {
@@ -176,6 +192,41 @@ impl Told {
             });
         }
         Ok(())
+    }
+
+    /// In which state the stack is.
+    pub(super) fn state(&self) -> State {
+        let Some(stack) = &self.stack else {
+            return State::Untold;
+        };
+        let status = text(stack, "StackStatus").unwrap_or("in no state that is told");
+        let why = format!("the stack is {}", printable(status));
+        if SETTLED.contains(&status) {
+            State::Settled
+        } else if status.ends_with("_FAILED") || status.ends_with("_COMPLETE") {
+            State::Failed(why)
+        } else {
+            State::Moving(why)
+        }
+    }
+
+    /// The values of its parameters, and of lists each item, but for what is too short to be
+    /// anything by itself.
+    pub(super) fn parameter_values(&self) -> Vec<&str> {
+        let stack = self.stack.iter();
+        let parameters = stack.flat_map(|stack| items(stack, "Parameters"));
+        let values = parameters.flat_map(|parameter| {
+            let members = ["ParameterValue", "ResolvedValue"];
+            members.map(|member| text(parameter, member).unwrap_or_default())
+        });
+        let values = values.flat_map(|value| value.split(',').chain([value]));
+        let mut values: Vec<_> = values
+            .map(str::trim)
+            .filter(|value| value.len() > SHORT && !["false", "true"].contains(value))
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        values
     }
 
     /// The stack's name, as AWS tells it.

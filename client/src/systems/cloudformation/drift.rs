@@ -57,8 +57,9 @@ impl Drift {
         ids.any(|id| id != stack)
     }
 
-    /// What is known of one resource, by its name in the template and by AWS's id.
-    pub(super) fn row(&self, logical: &str, physical: Option<&str>) -> Row<'_> {
+    /// What is known of one resource, by its name in the template and by AWS's id. Nothing in
+    /// which one of `hidden` stands is told.
+    pub(super) fn row(&self, logical: &str, physical: Option<&str>, hidden: &[&str]) -> Row<'_> {
         if let Some(why) = &self.failed {
             return Row::Unknown(why);
         }
@@ -76,7 +77,7 @@ impl Drift {
         match text(row, "StackResourceDriftStatus") {
             Some("IN_SYNC") => Row::InSync,
             Some("DELETED") => Row::Deleted,
-            Some("MODIFIED") => Row::Modified(properties(row)),
+            Some("MODIFIED") => Row::Modified(properties(row, hidden)),
             Some("NOT_CHECKED") => Row::Unknown("AWS did not check it: NOT_CHECKED"),
             Some("UNSUPPORTED") => Row::Unknown("AWS cannot compare such: UNSUPPORTED"),
             _ => Row::Unknown("AWS tells of no drift status that is known"),
@@ -90,15 +91,19 @@ fn is_since(row: &Value, began: Timestamp) -> bool {
 }
 
 /// What differs, by the paths that AWS names.
-fn properties(row: &Value) -> Map<String, Value> {
+fn properties(row: &Value, hidden: &[&str]) -> Map<String, Value> {
     let mut properties = Map::new();
     for difference in items(row, "PropertyDifferences") {
         let path = text(difference, "PropertyPath").unwrap_or("/");
         let of = |member: &str| text(difference, member).unwrap_or("nothing");
         let mut steps = path.split('/');
         // Where AWS names only what is above, the secret's name stands in the text.
-        let inside =
-            |member: &str| names_secret(of(member)) || of(member).contains("\"Environment");
+        let inside = |member: &str| {
+            let text = of(member);
+            names_secret(text)
+                || text.contains("\"Environment")
+                || hidden.iter().any(|value| text.contains(value))
+        };
         let secret = steps.any(|step| names_secret(step) || step == "Environment");
         let told = if secret || inside("ExpectedValue") || inside("ActualValue") {
             "another value than the template's".to_owned()

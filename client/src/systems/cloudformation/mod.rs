@@ -6,8 +6,10 @@
 //! decide, and one that was not checked is unmeasured; a stack is its id and not its name; no
 //! value of a parameter leaves in clear.
 
+mod capture;
 mod documents;
 mod drift;
+mod parameter_file;
 mod parameters;
 mod realise;
 mod resources;
@@ -28,7 +30,9 @@ use crate::{
     detail::printable,
     sources::{Recorded, SourceError},
 };
-use documents::Told;
+use capture::capture;
+use documents::{State, Told};
+use parameter_file::ParameterFile;
 use template::Template;
 use wanted::Wanted;
 
@@ -54,61 +58,23 @@ impl System for CloudFormation {
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
-        let wrong = |why: String| SourceError::Input {
-            what: given.shown(),
-            why,
-        };
-        let asked = match given {
-            Given::Live(Some(name)) => name.clone(),
-            Given::Live(None) => return Err(wrong("say which stack: `live:STACK`".to_owned())),
-            _ => stem(given),
-        };
-        let mut told = match given.read()? {
-            Some(bytes) => {
-                let parameters = parameters::Given::read(&bytes);
-                if let Some(parameters) = parameters.map_err(|why| wrong(printable(&why)))? {
-                    return parameters.lay_down(given, &bytes, desk);
-                }
-                Told::read(&given.shown(), &bytes)?
+        capture(given, None, desk)
+    }
+
+    fn capture_all(&self, all: &[&Given], desk: &mut Desk<'_>) -> Result<(), SourceError> {
+        let mut all = all.iter().peekable();
+        while let Some(given) = all.next() {
+            let behind = match all.peek() {
+                Some(next) => parameter_file(next)?.map(|(file, bytes)| (**next, file, bytes)),
+                None => None,
+            };
+            if behind.is_some() {
+                all.next();
             }
-            None => Told::live(&asked)?,
-        };
-        if told.gone {
-            return Err(wrong("AWS has no such stack".to_owned()));
+            capture(given, behind, desk)?;
+            desk.has_read()?;
         }
-        if matches!(given, Given::Live(_)) {
-            told.ask_change_sets()?;
-        }
-        let name = told.name().map_or(asked, str::to_owned);
-        if let Some(stack) = &told.stack {
-            stack::refuse_unsettled(stack).map_err(wrong)?;
-            let artifact = desk.name(&["stack", &name])?;
-            let object = stack::object(&told, &artifact, desk)?;
-            desk.object(artifact, STACK, object);
-        }
-        let Some(original) = &told.original else {
-            return Err(wrong(
-                "the template is missing: add what get-template prints".to_owned(),
-            ));
-        };
-        record_template(&told, original, &name, given, desk)?;
-        note_nested(original, desk);
-        for set in &told.described {
-            // It tells the values of all parameters.
-            let file = format!("{}.json", text(set, "ChangeSetName").unwrap_or_default());
-            let bytes = serde_json::to_vec(set).unwrap_or_default();
-            desk.secret_input(&["change-set", &name, &file], &bytes)?;
-        }
-        match &told.resources {
-            Some(resources) => record_live(resources, &name, desk),
-            None if told.stack.is_some() => Err(wrong(
-                "the resources are missing: add what list-stack-resources prints".to_owned(),
-            )),
-            None => {
-                record_declared(original, &name, desk)?;
-                parameters::record(original, &name, desk)
-            }
-        }
+        Ok(())
     }
 
     fn observe(
@@ -142,13 +108,10 @@ impl System for CloudFormation {
             return Ok(());
         }
         let bytes = given.read()?.unwrap_or_default();
-        if matches!(parameters::Given::read(&bytes), Ok(Some(_))) {
-            return Err(SourceError::Input {
-                what: given.shown(),
-                why: "a parameter file says what was to be deployed, and not what is: \
-                      `--cloudformation` asks AWS"
-                    .to_owned(),
-            });
+        if read_parameters(given, &bytes)?.is_some() {
+            let why = "a parameter file says what was to be deployed, and not what is: \
+                       `--cloudformation` asks AWS";
+            return Err(wrong(given, why));
         }
         let told = Told::read(&given.shown(), &bytes)?;
         let asked = Wanted::asked(all, given, Some(&told))?;
@@ -174,6 +137,27 @@ impl System for CloudFormation {
     }
 }
 
+/// What is wrong with what was given.
+fn wrong(given: &Given, why: &str) -> SourceError {
+    SourceError::Input {
+        what: given.shown(),
+        why: printable(why),
+    }
+}
+
+/// A parameter file, and its bytes; `None` for what is something else.
+fn parameter_file(given: &Given) -> Result<Option<(ParameterFile, Vec<u8>)>, SourceError> {
+    let Some(bytes) = given.read()? else {
+        return Ok(None);
+    };
+    let file = read_parameters(given, &bytes)?;
+    Ok(file.map(|file| (file, bytes)))
+}
+
+fn read_parameters(given: &Given, bytes: &[u8]) -> Result<Option<ParameterFile>, SourceError> {
+    ParameterFile::read(bytes).map_err(|why| wrong(given, &why))
+}
+
 /// The name of a file without its endings: what the stack is likely called.
 fn stem(given: &Given) -> String {
     let base = given.base();
@@ -189,11 +173,29 @@ fn observe_one(
     live: bool,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
-    if live && !wanted.resources.is_empty() {
+    if live {
         told.detect()?;
     }
     if told.gone {
         return Ok(());
+    }
+    let mut unknown = None;
+    if wanted.stack.is_none() {
+        match told.state() {
+            State::Settled => {}
+            State::Untold => unknown = Some("what describe-stacks prints was not given".to_owned()),
+            State::Moving(why) => {
+                for artifact in wanted.artifacts() {
+                    desk.unmeasured(artifact, Reason::SourceInvalid, why.as_str());
+                }
+                return Ok(());
+            }
+            // What was asked for was never brought about: it is missing.
+            State::Failed(why) => {
+                desk.note(why);
+                return resources::observe(&told, wanted, desk);
+            }
+        }
     }
     if let Some((artifact, _)) = &wanted.stack {
         if told.stack.is_some() {
@@ -206,8 +208,12 @@ fn observe_one(
     if let Some((artifact, recorded)) = &wanted.parameters {
         parameters::observe(&told, artifact, recorded, desk)?;
     }
+    // Of what AWS makes of a template nothing could be recorded before.
+    if wanted.stack.is_none() && wanted.resources.is_empty() {
+        unknown = resources::observe_made(&told, wanted, desk)?.or(unknown);
+    }
     if let Some((artifact, recorded)) = &wanted.template {
-        observe_template(&told, artifact, recorded, desk)?;
+        observe_template(&told, artifact, recorded, unknown, desk)?;
     }
     resources::observe(&told, wanted, desk)
 }
@@ -240,91 +246,13 @@ fn template_object(
     Ok((object, secret))
 }
 
-fn record_template(
-    told: &Told,
-    original: &Template,
-    name: &str,
-    given: &Given,
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    let artifact = desk.name(&["template", name])?;
-    let processed = &told.processed;
-    let processed = processed
-        .as_ref()
-        .is_some_and(|it| it.body != original.body);
-    let (mut object, secret) = template_object(told, original, &artifact, processed, desk)?;
-    if told.stack.is_none()
-        && let Some(object) = object.as_object_mut()
-    {
-        object.insert("StackName".to_owned(), Value::from(name));
-    }
-    desk.object(artifact, TEMPLATE, object);
-    let Some(bytes) = &original.bytes else {
-        desk.note("of a template in JSON, AWS's command line does not tell the very bytes");
-        return Ok(());
-    };
-    let base = match given {
-        Given::File(_) if told.stack.is_none() => given.base().to_string_lossy().into_owned(),
-        _ => format!("{name}.{}", original.format),
-    };
-    if secret {
-        desk.secret_input(&[&base], bytes)
-    } else {
-        desk.input(&[&base], bytes.clone())
-    }
-}
-
-/// AWS compares a nested stack with what its parent says of it, and not what is in it.
-fn note_nested(original: &Template, desk: &mut Desk<'_>) {
-    let resources = original.resources();
-    let nested = resources.filter(|(_, kind, _)| *kind == "AWS::CloudFormation::Stack");
-    let nested: Vec<_> = nested.map(|(logical, ..)| logical).collect();
-    if !nested.is_empty() {
-        desk.note(format!(
-            "what is in nested stacks is not looked at, record each by itself: {}",
-            nested.join(", ")
-        ));
-    }
-}
-
-fn record_live(resources: &[Value], name: &str, desk: &mut Desk<'_>) -> Result<(), SourceError> {
-    for resource in resources {
-        if text(resource, "ResourceStatus") != Some("DELETE_COMPLETE") {
-            let logical = text(resource, "LogicalResourceId").unwrap_or_default();
-            let artifact = desk.name(&["resource", name, logical])?;
-            desk.object(artifact, RESOURCE, stack::resource(resource));
-        }
-    }
-    Ok(())
-}
-
-/// What a template declares, before anything of it has an id.
-fn record_declared(
-    original: &Template,
-    name: &str,
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    if original.is_transformed() {
-        desk.note("AWS makes another template of this one: its resources are not recorded");
-        return Ok(());
-    }
-    for (logical, kind, conditional) in original.resources() {
-        let artifact = desk.name(&["resource", name, logical])?;
-        let mut object = json!({"LogicalResourceId": logical, "ResourceType": kind, "Drift": {}});
-        if let (Some(object), true) = (object.as_object_mut(), conditional) {
-            object.insert("Conditional".to_owned(), Value::Bool(true));
-        }
-        desk.object(artifact, RESOURCE, object);
-    }
-    Ok(())
-}
-
 /// The live template under the recorded one's name. Where one is JSON and the other YAML, they
 /// can be told equal, or told apart, or neither.
 fn observe_template(
     told: &Told,
     artifact: &ArtifactName,
     recorded: &Value,
+    unknown: Option<String>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let Some(original) = &told.original else {
@@ -348,6 +276,9 @@ fn observe_template(
         desk.unmeasured(artifact, Reason::SourceInvalid, why);
         return Ok(());
     }
-    desk.object(artifact.clone(), TEMPLATE, object);
+    match unknown.filter(|_| left == right) {
+        Some(why) => desk.unmeasured(artifact, Reason::ToolFailed, why),
+        None => desk.object(artifact.clone(), TEMPLATE, object),
+    }
     Ok(())
 }

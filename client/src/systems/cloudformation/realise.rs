@@ -16,9 +16,8 @@ pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
     } else {
         "each one's template"
     };
-    // What is not said keeps the value that it has.
     let parameters = if stacks.iter().any(|wanted| has_parameters(wanted)) {
-        " and the parameters' values"
+        " and the parameters"
     } else {
         ""
     };
@@ -30,10 +29,15 @@ pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
 
 fn deploy(wanted: &Wanted) -> String {
     let name = shell_word(wanted.name.as_bytes());
-    let mut command = format!("aws cloudformation deploy --stack-name {name} --template-file FILE");
-    if has_parameters(wanted) {
-        command.push_str(" --parameter-overrides file://FILE");
-    }
+    let mut command = if has_parameters(wanted) {
+        // `deploy` would leave the values of all parameters that are not said.
+        format!(
+            "aws cloudformation update-stack --stack-name {name} --template-body \
+             file://TEMPLATE --parameters file://PARAMETERS"
+        )
+    } else {
+        format!("aws cloudformation deploy --stack-name {name} --template-file TEMPLATE")
+    };
     let granted = wanted.stack.iter();
     let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
     let granted: String = granted

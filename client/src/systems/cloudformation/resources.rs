@@ -1,13 +1,51 @@
 //! What there is now of the resources that a stack had: rows of drift decide, one by one.
 
 use cairn_proto::reason::Reason;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    super::aws::text, Desk, RESOURCE, documents::Told, drift::Row, not_given, record_live, stack,
-    wanted::Wanted,
+    super::aws::text, Desk, RESOURCE, capture::record_live, documents::Told, drift::Row, not_given,
+    stack, wanted::Wanted,
 };
 use crate::sources::SourceError;
+
+/// What there is of resources that AWS made up, and that no record has: one that differs from
+/// AWS's own template is told. Why there may be others, if that is not known.
+pub(super) fn observe_made(
+    told: &Told,
+    wanted: &Wanted,
+    desk: &mut Desk<'_>,
+) -> Result<Option<String>, SourceError> {
+    let Some(resources) = &told.resources else {
+        return Ok(Some(
+            "what list-stack-resources prints was not given".to_owned(),
+        ));
+    };
+    let (mut unknown, hidden) = (None, told.parameter_values());
+    for resource in resources {
+        let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+        let physical = text(resource, "PhysicalResourceId");
+        if text(resource, "ResourceStatus") == Some("DELETE_COMPLETE") {
+            continue;
+        }
+        let drift = told.drift.as_ref();
+        let row = drift.map(|drift| drift.row(logical, physical, &hidden));
+        let drift = match row.unwrap_or(Row::Unknown("no drift of its was given")) {
+            Row::InSync => continue,
+            Row::Unknown(why) => {
+                unknown = Some(format!("resource {logical}: {why}"));
+                continue;
+            }
+            Row::Modified(properties) => Value::Object(properties),
+            Row::Deleted => json!({"/": "it is no more"}),
+        };
+        let mut found = stack::resource(resource);
+        found["Drift"] = drift;
+        let artifact = desk.name(&["resource", &wanted.name, logical])?;
+        desk.object(artifact, RESOURCE, found);
+    }
+    Ok(unknown)
+}
 
 pub(super) fn observe(
     told: &Told,
@@ -20,6 +58,7 @@ pub(super) fn observe(
         }
         return Ok(());
     };
+    let hidden = told.parameter_values();
     for (logical, (artifact, recorded)) in &wanted.resources {
         let Some(resource) = told.resource(logical) else {
             if recorded.get("Conditional").is_some() {
@@ -39,7 +78,7 @@ pub(super) fn observe(
         let row = told
             .drift
             .as_ref()
-            .map(|drift| drift.row(logical, physical));
+            .map(|drift| drift.row(logical, physical, &hidden));
         match row.unwrap_or(Row::Unknown("no drift of its was given")) {
             Row::InSync => {}
             Row::Modified(properties) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::compare::{Place, Rules};
 
 /// States in which a stack is as its template says, whichever way it came there.
-const SETTLED: [&str; 5] = [
+pub(super) const SETTLED: [&str; 5] = [
     "CREATE_COMPLETE",
     "UPDATE_COMPLETE",
     "UPDATE_ROLLBACK_COMPLETE",
@@ -37,14 +37,10 @@ impl Rules for StackRules {
     }
 }
 
-/// Of parameters: everything counts but where a value was taken from.
+/// Of parameters: everything counts.
 pub(super) struct ParametersRules;
 
-impl Rules for ParametersRules {
-    fn passes_over(&self, place: &Place<'_>) -> bool {
-        place.is(&["Stated"])
-    }
-}
+impl Rules for ParametersRules {}
 
 /// Of templates: everything counts.
 pub(super) struct TemplateRules;

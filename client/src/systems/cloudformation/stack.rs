@@ -80,7 +80,8 @@ pub(super) fn object(
         });
         object.insert("ChangeSets".to_owned(), Value::Object(sets.collect()));
     }
-    parameters(told, stack, name, &mut object, desk)?;
+    let as_told = |_: &str, value: &str| value.to_owned();
+    parameters(told, stack, name, &as_told, &mut object, desk)?;
     Ok(Value::Object(object))
 }
 
@@ -98,6 +99,7 @@ pub(super) fn parameters(
     told: &Told,
     stack: &Value,
     name: &ArtifactName,
+    spelled: &dyn Fn(&str, &str) -> String,
     object: &mut Map<String, Value>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
@@ -110,18 +112,24 @@ pub(super) fn parameters(
             continue;
         };
         let value = parameter.get("ParameterValue").and_then(Value::as_str);
-        let value = value.unwrap_or_default();
-        let hidden = never.contains(key) || is_masked(value);
+        let hidden = never.contains(key) || value.is_some_and(is_masked);
         if hidden {
             untold.push(key);
         }
         let step = pointer_step(key);
-        let tag = if hidden && !desk.is_recording() {
-            desk.untold()
-        } else {
-            desk.withhold(name, &format!("/Parameters{step}"), value.as_bytes())?
+        let tag = match value {
+            Some(value) if !hidden || desk.is_recording() => {
+                let value = spelled(key, value);
+                desk.withhold(name, &format!("/Parameters{step}"), value.as_bytes())?
+            }
+            _ => desk.untold(),
         };
-        values.insert(key.to_owned(), tag);
+        if values.insert(key.to_owned(), tag).is_some() {
+            return Err(SourceError::Input {
+                what: "describe-stacks".to_owned(),
+                why: format!("it tells the parameter {} twice", printable(key)),
+            });
+        }
         if let Some(value) = parameter.get("ResolvedValue").and_then(Value::as_str) {
             let at = format!("/ResolvedParameters{step}");
             let tag = desk.withhold(name, &at, value.as_bytes())?;

@@ -115,6 +115,17 @@ impl Template {
             .map(|(name, _)| name.as_str())
     }
 
+    /// Whether a parameter's value decides anything but whether it may be deployed.
+    pub(super) fn refers_to(&self, parameter: &str) -> bool {
+        let within = format!("${{{parameter}");
+        let names = |text: &str| text == parameter || text.contains(&within);
+        let mut sections = self.body.as_object().into_iter().flatten();
+        sections.any(|(section, body)| {
+            !["Parameters", "Rules", "Metadata"].contains(&section.as_str())
+                && strict::any_text(body, &names)
+        })
+    }
+
     /// Whether AWS makes another template of it.
     pub(super) fn is_transformed(&self) -> bool {
         self.body.get("Transform").is_some() || has_transform(&self.body)

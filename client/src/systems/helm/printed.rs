@@ -2,8 +2,10 @@
 //! below a heading that values, objects and notes could hold as well.
 //!
 //! Values and hooks are texts here, and compared as the texts that helm prints of the release
-//! that runs: what their YAML means is not asked. Invariant: a heading that stands there twice
-//! is none, and nothing is taken.
+//! that runs: what their YAML means is not asked. Invariant: a part that could begin or end at
+//! two places is none, and nothing is taken.
+
+use granit_parser::Parser;
 
 use super::{
     Id, input,
@@ -25,27 +27,40 @@ const NOTES: &str = "NOTES:";
 
 /// Reads a release; `None` if it is not printed so.
 pub(super) fn read(from: &str, bytes: &[u8]) -> Result<Option<Release>, SourceError> {
-    if !bytes.starts_with(BEGINS) {
-        return Ok(None);
-    }
     let wrong = |why: String| {
         let why = format!("as what `helm get all` prints: {why}: give the release's Secret");
         input(from, &printable(&why))
     };
+    if !bytes.starts_with(BEGINS) {
+        if memchr::memmem::find(bytes, HEADINGS[0].as_bytes()).is_none() {
+            return Ok(None);
+        }
+        let why = "something stands before its first line: keep what helm prints, and not what \
+                   it complains of";
+        return Err(wrong(why.to_owned()));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
     parse(text).map(Some).map_err(wrong)
 }
 
 fn parse(text: &str) -> Result<Release, String> {
     if text.contains('\r') {
-        return Err("its line ends are not helm's".to_owned());
+        return Err("it has carriage returns, its own or those of another program".to_owned());
     }
     let [head, values, _computed, hooks, rest] = parts(text)?;
     let manifest = match lines(rest, NOTES).as_slice() {
         [] => rest,
+        // helm prints no heading where there are no notes: it may be a chart's own line.
+        [(_, behind)] if could_be_objects(rest, *behind) => {
+            return Err(format!("what stands below {NOTES} could be objects"));
+        }
         [(at, _)] => rest.get(..*at).unwrap_or_default(),
         _ => return Err(format!("{NOTES} stands there twice")),
     };
+    let whole = manifest == "\n" || manifest.ends_with("\n\n");
+    if !whole {
+        return Err("its manifest is cut".to_owned());
+    }
     let of = |key: &str| {
         let mut own = head.lines().filter_map(|line| line.strip_prefix(key));
         match (own.next(), own.next()) {
@@ -90,6 +105,16 @@ fn parts(text: &str) -> Result<[&str; 5], String> {
     }
     parts[4] = text.get(from..).unwrap_or_default();
     Ok(parts)
+}
+
+/// Whether what stands behind a heading could go on what stands before it: it begins another
+/// document, or all of it is one stream of YAML.
+fn could_be_objects(rest: &str, behind: usize) -> bool {
+    let notes = rest.get(behind..).unwrap_or_default();
+    let begins = |line: &str| line.starts_with("---") || line.starts_with("# Source:");
+    let mut events = Parser::new_from_str(rest);
+    let mut is_yaml = || events.all(|event| event.is_ok());
+    notes.lines().any(begins) || is_yaml()
 }
 
 /// Where a line stands: its beginning, and what comes behind it.

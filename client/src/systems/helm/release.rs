@@ -50,8 +50,7 @@ pub(super) enum Form {
 impl Form {
     /// That of what was recorded of a release.
     pub(super) fn of(id: &Id, recorded: &Recorded<'_>) -> Self {
-        let mut objects = recorded.objects_of("helm");
-        let printed = objects.any(|(artifact, _)| {
+        let printed = recorded.manifest().artifacts().iter().any(|artifact| {
             artifact.media_type.as_deref() == Some(PRINTED)
                 && Id::of(&artifact.name, RELEASE).as_ref() == Some(id)
         });
@@ -168,7 +167,8 @@ impl Release {
                 (PRINTED, values, digest(&name, "/hooks", &hooks, desk)?)
             }
             (Form::Kept, Told::Printed { .. }) => {
-                let why = "`helm get all` prints less than what was recorded of it";
+                let why = "`helm get all` prints less than what was recorded of it: give its \
+                           Secret, or `--helm` alone";
                 desk.unmeasured(&name, Reason::SourceInvalid, why);
                 return Ok(());
             }
