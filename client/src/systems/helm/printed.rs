@@ -108,13 +108,23 @@ fn parts(text: &str) -> Result<[&str; 5], String> {
 }
 
 /// Whether what stands behind a heading could go on what stands before it: it begins another
-/// document, or all of it is one stream of YAML.
+/// document, or it has what could be a member of an object, and all is one stream of YAML.
 fn could_be_objects(rest: &str, behind: usize) -> bool {
     let notes = rest.get(behind..).unwrap_or_default();
     let begins = |line: &str| line.starts_with("---") || line.starts_with("# Source:");
     let mut events = Parser::new_from_str(rest);
     let mut is_yaml = || events.all(|event| event.is_ok());
-    notes.lines().any(begins) || is_yaml()
+    notes.lines().any(begins) || (notes.lines().any(could_be_member) && is_yaml())
+}
+
+/// Whether a line could begin a member of an object of Kubernetes: their names have no spaces.
+fn could_be_member(line: &str) -> bool {
+    let first = line.chars().next().unwrap_or(' ');
+    if first.is_whitespace() || first == '#' {
+        return false;
+    }
+    let key = line.split_once(':').map(|(key, _)| key.trim_end());
+    "\"'?!&*{[%".contains(first) || key.is_some_and(|key| !key.contains(char::is_whitespace))
 }
 
 /// Where a line stands: its beginning, and what comes behind it.
