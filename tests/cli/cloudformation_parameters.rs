@@ -99,7 +99,7 @@ fn a_parameter_that_was_changed_by_hand_is_drift_by_its_name() {
 }
 
 /// Goal: a value that nobody said, that AWS does not tell, or that AWS looks up is no match.
-/// Method: a template alone; the previous value; a parameter with NoEcho; one of the Parameter
+/// Method: a template alone; the previous value; a parameter with `NoEcho`; one of the Parameter
 /// Store's.
 #[test]
 fn a_parameter_whose_value_is_not_known_is_never_a_match() {

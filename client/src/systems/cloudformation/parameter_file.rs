@@ -21,7 +21,7 @@ const OF_ITEM: [&str; 4] = [
     "UsePreviousValue",
     "ResolvedValue",
 ];
-/// What tells an answer or a template from the form that CodePipeline reads.
+/// What tells an answer or a template from the form that `CodePipeline` reads.
 const OF_OTHERS: [&str; 4] = ["Resources", "Stacks", "TemplateBody", "ChangeSetName"];
 
 /// What it gives: values by their names.
@@ -124,8 +124,7 @@ impl ParameterFile {
 
 fn is_of_pipeline(members: &Map<String, Value>) -> bool {
     let other = |member: &&str| members.contains_key(*member);
-    members.get("Parameters").is_some_and(Value::is_object)
-        && !OF_OTHERS.iter().any(|it| other(&it))
+    members.get("Parameters").is_some_and(Value::is_object) && !OF_OTHERS.iter().any(other)
 }
 
 #[cfg(test)]

@@ -40,13 +40,9 @@ fn deploy(wanted: &Wanted) -> String {
     };
     let granted = wanted.stack.iter();
     let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
-    let granted: String = granted
-        .filter_map(Value::as_str)
-        .map(|it| format!(" {}", shell_word(it.as_bytes())))
-        .collect();
-    if !granted.is_empty() {
-        command.push_str(" --capabilities");
-        command.push_str(&granted);
+    for (at, word) in granted.filter_map(Value::as_str).enumerate() {
+        command.push_str(if at == 0 { " --capabilities " } else { " " });
+        command.push_str(&shell_word(word.as_bytes()));
     }
     command
 }

@@ -88,18 +88,18 @@ impl System for Helm {
                 let missing = || input(&from, "helm knows no such release");
                 live::release(&id, Form::Kept)?.ok_or_else(missing)?
             }
-            (_, Some(bytes)) => match chart::read(&from, &bytes)? {
-                Some(chart) => return chart.lay_down(bytes, desk),
-                None => {
-                    let release = packed::read(&from, &bytes)?;
-                    if release.form() == Form::Printed {
-                        let Id { namespace, name } = &release.id;
-                        // Values are in it in clear.
-                        desk.secret_input(&[namespace, name, "all.txt"], &bytes)?;
-                    }
-                    release
+            (_, Some(bytes)) => {
+                if let Some(chart) = chart::read(&from, &bytes)? {
+                    return chart.lay_down(bytes, desk);
                 }
-            },
+                let release = packed::read(&from, &bytes)?;
+                if release.form() == Form::Printed {
+                    let Id { namespace, name } = &release.id;
+                    // Values are in it in clear.
+                    desk.secret_input(&[namespace, name, "all.txt"], &bytes)?;
+                }
+                release
+            }
             (_, None) => return Ok(()),
         };
         if release.status != "deployed" {

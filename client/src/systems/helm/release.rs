@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Desk, Id, MEDIA_TYPE, PRINTED, RELEASE};
 use crate::sources::{Recorded, SourceError, looks_secret};
 
-/// What helm prints where no values were set.
-const NO_VALUES: [&str; 2] = ["{}\n", "null\n"];
+/// Values, as JSON and as helm prints them, where none were set.
+const NO_VALUES: [&str; 2] = ["{}", "null"];
 
 /// A release. There is more in Helm's record: none of that goes anywhere.
 pub(super) struct Release {
@@ -154,8 +154,8 @@ impl Release {
         let name = self.id.artifact_name(desk)?;
         let (media_type, values, hooks) = match (form, &self.told) {
             (Form::Kept, Told::Kept { values, hooks, .. }) => {
-                let text = (!values.is_empty()).then(|| Value::Object(values.clone()).to_string());
-                let values = withheld(&name, text.as_deref(), desk)?;
+                let text = Value::Object(values.clone()).to_string();
+                let values = withheld(&name, &text, desk)?;
                 (MEDIA_TYPE, values, kept_hooks(&name, hooks, desk)?)
             }
             (Form::Printed, told) => {
@@ -199,27 +199,22 @@ impl Release {
 }
 
 impl Told {
-    /// The values as helm prints them, none where none were set; `None` where that is not known.
-    fn printed_values(&self) -> Option<Option<&str>> {
-        let text = match self {
-            Self::Kept { values, .. } if values.is_empty() => return Some(None),
-            Self::Kept { printed, .. } => printed.as_deref()?,
-            Self::Printed { values, .. } => values,
-        };
-        Some(Some(text).filter(|text| !NO_VALUES.contains(text)))
+    /// The values as helm prints them, where that is known.
+    fn printed_values(&self) -> Option<&str> {
+        match self {
+            Self::Kept { values, .. } if values.is_empty() => Some(NO_VALUES[0]),
+            Self::Kept { printed, .. } => printed.as_deref(),
+            Self::Printed { values, .. } => Some(values),
+        }
     }
 }
 
 /// What stands for values: a tag, or that none were set.
-fn withheld(
-    name: &ArtifactName,
-    values: Option<&str>,
-    desk: &mut Desk<'_>,
-) -> Result<Value, SourceError> {
-    match values {
-        None => Ok(Value::from("none")),
-        Some(text) => desk.withhold(name, "/values", text.as_bytes()),
+fn withheld(name: &ArtifactName, values: &str, desk: &mut Desk<'_>) -> Result<Value, SourceError> {
+    if NO_VALUES.contains(&values.trim_end()) {
+        return Ok(Value::from("none"));
     }
+    desk.withhold(name, "/values", values.as_bytes())
 }
 
 fn kept_hooks(
