@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use crate::{
     stage::{Ledger, Ran, Stage},
-    support::{kube::Kube, tools},
+    support::{api::Api, kube::Kube, tools},
 };
 
-pub(crate) struct Cluster {
+/// `K` is what answers: a stand-in, or the API itself.
+pub(crate) struct Cluster<K = Kube> {
     pub(crate) stage: Stage,
-    pub(crate) kube: Kube,
+    pub(crate) kube: K,
     _ledger: Ledger,
 }
 
@@ -33,7 +34,23 @@ impl Cluster {
             _ledger: ledger,
         })
     }
+}
 
+impl Cluster<Api> {
+    /// `None` where the API itself is not to be had, or was not asked for, and that was said.
+    pub(crate) fn at_the_api(test: &str) -> Option<Self> {
+        let (stage, ledger) = Stage::with_ledger();
+        let kube = Api::start(test, &stage.path("api"))?;
+        kube.write_config(&stage.path("kubeconfig"));
+        Some(Self {
+            stage,
+            kube,
+            _ledger: ledger,
+        })
+    }
+}
+
+impl<K> Cluster<K> {
     /// A command that finds this cluster, and nothing of the caller's.
     fn at_home(&self, command: &mut Command) {
         let here = self.stage.path("");

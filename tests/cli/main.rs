@@ -33,6 +33,7 @@ mod helm_registry;
 mod inputs;
 mod kept;
 mod kubernetes;
+mod kubernetes_api;
 mod kubernetes_dry_run;
 mod kubernetes_input;
 mod kubernetes_pods;

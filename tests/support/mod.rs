@@ -2,6 +2,7 @@
 //! binaries; each uses a part.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod aws;
 pub(crate) mod desk;

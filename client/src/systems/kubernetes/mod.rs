@@ -316,11 +316,14 @@ fn by_identity(objects: Vec<Value>, from: &str) -> Result<Found, SourceError> {
 }
 
 /// The object of an identity. One that was applied without a namespace went to whichever was
-/// the caller's: it is found where there is no choice.
+/// the caller's: it is found where there is no choice. One of a kind that has no namespace is
+/// without, whatever it was applied with.
 fn take(found: &mut Found, identity: &Identity) -> Option<Value> {
     let namespaces = found.get_mut(&identity.key())?;
     match &identity.namespace {
-        Some(namespace) => namespaces.remove(namespace),
+        Some(namespace) => namespaces
+            .remove(namespace)
+            .or_else(|| namespaces.remove("")),
         None if namespaces.len() == 1 => namespaces.pop_first().map(|(_, object)| object),
         None => namespaces.remove(""),
     }

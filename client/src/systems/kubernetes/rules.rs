@@ -37,6 +37,13 @@ const DEFAULTS: [(&str, &[&str]); 20] = [
     ("expirationSeconds", &["3600"]),
 ];
 
+/// What it fills into an object itself: the kind, the member, and the value it gives.
+const DEFAULTS_OF_KIND: [(&str, &str, &str); 3] = [
+    ("PriorityClass", "preemptionPolicy", "PreemptLowerPriority"),
+    ("StorageClass", "reclaimPolicy", "Delete"),
+    ("StorageClass", "volumeBindingMode", "Immediate"),
+];
+
 /// The same where only the member above tells what is meant.
 const DEFAULTS_BELOW: [(&str, &str, &str); 4] = [
     // Of a container it would make a sidecar.
@@ -166,7 +173,8 @@ impl Rules for ObjectRules {
     }
 
     fn says_nothing(&self, place: &Place<'_>, recorded: &Value) -> bool {
-        if recorded.is_null() {
+        // The API drops the namespace of what has none.
+        if recorded.is_null() || place.is(&["metadata", "namespace"]) {
             return true;
         }
         let above = place.steps().rev().nth(1).unwrap_or_default();
@@ -205,7 +213,8 @@ impl Rules for ObjectRules {
         }
         if place.depth() == 1 {
             // All of a ConfigMap's data, a Role's rules, a binding's subjects.
-            return !matches!(place.last(), "spec" | "metadata" | "status" | "type");
+            let listed = ["spec", "metadata", "status", "type"].contains(&place.last());
+            return !listed && !is_default_of(kind, place, found);
         }
         opens(kind, place, found) || (in_pod(place) && !is_default(place, found))
     }
@@ -296,6 +305,14 @@ fn in_pod(place: &Place<'_>) -> bool {
     let mut pairs = steps.windows(2);
     let template = pairs.position(|pair| pair == ["template", "spec"]);
     template.is_some_and(|at| steps.len() > at + 2)
+}
+
+fn is_default_of(kind: Option<&str>, place: &Place<'_>, found: &Value) -> bool {
+    let mut all = DEFAULTS_OF_KIND.iter();
+    is_own(place.root)
+        && all.any(|(of, member, value)| {
+            kind == Some(of) && place.last() == *member && found == value
+        })
 }
 
 fn is_default(place: &Place<'_>, found: &Value) -> bool {

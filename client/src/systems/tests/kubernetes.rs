@@ -155,3 +155,30 @@ fn what_is_empty_may_mean_everything() {
         assert_eq!(told.is_empty(), same, "{recorded} {found} {told:?}");
     }
 }
+
+/// Goal: what the API fills into an object itself is no difference where it is its default, and
+/// a namespace is none of what has none. Method: as the API answers, and as somebody changed it.
+#[test]
+fn what_the_api_fills_into_an_object_is_its_default_alone() {
+    let class = |reclaim: &str| {
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": "fast", "uid": "1"}, "provisioner": "example.com/x",
+            "reclaimPolicy": reclaim, "volumeBindingMode": "Immediate",
+        })
+    };
+    let recorded = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": "fast", "namespace": "shop"}, "provisioner": "example.com/x",
+    });
+    assert_eq!(differs(&recorded, &class("Delete")), Vec::<String>::new());
+    assert_eq!(differs(&recorded, &class("Retain")), ["reclaimPolicy"]);
+    let mut moved = class("Delete");
+    moved["metadata"]["namespace"] = "other".into();
+    assert!(!differs(&recorded, &moved).is_empty());
+    let mut custom = class("Delete");
+    custom["apiVersion"] = "example.com/v1".into();
+    let mut own = recorded;
+    own["apiVersion"] = custom["apiVersion"].clone();
+    assert!(!differs(&own, &custom).is_empty());
+}
