@@ -2,12 +2,13 @@
 //! anew as the stand-in of the other tests has it. It runs where `CAIRN_KUBERNETES_API=1` asks
 //! for it, with `etcd` and `kube-apiserver`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, one},
+    kubernetes_public::files,
     stage::Ran,
     support::{api::Api, tools},
 };
@@ -131,7 +132,8 @@ fn examples_of_others_are_verified_as_soon_as_they_are_applied() {
         return tools::lacks("examples", "CAIRN_KUBERNETES_EXAMPLES names no folder");
     };
     let mut verified = 0;
-    for (place, file) in files(&folder.join("kubectl")).into_iter().enumerate() {
+    let of = |extension: &str| files(&folder.join("kubectl"), extension);
+    for (place, file) in of("yaml").into_iter().chain(of("json")).enumerate() {
         let namespace = format!("e{place}");
         cluster.kubectl(&format!("create namespace {namespace}"));
         let set = format!("config set-context --current --namespace={namespace}");
@@ -153,23 +155,6 @@ fn examples_of_others_are_verified_as_soon_as_they_are_applied() {
     }
     println!("{verified} examples verified");
     assert!(verified > 20, "{verified}");
-}
-
-fn files(below: &PathBuf) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(below).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path
-            .extension()
-            .is_some_and(|it| it == "yaml" || it == "json")
-        {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Goal: a chart as helm itself makes it is verified on the API, until what runs or helm's own

@@ -41,7 +41,7 @@ fn examples(test: &str) -> Option<PathBuf> {
     folder
 }
 
-fn files(below: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(below: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![below.to_owned()];
     while let Some(folder) = folders.pop() {
