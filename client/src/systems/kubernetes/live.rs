@@ -1,6 +1,10 @@
 //! Asking the cluster, through kubectl: its configuration and its credentials are the caller's.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use cairn_proto::{name::ArtifactName, reason::Reason};
 use serde::de::DeserializeOwned;
@@ -15,22 +19,32 @@ use crate::{detail::printable, sources::SourceError};
 
 /// Objects of one kind and namespace that are asked for by name; more are listed.
 const NAMED_MAX: usize = 16;
+/// Objects of all kinds that are asked for by name at once: each is a request of its own.
+const NAMED_AT_ONCE: usize = 128;
 
-type Asked<'w> = BTreeMap<(String, Option<&'w str>), Vec<(&'w ArtifactName, &'w Identity)>>;
+/// Calls of kubectl at once.
+const AT_ONCE: usize = 4;
+
+/// What is asked for of one kind.
+type Objects<'w> = Vec<(&'w ArtifactName, &'w Identity)>;
+/// The same of all kinds of one namespace, by the resource as kubectl takes it.
+type Kinds<'w> = BTreeMap<String, Objects<'w>>;
 
 /// What the API has of what was recorded. What it will not tell is laid down as unmeasured.
 pub(super) fn ask(
     wanted: &Wanted,
     desk: &mut Desk<'_>,
 ) -> Result<Vec<(ArtifactName, Value)>, SourceError> {
-    let mut asked = Asked::new();
+    let mut asked = BTreeMap::<Option<&str>, Kinds<'_>>::new();
     for (name, identity) in wanted {
-        let of = (identity.resource(), identity.namespace.as_deref());
-        asked.entry(of).or_default().push((name, identity));
+        let kinds = asked.entry(identity.namespace.as_deref()).or_default();
+        let objects = kinds.entry(identity.resource()).or_default();
+        objects.push((name, identity));
     }
+    let answers = at_once(&asked, |(namespace, kinds)| of_namespace(*namespace, kinds));
     let mut found = Vec::new();
-    for ((resource, namespace), objects) in asked {
-        match get(&resource, namespace, &objects) {
+    for (objects, answer) in answers.into_iter().flatten() {
+        match answer {
             Ok(answer) => pick(answer, &objects, &mut found),
             // Nothing else will be told either.
             Err(error) if error.is_of_all() => return Err(error),
@@ -45,40 +59,115 @@ pub(super) fn ask(
     Ok(found)
 }
 
-/// Those of an answer that were asked for. All are of one kind, and of one namespace or none.
+/// What a function makes of each, in their order, of several at once.
+pub(super) fn at_once<I, R>(all: I, make: impl Fn(I::Item) -> R + Sync) -> Vec<R>
+where
+    I: IntoIterator<IntoIter: Send>,
+    R: Send,
+{
+    let next = Mutex::new(all.into_iter().enumerate());
+    let made = Mutex::new(BTreeMap::new());
+    let work = || {
+        loop {
+            let item = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((place, item)) = item else { return };
+            let result = make(item);
+            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.insert(place, result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..AT_ONCE {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    made.into_values().collect()
+}
+
+/// All kinds of a namespace together; each by itself where that is refused, for one may be the
+/// reason.
+fn of_namespace<'w>(
+    namespace: Option<&str>,
+    kinds: &Kinds<'w>,
+) -> Vec<(Objects<'w>, Result<Vec<Value>, SourceError>)> {
+    if kinds.len() > 1 {
+        let all = || kinds.values().flatten().copied().collect();
+        match together(namespace, kinds) {
+            Err(error) if !error.is_of_all() => {}
+            answer => return vec![(all(), answer)],
+        }
+    }
+    let each = kinds.iter();
+    each.map(|(resource, objects)| (objects.clone(), alone(namespace, resource, objects)))
+        .collect()
+}
+
+fn together(namespace: Option<&str>, kinds: &Kinds<'_>) -> Result<Vec<Value>, SourceError> {
+    let many = |objects: &Objects<'_>| objects.len() > NAMED_MAX;
+    let listed = kinds.iter().filter(|(_, objects)| many(objects));
+    let listed: Vec<_> = listed.map(|(resource, _)| resource.as_str()).collect();
+    let named = kinds.iter().filter(|(_, objects)| !many(objects));
+    let named = named.flat_map(|(resource, objects)| {
+        let names = objects.iter().map(|(_, identity)| &identity.name);
+        names.map(move |name| format!("{resource}/{name}"))
+    });
+    let named: Vec<_> = named.collect();
+    let mut found = Vec::new();
+    if !listed.is_empty() {
+        found = get(namespace, &[&listed.join(",")])?;
+    }
+    // A command line has an end.
+    for some in named.chunks(NAMED_AT_ONCE) {
+        let mut words: Vec<_> = some.iter().map(String::as_str).collect();
+        words.push("--ignore-not-found");
+        found.append(&mut get(namespace, &words)?);
+    }
+    Ok(found)
+}
+
+fn alone(
+    namespace: Option<&str>,
+    resource: &str,
+    objects: &Objects<'_>,
+) -> Result<Vec<Value>, SourceError> {
+    let mut words = vec![resource];
+    if objects.len() <= NAMED_MAX {
+        words.extend(objects.iter().map(|(_, identity)| identity.name.as_str()));
+        words.push("--ignore-not-found");
+    }
+    get(namespace, &words)
+}
+
+/// Those of an answer that were asked for. All are of one namespace, or of none.
 fn pick(
     answer: Vec<Value>,
     objects: &[(&ArtifactName, &Identity)],
     found: &mut Vec<(ArtifactName, Value)>,
 ) {
-    let named = answer.into_iter().filter_map(|object| {
-        let name = object.get("metadata")?.get("name")?.as_str()?.to_owned();
-        Some((name, object))
+    let known = answer.into_iter().filter_map(|object| {
+        let identity = Identity::of(&object, "kubectl").ok()?;
+        Some((identity.key(), object))
     });
-    let mut named: BTreeMap<_, _> = named.collect();
+    let mut known: BTreeMap<_, _> = known.collect();
     for (name, identity) in objects {
-        if let Some(object) = named.remove(&identity.name) {
+        if let Some(object) = known.remove(&identity.key()) {
             found.push(((*name).clone(), object));
         }
     }
 }
 
-fn get(
-    resource: &str,
-    namespace: Option<&str>,
-    objects: &[(&ArtifactName, &Identity)],
-) -> Result<Vec<Value>, SourceError> {
-    let mut arguments = vec!["get", resource];
-    if objects.len() <= NAMED_MAX {
-        arguments.extend(objects.iter().map(|(_, identity)| identity.name.as_str()));
-        arguments.push("--ignore-not-found");
-    }
+fn get(namespace: Option<&str>, what: &[&str]) -> Result<Vec<Value>, SourceError> {
+    let mut arguments = vec!["get"];
+    arguments.extend(what);
     if let Some(namespace) = namespace {
         arguments.extend(["--namespace", namespace]);
     }
     // Without being asked to, kubectl does not say who manages which field.
     arguments.push("--show-managed-fields");
     let said = answer(arguments)?;
+    let resource = what.first().copied().unwrap_or_default();
     let values = strict::parse(&said).map_err(|why| wrong(resource, &why))?;
     let mut found = Vec::new();
     for mut value in values {

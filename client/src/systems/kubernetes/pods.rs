@@ -66,8 +66,11 @@ pub(super) fn add(
         }
     }
     let (mut totals, mut troubles) = (Totals::default(), BTreeMap::new());
-    for (namespace, mut workloads) in namespaces {
-        look(&namespace, &mut workloads, live)?;
+    let there = live::at_once(&namespaces, |(namespace, workloads)| {
+        There::ask(namespace, workloads, live)
+    });
+    for (mut workloads, there) in namespaces.into_values().zip(there) {
+        look(&mut workloads, live, there?);
         for workload in workloads {
             let Some((name, object)) = live.get_mut(workload.place) else {
                 continue;
@@ -81,29 +84,50 @@ pub(super) fn add(
     Ok(troubles)
 }
 
+/// What there is in a namespace, or why it is not told.
+struct There {
+    /// What stands between workloads of a kind and their pods.
+    between: Vec<(&'static str, Result<Vec<Owned>, String>)>,
+    pods: Result<Vec<Pod>, String>,
+}
+
+impl There {
+    fn ask(
+        namespace: &str,
+        workloads: &[Workload],
+        live: &[(ArtifactName, Value)],
+    ) -> Result<Self, SourceError> {
+        let objects = objects(workloads, live);
+        let has = |kind: &str| objects.iter().any(|object| text(object, "/kind") == kind);
+        let between = [
+            ("Deployment", "ReplicaSet.v1.apps"),
+            ("CronJob", "Job.v1.batch"),
+        ];
+        let between = between.into_iter().filter(|(kind, _)| has(kind));
+        let between = between.map(|(kind, resource)| Ok((kind, all(resource, namespace)?)));
+        Ok(Self {
+            between: between.collect::<Result<_, SourceError>>()?,
+            pods: all("Pod.v1.", namespace)?,
+        })
+    }
+}
+
+fn objects<'v>(workloads: &[Workload], live: &'v [(ArtifactName, Value)]) -> Vec<&'v Value> {
+    let all = workloads.iter();
+    all.map(|it| live.get(it.place).map_or(&Value::Null, |it| &it.1))
+        .collect()
+}
+
 /// Looks at all pods of a namespace.
-fn look(
-    namespace: &str,
-    workloads: &mut [Workload],
-    live: &[(ArtifactName, Value)],
-) -> Result<(), SourceError> {
-    let objects: Vec<_> = workloads
-        .iter()
-        .map(|it| live.get(it.place).map_or(&Value::Null, |it| &it.1))
-        .collect();
+fn look(workloads: &mut [Workload], live: &[(ArtifactName, Value)], there: There) {
+    let objects = objects(workloads, live);
     let mut owners = Owners::new();
     for (at, object) in objects.iter().enumerate() {
         let uid = text(object, "/metadata/uid").to_owned();
         owners.entry(uid).or_default().push((at, true));
     }
-    for (kind, resource) in [
-        ("Deployment", "ReplicaSet.v1.apps"),
-        ("CronJob", "Job.v1.batch"),
-    ] {
-        if !objects.iter().any(|object| text(object, "/kind") == kind) {
-            continue;
-        }
-        match all::<Owned>(resource, namespace)? {
+    for (kind, between) in there.between {
+        match between {
             Ok(between) => between
                 .iter()
                 .for_each(|it| descend(it, &objects, &mut owners)),
@@ -114,12 +138,12 @@ fn look(
             }
         }
     }
-    let pods = match all::<Pod>("Pod.v1.", namespace)? {
+    let pods = match there.pods {
         Ok(pods) => pods,
         Err(why) => {
             let all = workloads.iter_mut();
             all.for_each(|workload| workload.trouble = Some(why.clone()));
-            return Ok(());
+            return;
         }
     };
     for pod in pods.iter().filter(|pod| !pod.is_over()) {
@@ -132,7 +156,6 @@ fn look(
             }
         }
     }
-    Ok(())
 }
 
 /// All of a kind in a namespace; or why that is not told, where others may be.
