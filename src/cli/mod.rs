@@ -246,7 +246,7 @@ pub(crate) struct What {
     /// Do not compare permission bits of this artifact, or of all with `*`.
     #[arg(long, value_name = "NAME")]
     pub(crate) ignore_mode: Vec<String>,
-    /// A withheld artifact that cannot be measured does not spoil VERIFIED.
+    /// A withheld artifact or value that cannot be measured does not spoil VERIFIED.
     #[arg(long)]
     pub(crate) accept_unmeasured: bool,
     /// Give a name that stays the same bytes, such as an image's tag, to others, and say why.

@@ -115,7 +115,7 @@ fn an_update_that_nobody_recorded_is_drift_and_a_rollback_is_verified() {
     run(&stage, &cloud, &format!("record {live}")).exits(0);
     run(&stage, &cloud, VERIFY).exits(0).says("prod/web#2");
     let ran = run(&stage, &cloud, "rollback prod/web prod/web#1").exits(0);
-    ran.says("aws cloudformation update-stack --stack-name web");
+    ran.says("aws cloudformation deploy --stack-name web");
     let ran = run(&stage, &cloud, VERIFY).exits(15);
     ran.says("what is here is prod/web#2");
     stage.edit("t.yaml", "Timeout: 61 # longer", "Timeout: 60");

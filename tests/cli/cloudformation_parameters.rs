@@ -9,6 +9,7 @@ use crate::{
 };
 
 const TEMPLATE: &str = "\
+AWSTemplateFormatVersion: '2010-09-09'
 Parameters:
   Size: {Type: String, Default: small}
   Port: {Type: Number, Default: 8080}
@@ -88,11 +89,13 @@ fn a_parameter_that_was_changed_by_hand_is_drift_by_its_name() {
     run(&stage, &cloud, "record prod/web --cloudformation=live:web").exits(0);
     run(&stage, &cloud, VERIFY).exits(0);
     let ran = stage.run("rollback prod/web prod/web#1").exits(0);
-    let from = ran.out.find("aws cloudformation update-stack").unwrap();
+    let from = ran.out.find("aws cloudformation deploy").unwrap();
     let (told, _) = ran.out[from..].split_once(", with the template").unwrap();
-    let file = |name: &str| stage.path(name).display().to_string();
-    let told = told.replace("TEMPLATE", &file("web.yaml"));
-    let told = told.replace("PARAMETERS", &file("web.json"));
+    let mut told = told.replace("TEMPLATE", &stage.path("web.yaml").display().to_string());
+    for (key, value) in [("Host", SECRET), ("Port", "8080"), ("Size", "small")] {
+        told = told.replace(&format!("{key}=VALUE"), &format!("{key}={value}"));
+    }
+    assert!(!told.contains("VALUE"), "{told}");
     let words: Vec<_> = told.split_whitespace().skip(1).collect();
     cloud.aws(&words);
     run(&stage, &cloud, VERIFY).exits(0);
@@ -213,7 +216,14 @@ fn answers(template: &str, status: &str, parameters: &[(&str, &str)], drift: &st
         "LogicalResourceId": "F", "PhysicalResourceId": "f-1",
         "ResourceType": "AWS::Lambda::Function", "ResourceStatus": "CREATE_COMPLETE",
     });
-    let row = json!({"LogicalResourceId": "F", "StackResourceDriftStatus": drift});
+    let property = json!({
+        "PropertyPath": "/MemorySize", "ExpectedValue": "1024", "ActualValue": "2048",
+        "DifferenceType": "NOT_EQUAL",
+    });
+    let row = json!({
+        "LogicalResourceId": "F", "StackResourceDriftStatus": drift,
+        "PropertyDifferences": [property],
+    });
     let all = [
         json!({"TemplateBody": template}),
         json!({"Stacks": [stack]}),
@@ -224,7 +234,7 @@ fn answers(template: &str, status: &str, parameters: &[(&str, &str)], drift: &st
 }
 
 /// Goal: a value is the one that AWS makes of it, and no other. Method: a list, which AWS tells
-/// without its spaces, a number, a version, a text that ends a line; each as it is and changed.
+/// without its spaces, a number, a version, a text; each as it is and changed.
 #[test]
 fn a_value_is_compared_as_aws_tells_it() {
     let (stage, _ledger) = Stage::with_ledger();
@@ -233,12 +243,11 @@ Parameters:
   Ports: {Type: CommaDelimitedList, Default: '80, 443'}
   Count: {Type: Number, Default: 3}
   Version: {Type: String, Default: 8.0.35}
-  Text: {Type: String, Default: 'a, b\n'}
+  Text: {Type: String, Default: 'a, b'}
 Resources:
   F: {Type: AWS::Lambda::Function}
 ";
-    let template = template.replace("'a, b\n'", "\"a, b\\n\"");
-    stage.write("web.yaml", &template);
+    stage.write("web.yaml", template);
     stage
         .run("record prod/web --cloudformation=web.yaml")
         .exits(0)
@@ -253,11 +262,11 @@ Resources:
     ];
     let done = "CREATE_COMPLETE";
     let verify = |parameters: &[(&str, &str)]| {
-        let all = answers(&template, done, parameters, "IN_SYNC");
+        let all = answers(template, done, parameters, "IN_SYNC");
         stage.feed(line, all.as_bytes())
     };
     verify(&good).exits(0);
-    for (at, value) in [(0, "80,444"), (1, "03"), (2, "8.0.36"), (3, "a,b")] {
+    for (at, value) in [(0, "80,444"), (1, "03"), (2, "8.0.36"), (3, "a, b\n")] {
         let mut other = good;
         other[at].1 = value;
         let path = format!("Parameters.{}", other[at].0);
@@ -268,7 +277,7 @@ Resources:
     let path = "Parameters.Ports";
     assert_eq!(differences(&ran), [[PARAMETERS, path, "missing"]]);
     let twice = [&good[..], &good[..1]].concat();
-    let all = answers(&template, done, &twice, "IN_SYNC");
+    let all = answers(template, done, &twice, "IN_SYNC");
     stage
         .feed("verify prod/web --cloudformation=-", all.as_bytes())
         .refuses(1, "SOURCE_INVALID")
@@ -296,11 +305,12 @@ Resources:
         stage.feed(line, all.as_bytes())
     };
     let of_template = "cloudformation/template/web";
-    let own = "cloudformation/resource/web/F";
+    let gone = [of_template, "Drift.F", "added"];
+    let changed = [of_template, "Drift[\"F /MemorySize\"]", "added"];
     verify("UPDATE_COMPLETE", "IN_SYNC").exits(0);
     for (status, drift, exit, expected) in [
-        ("CREATE_COMPLETE", "MODIFIED", 10, [own, "", "added"]),
-        ("CREATE_COMPLETE", "DELETED", 10, [own, "", "added"]),
+        ("CREATE_COMPLETE", "MODIFIED", 10, changed),
+        ("CREATE_COMPLETE", "DELETED", 10, gone),
         (
             "CREATE_COMPLETE",
             "NOT_CHECKED",
@@ -323,4 +333,20 @@ Resources:
         let ran = verify(status, drift).exits(exit);
         assert_eq!(differences(&ran), [expected], "{status} {drift}");
     }
+    let parameters = [("Size", "big")];
+    let all = answers(template, "CREATE_COMPLETE", &parameters, "IN_SYNC");
+    let ran = stage.feed(line, all.as_bytes()).exits(16);
+    assert!(ran.out.contains("parameters were not recorded"));
+    // Without the stack its parameters are unknown, and what could tell one is not told.
+    let all = answers(template, "CREATE_COMPLETE", &[], "MODIFIED");
+    let (before, after) = all.split_at(all.find("{\"Stacks\"").unwrap());
+    let (_, after) = after.split_at(after.find("{\"StackResourceS").unwrap());
+    let without = format!("{before}{after}");
+    let ran = stage.feed(line, without.as_bytes()).exits(10);
+    assert!(ran.out.contains("another value") && !ran.out.contains("2048"));
+    stage.write("web.json", without);
+    stage
+        .run("record prod/web --cloudformation=web.json")
+        .refuses(1, "SOURCE_INVALID")
+        .says("add what describe-stacks prints");
 }

@@ -15,10 +15,56 @@ use crate::{
 
 const VERIFY: &str = "verify prod/shop --kubernetes";
 const DRY_RUN: &str = "verify prod/shop --kubernetes=live:dry-run";
-const WEB: &str = "kubernetes/apps/Deployment/shop/web";
 
 /// Kinds of each sort, as people write them.
 const KINDS: &str = include_str!("kubernetes_kinds.yaml");
+
+/// What to patch and how; and the artifact, the field and the kind of the difference.
+const CHANGES: [(&str, &str, &str, &str, &str); 6] = [
+    (
+        "deployment/web",
+        r#"[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"nginx:1.28"}]"#,
+        "apps/Deployment/shop/web",
+        "spec.template.spec.containers[web].image",
+        "changed",
+    ),
+    (
+        "deployment/web",
+        r#"[{"op":"add","path":"/spec/template/spec/containers/-",
+             "value":{"name":"miner","image":"evil"}}]"#,
+        "apps/Deployment/shop/web",
+        "spec.template.spec.containers[miner]",
+        "added",
+    ),
+    (
+        "deployment/web",
+        r#"[{"op":"add","path":"/spec/template/spec/hostNetwork","value":true}]"#,
+        "apps/Deployment/shop/web",
+        "spec.template.spec.hostNetwork",
+        "added",
+    ),
+    (
+        "secret/db",
+        r#"[{"op":"replace","path":"/data/password","value":"b3RoZXI="}]"#,
+        "core/Secret/shop/db",
+        "data.password",
+        "changed",
+    ),
+    (
+        "configmap/cfg",
+        r#"[{"op":"add","path":"/data/b","value":"x"}]"#,
+        "core/ConfigMap/shop/cfg",
+        "data.b",
+        "added",
+    ),
+    (
+        "role/web",
+        r#"[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]"#,
+        "rbac.authorization.k8s.io/Role/shop/web",
+        "rules[0].verbs[1]",
+        "added",
+    ),
+];
 
 fn started(test: &str) -> Option<Cluster<Api>> {
     if !tools::kubectl(test) {
@@ -43,54 +89,7 @@ fn objects_are_as_the_api_itself_keeps_them() {
     cluster.cairn(record).exits(0).says("Recorded  prod/shop#1");
     cluster.cairn(VERIFY).exits(0).says("VERIFIED");
     cluster.cairn(DRY_RUN).exits(0).says("as the API itself");
-    let of = |kind: &str, name: &str| format!("kubernetes/{kind}/shop/{name}");
-    let miner = r#"[{"op":"add","path":"/spec/template/spec/containers/-",
-                     "value":{"name":"miner","image":"evil"}}]"#;
-    let verb = r#"[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]"#;
-    for (patch, target, artifact, path, kind) in [
-        (
-            r#"[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"nginx:1.28"}]"#,
-            "deployment/web",
-            WEB.to_owned(),
-            "spec.template.spec.containers[web].image",
-            "changed",
-        ),
-        (
-            miner,
-            "deployment/web",
-            WEB.to_owned(),
-            "spec.template.spec.containers[miner]",
-            "added",
-        ),
-        (
-            r#"[{"op":"add","path":"/spec/template/spec/hostNetwork","value":true}]"#,
-            "deployment/web",
-            WEB.to_owned(),
-            "spec.template.spec.hostNetwork",
-            "added",
-        ),
-        (
-            r#"[{"op":"replace","path":"/data/password","value":"b3RoZXI="}]"#,
-            "secret/db",
-            of("core/Secret", "db"),
-            "data.password",
-            "changed",
-        ),
-        (
-            r#"[{"op":"add","path":"/data/b","value":"x"}]"#,
-            "configmap/cfg",
-            of("core/ConfigMap", "cfg"),
-            "data.b",
-            "added",
-        ),
-        (
-            verb,
-            "role/web",
-            of("rbac.authorization.k8s.io/Role", "web"),
-            "rules[0].verbs[1]",
-            "added",
-        ),
-    ] {
+    for (target, patch, artifact, path, kind) in CHANGES {
         let was = cluster
             .kubectl(&format!("get {target} -n shop -o json"))
             .out;
@@ -100,14 +99,14 @@ fn objects_are_as_the_api_itself_keeps_them() {
         let words = ["patch", target, "-n", "shop", "--type=json", "-p", patch];
         cluster.tool("kubectl", &words);
         let told = cluster.differences(VERIFY, 10);
-        assert_eq!(told, [one(&artifact, path, kind)]);
+        assert_eq!(told, [one(&format!("kubernetes/{artifact}"), path, kind)]);
         cluster.kubectl("replace -f was.json");
         cluster.cairn(VERIFY).exits(0);
     }
     cluster.kubectl("delete networkpolicy web -n shop");
     let told = cluster.differences(VERIFY, 10);
-    let policy = of("networking.k8s.io/NetworkPolicy", "web");
-    assert_eq!(told, [one(&policy, "", "missing")]);
+    let policy = "kubernetes/networking.k8s.io/NetworkPolicy/shop/web";
+    assert_eq!(told, [one(policy, "", "missing")]);
     cluster.stage.edit("app.yaml", "nginx:1.27", "nginx:1.29");
     cluster.kubectl("apply -f app.yaml");
     cluster.cairn(record).exits(0);

@@ -59,26 +59,7 @@ impl Api {
                 ("listen-peer-urls", &peer),
             ],
         );
-        let made = Command::new("ssh-keygen")
-            .args([
-                "-q",
-                "-t",
-                "ecdsa",
-                "-m",
-                "PEM",
-                "-N",
-                "",
-                "-f",
-                "accounts.pem",
-            ])
-            .current_dir(folder)
-            .status();
-        assert!(made.unwrap().success(), "no key for accounts");
-        fs::write(
-            folder.join("tokens"),
-            format!("{TOKEN},test,1,system:masters\n"),
-        )
-        .unwrap();
+        api.write_keys();
         api.spawn(
             "kube-apiserver",
             &[
@@ -99,6 +80,19 @@ impl Api {
         );
         api.wait();
         Some(api)
+    }
+
+    /// The key of accounts, and who may do what.
+    fn write_keys(&self) {
+        let line = "-q -t ecdsa -m PEM -f accounts.pem -N";
+        let made = Command::new("ssh-keygen")
+            .args(line.split(' '))
+            .arg("")
+            .current_dir(&self.folder)
+            .status();
+        assert!(made.unwrap().success(), "no key for accounts");
+        let user = format!("{TOKEN},test,1,system:masters\n");
+        fs::write(self.folder.join("tokens"), user).unwrap();
     }
 
     fn spawn(&mut self, program: &str, options: &[(&str, &str)]) {

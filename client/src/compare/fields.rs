@@ -124,7 +124,7 @@ pub(crate) struct Fields {
     pub(crate) more_added: usize,
     /// Places that differ and are ignored.
     pub(crate) ignored: usize,
-    /// Withheld values without their key that what was signed accepts.
+    /// Withheld values without their key, or that were not known, that what was signed accepts.
     pub(crate) accepted: usize,
 }
 
@@ -133,7 +133,7 @@ pub(crate) struct Fields {
 pub(crate) struct Signed<'a> {
     /// Pointers to what is ignored.
     pub(crate) ignore: &'a [&'a str],
-    /// Whether withheld values without their key are accepted.
+    /// Whether withheld values without their key, or that were not known, are accepted.
     pub(crate) accept: bool,
 }
 

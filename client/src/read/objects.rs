@@ -117,7 +117,7 @@ impl Ledger {
         let mut realised = Vec::new();
         for system in systems::ALL {
             let mut recorded = Recorded::new(&proven.manifest);
-            // Of each sort: of many resources, a stack is the last by its name.
+            // Of each sort: behind many resources, a template is the last by its name.
             let mut of_sort = BTreeMap::<_, usize>::new();
             let wanted = objects_below(&proven, system.name()).filter(|artifact| {
                 let count = of_sort.entry(artifact.media_type.as_deref()).or_default();

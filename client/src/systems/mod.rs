@@ -169,7 +169,6 @@ pub fn capture(
     for (system, all) in by_system(asked) {
         let mut desk = Desk::new(system.name(), tags, true);
         system.capture_all(&all, &mut desk)?;
-        desk.has_read()?;
         desk.finish(onto)?;
     }
     Ok(())

@@ -43,7 +43,9 @@ fn check_numbers(bytes: &[u8]) -> Result<(), String> {
                 let number = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
                 let text = String::from_utf8_lossy(number);
                 if loses_digits(&text) {
-                    return Err(format!("{text} has more digits than can be compared"));
+                    // It may be a secret that lacks its quotes.
+                    let why = "has more digits than can be compared";
+                    return Err(format!("the number at byte {at} {why}"));
                 }
                 at += number.len();
                 continue;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::aws::text, Desk, Given, RESOURCE, STACK, TEMPLATE, documents::Told,
-    parameter_file::ParameterFile, parameters, read_parameters, stack, stem, template::Template,
-    template_object, wrong,
+    parameter_file::ParameterFile, parameters, read_parameters, resources, stack, stem,
+    template::Template, template_object, wrong,
 };
 use crate::sources::SourceError;
 
@@ -36,6 +36,10 @@ pub(super) fn capture(
         told.ask_change_sets()?;
     }
     let name = told.name().map_or(asked, str::to_owned);
+    if told.stack.is_none() && told.resources.is_some() {
+        let why = "the stack is missing: add what describe-stacks prints";
+        return Err(wrong(given, why));
+    }
     if let (Some(_), Some((file, ..))) = (&told.stack, &behind) {
         return Err(wrong(file, BEHIND));
     }
@@ -58,7 +62,7 @@ pub(super) fn capture(
         desk.secret_input(&["change-set", &name, &file], &bytes)?;
     }
     match &told.resources {
-        Some(resources) => record_live(resources, &name, desk),
+        Some(resources) => resources::record_live(resources, &name, desk),
         None if told.stack.is_some() => {
             let why = "the resources are missing: add what list-stack-resources prints";
             Err(wrong(given, why))
@@ -125,21 +129,6 @@ fn note_nested(original: &Template, desk: &mut Desk<'_>) {
             nested.join(", ")
         ));
     }
-}
-
-pub(super) fn record_live(
-    resources: &[Value],
-    name: &str,
-    desk: &mut Desk<'_>,
-) -> Result<(), SourceError> {
-    for resource in resources {
-        if text(resource, "ResourceStatus") != Some("DELETE_COMPLETE") {
-            let logical = text(resource, "LogicalResourceId").unwrap_or_default();
-            let artifact = desk.name(&["resource", name, logical])?;
-            desk.object(artifact, RESOURCE, stack::resource(resource));
-        }
-    }
-    Ok(())
 }
 
 /// What a template declares, before anything of it has an id.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     super::aws::{self, Aws, Question, Stage, items, text},
-    drift::{self, Drift},
+    drift::{self, Drift, Hidden},
     rules::SETTLED,
     template::{Template, is_json},
 };
@@ -12,9 +12,6 @@ use crate::{detail::printable, sources::SourceError};
 
 /// Resources that `describe-stack-resources` tells at most, without saying that there are more.
 const DESCRIBED_MAX: usize = 100;
-
-/// Letters of a value that is found in any text.
-const SHORT: usize = 3;
 
 /// What was said of a stack. What was not asked is none.
 #[derive(Default)]
@@ -194,6 +191,15 @@ impl Told {
         Ok(())
     }
 
+    /// Whether the stack has any parameter.
+    pub(super) fn has_parameters(&self) -> bool {
+        let stack = self.stack.iter();
+        stack
+            .flat_map(|stack| items(stack, "Parameters"))
+            .next()
+            .is_some()
+    }
+
     /// In which state the stack is.
     pub(super) fn state(&self) -> State {
         let Some(stack) = &self.stack else {
@@ -210,23 +216,16 @@ impl Told {
         }
     }
 
-    /// The values of its parameters, and of lists each item, but for what is too short to be
-    /// anything by itself.
-    pub(super) fn parameter_values(&self) -> Vec<&str> {
-        let stack = self.stack.iter();
-        let parameters = stack.flat_map(|stack| items(stack, "Parameters"));
-        let values = parameters.flat_map(|parameter| {
+    /// The values of its parameters, which are told to nobody.
+    pub(super) fn hidden(&self) -> Hidden {
+        let Some(stack) = &self.stack else {
+            return Hidden::Any;
+        };
+        let parameters = items(stack, "Parameters").iter();
+        Hidden::of(parameters.flat_map(|parameter| {
             let members = ["ParameterValue", "ResolvedValue"];
             members.map(|member| text(parameter, member).unwrap_or_default())
-        });
-        let values = values.flat_map(|value| value.split(',').chain([value]));
-        let mut values: Vec<_> = values
-            .map(str::trim)
-            .filter(|value| value.len() > SHORT && !["false", "true"].contains(value))
-            .collect();
-        values.sort_unstable();
-        values.dedup();
-        values
+        }))
     }
 
     /// The stack's name, as AWS tells it.

@@ -17,6 +17,10 @@ use crate::sources::SourceError;
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Pages of rows: of 100 each, more than a stack may have.
 const PAGES_MAX: usize = 64;
+/// Letters of a value that is found in any text.
+const SHORT: usize = 3;
+/// Values that are looked for in each text.
+const HIDDEN_MAX: usize = 2_000;
 /// How often it is asked at first, and at last.
 const LOOK: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -28,6 +32,44 @@ pub(super) struct Drift {
     began: Option<Timestamp>,
     /// Why there is nothing.
     failed: Option<String>,
+}
+
+/// Values that may stand in no text that leaves: those of a stack's parameters.
+pub(super) enum Hidden {
+    /// They are not known, or too many to be looked for.
+    Any,
+    These(Vec<String>),
+}
+
+impl Hidden {
+    /// Of values as AWS tells them; of lists each item, too. What is too short to be anything by
+    /// itself is found in any text, and is none of them.
+    pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>) -> Self {
+        let values = values.flat_map(|value| value.split(',').chain([value]));
+        let values = values.map(str::trim);
+        let values =
+            values.filter(|value| value.len() > SHORT && !["false", "true"].contains(value));
+        let mut these: Vec<String> = Vec::new();
+        for value in values {
+            // AWS tells objects as JSON.
+            let quoted = Value::from(value).to_string();
+            let quoted = quoted.trim_matches('"');
+            these.extend([value, quoted].map(str::to_owned));
+            if these.len() > HIDDEN_MAX {
+                return Self::Any;
+            }
+        }
+        these.sort_unstable();
+        these.dedup();
+        Self::These(these)
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(values) => values.iter().any(|value| text.contains(value)),
+        }
+    }
 }
 
 /// What it found of one resource.
@@ -57,9 +99,9 @@ impl Drift {
         ids.any(|id| id != stack)
     }
 
-    /// What is known of one resource, by its name in the template and by AWS's id. Nothing in
-    /// which one of `hidden` stands is told.
-    pub(super) fn row(&self, logical: &str, physical: Option<&str>, hidden: &[&str]) -> Row<'_> {
+    /// What is known of one resource, by its name in the template and by AWS's id. Nothing that
+    /// is hidden is told.
+    pub(super) fn row(&self, logical: &str, physical: Option<&str>, hidden: &Hidden) -> Row<'_> {
         if let Some(why) = &self.failed {
             return Row::Unknown(why);
         }
@@ -91,7 +133,7 @@ fn is_since(row: &Value, began: Timestamp) -> bool {
 }
 
 /// What differs, by the paths that AWS names.
-fn properties(row: &Value, hidden: &[&str]) -> Map<String, Value> {
+fn properties(row: &Value, hidden: &Hidden) -> Map<String, Value> {
     let mut properties = Map::new();
     for difference in items(row, "PropertyDifferences") {
         let path = text(difference, "PropertyPath").unwrap_or("/");
@@ -100,9 +142,7 @@ fn properties(row: &Value, hidden: &[&str]) -> Map<String, Value> {
         // Where AWS names only what is above, the secret's name stands in the text.
         let inside = |member: &str| {
             let text = of(member);
-            names_secret(text)
-                || text.contains("\"Environment")
-                || hidden.iter().any(|value| text.contains(value))
+            names_secret(text) || text.contains("\"Environment") || hidden.is_in(text)
         };
         let secret = steps.any(|step| names_secret(step) || step == "Environment");
         let told = if secret || inside("ExpectedValue") || inside("ActualValue") {
@@ -179,4 +219,31 @@ fn begin_and_wait(aws: &Aws, stack: &str) -> Result<Drift, SourceError> {
         began: Some(began),
         failed: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hidden;
+
+    /// Goal: no value of a parameter is in what is told, however AWS spells it. Method: values
+    /// by themselves, within others, as JSON, of a list; what is too short; too many of them.
+    #[test]
+    fn a_value_of_a_parameter_is_found_in_any_text() {
+        let hidden =
+            Hidden::of(["pa\"ss\\4711", "10.0.0.1, db.example", "abc", "true"].into_iter());
+        for (text, is_in) in [
+            ("pa\"ss\\4711", true),
+            (r#"{"Value":"pa\"ss\\4711"}"#, true),
+            ("http://db.example/", true),
+            ("10.0.0.1", true),
+            ("abc", false),
+            ("true", false),
+            ("60", false),
+        ] {
+            assert_eq!(hidden.is_in(text), is_in, "{text}");
+        }
+        assert!(Hidden::Any.is_in("60"));
+        let many: Vec<_> = (1000..4000).map(|at| at.to_string()).collect();
+        assert!(Hidden::of(many.iter().map(String::as_str)).is_in("60"));
+    }
 }

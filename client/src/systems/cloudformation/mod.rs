@@ -33,6 +33,7 @@ use crate::{
 use capture::capture;
 use documents::{State, Told};
 use parameter_file::ParameterFile;
+use resources::Made;
 use template::Template;
 use wanted::Wanted;
 
@@ -68,10 +69,12 @@ impl System for CloudFormation {
                 Some(next) => parameter_file(next)?.map(|(file, bytes)| (**next, file, bytes)),
                 None => None,
             };
-            if behind.is_some() {
+            if behind.is_none() {
+                self.capture(given, desk)?;
+            } else {
                 all.next();
+                capture(given, behind, desk)?;
             }
-            capture(given, behind, desk)?;
             desk.has_read()?;
         }
         Ok(())
@@ -183,7 +186,10 @@ fn observe_one(
     if wanted.stack.is_none() {
         match told.state() {
             State::Settled => {}
-            State::Untold => unknown = Some("what describe-stacks prints was not given".to_owned()),
+            State::Untold => {
+                let why = "what describe-stacks prints was not given".to_owned();
+                unknown = Some((Reason::SourceInvalid, why));
+            }
             State::Moving(why) => {
                 for artifact in wanted.artifacts() {
                     desk.unmeasured(artifact, Reason::SourceInvalid, why.as_str());
@@ -208,12 +214,20 @@ fn observe_one(
     if let Some((artifact, recorded)) = &wanted.parameters {
         parameters::observe(&told, artifact, recorded, desk)?;
     }
-    // Of what AWS makes of a template nothing could be recorded before.
-    if wanted.stack.is_none() && wanted.resources.is_empty() {
-        unknown = resources::observe_made(&told, wanted, desk)?.or(unknown);
+    let mut made = Made::default();
+    if wanted.stack.is_none() {
+        if wanted.parameters.is_none() && told.has_parameters() {
+            let why = "its parameters were not recorded: record it again".to_owned();
+            unknown = Some((Reason::SourceInvalid, why));
+        }
+        // Of what AWS makes of a template nothing could be recorded before.
+        if wanted.resources.is_empty() {
+            made = Made::told(&told);
+        }
+        made.unknown = made.unknown.or(unknown);
     }
     if let Some((artifact, recorded)) = &wanted.template {
-        observe_template(&told, artifact, recorded, unknown, desk)?;
+        observe_template(&told, artifact, recorded, made, desk)?;
     }
     resources::observe(&told, wanted, desk)
 }
@@ -252,7 +266,7 @@ fn observe_template(
     told: &Told,
     artifact: &ArtifactName,
     recorded: &Value,
-    unknown: Option<String>,
+    made: Made,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let Some(original) = &told.original else {
@@ -276,9 +290,14 @@ fn observe_template(
         desk.unmeasured(artifact, Reason::SourceInvalid, why);
         return Ok(());
     }
-    match unknown.filter(|_| left == right) {
-        Some(why) => desk.unmeasured(artifact, Reason::ToolFailed, why),
-        None => desk.object(artifact.clone(), TEMPLATE, object),
+    let same = left == right && made.drift.is_empty();
+    if let Some((reason, why)) = made.unknown.filter(|_| same) {
+        desk.unmeasured(artifact, reason, why);
+        return Ok(());
     }
+    if let (Some(object), false) = (object.as_object_mut(), made.drift.is_empty()) {
+        object.insert("Drift".to_owned(), Value::Object(made.drift));
+    }
+    desk.object(artifact.clone(), TEMPLATE, object);
     Ok(())
 }

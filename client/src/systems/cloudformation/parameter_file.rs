@@ -53,10 +53,6 @@ impl ParameterFile {
         let values = match strict::parse(bytes) {
             Ok(values) => values,
             Err(_) if !is_list => return Ok(None),
-            // What stands there may be a secret that lacks its quotes.
-            Err(why) if why.contains("digits") => {
-                return Err("as a parameter file: a number in it has no quotes".to_owned());
-            }
             Err(why) => return Err(format!("as a parameter file: {why}")),
         };
         match values.as_slice() {
@@ -124,7 +120,13 @@ impl ParameterFile {
 
 fn is_of_pipeline(members: &Map<String, Value>) -> bool {
     let other = |member: &&str| members.contains_key(*member);
-    members.get("Parameters").is_some_and(Value::is_object) && !OF_OTHERS.iter().any(other)
+    // A template declares its parameters as objects.
+    let values = |values: &Map<String, Value>| !values.values().any(Value::is_object);
+    members
+        .get("Parameters")
+        .and_then(Value::as_object)
+        .is_some_and(values)
+        && !OF_OTHERS.iter().any(other)
 }
 
 #[cfg(test)]
@@ -167,6 +169,7 @@ mod tests {
             "Resources: {}",
             r#"{"Resources": {}, "Parameters": {}}"#,
             r#"{"Stacks": []}"#,
+            r#"{"Parameters": {"Env": {"Type": "String"}}}"#,
             r#"{"ChangeSetName": "x", "Parameters": {}}"#,
             r#"{"Parameters": {}} {"Parameters": {}}"#,
             r#"{"Parameters": {"A": "1", "A": "2"}}"#,
@@ -192,7 +195,7 @@ mod tests {
                 r#"[{"ParameterKey": "A", "ParameterValue": 1}]"#,
                 "is no text",
             ),
-            ("[123456789012345678901]", "has no quotes"),
+            ("[123456789012345678901]", "the number at byte 1"),
             (
                 r#"[{"ParameterKey": "A", "ParameterValue": "swordfish", "UsePreviousValue": true}]"#,
                 "has not one value",

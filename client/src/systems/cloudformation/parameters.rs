@@ -67,7 +67,7 @@ pub(super) fn record(
             None => desk.untold(),
         };
         values.insert(key.clone(), tag);
-        if kind.starts_with(LOOKED_UP) && template.refers_to(key) {
+        if kind.starts_with(LOOKED_UP) && template.depends_on(key) {
             resolved.insert(key.clone(), desk.untold());
             remarks.looked_up.push(key.clone());
         }
@@ -120,10 +120,8 @@ impl Remarks {
     }
 }
 
-/// A value as AWS tells it: items of a list without the space between them, and no line end at
-/// its end. What is alike so is not told apart.
+/// A value as AWS tells it: items of a list without the space between them.
 fn as_aws_tells(value: &str, is_list: bool) -> String {
-    let value = value.trim_end_matches('\n');
     if !is_list {
         return value.to_owned();
     }

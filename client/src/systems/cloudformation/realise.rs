@@ -1,6 +1,6 @@
 //! The commands that bring about stacks as they were recorded.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{super::aws::items, wanted::Wanted};
 use crate::detail::shell_word;
@@ -16,8 +16,11 @@ pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
     } else {
         "each one's template"
     };
-    let parameters = if stacks.iter().any(|wanted| has_parameters(wanted)) {
-        " and the parameters"
+    let parameters = if stacks
+        .iter()
+        .any(|wanted| parameters(wanted).next().is_some())
+    {
+        " and the values"
     } else {
         ""
     };
@@ -29,15 +32,17 @@ pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
 
 fn deploy(wanted: &Wanted) -> String {
     let name = shell_word(wanted.name.as_bytes());
-    let mut command = if has_parameters(wanted) {
-        // `deploy` would leave the values of all parameters that are not said.
-        format!(
-            "aws cloudformation update-stack --stack-name {name} --template-body \
-             file://TEMPLATE --parameters file://PARAMETERS"
-        )
-    } else {
-        format!("aws cloudformation deploy --stack-name {name} --template-file TEMPLATE")
-    };
+    let mut command =
+        format!("aws cloudformation deploy --stack-name {name} --template-file TEMPLATE");
+    // What is not said keeps the value that it has, and so each is.
+    for (at, key) in parameters(wanted).enumerate() {
+        command.push_str(if at == 0 {
+            " --parameter-overrides "
+        } else {
+            " "
+        });
+        command.push_str(&shell_word(format!("{key}=VALUE").as_bytes()));
+    }
     let granted = wanted.stack.iter();
     let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
     for (at, word) in granted.filter_map(Value::as_str).enumerate() {
@@ -47,8 +52,9 @@ fn deploy(wanted: &Wanted) -> String {
     command
 }
 
-fn has_parameters(wanted: &Wanted) -> bool {
+/// The names of the parameters that a stack had, or was to have.
+fn parameters(wanted: &Wanted) -> impl Iterator<Item = &String> {
     let told = wanted.stack.iter().chain(&wanted.parameters);
-    let mut told = told.filter_map(|(_, object)| object.get("Parameters")?.as_object());
-    told.any(|parameters| !parameters.is_empty())
+    let told = told.filter_map(|(_, object)| object.get("Parameters")?.as_object());
+    told.flat_map(Map::keys)
 }

@@ -1,50 +1,70 @@
 //! What there is now of the resources that a stack had: rows of drift decide, one by one.
 
 use cairn_proto::reason::Reason;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    super::aws::text, Desk, RESOURCE, capture::record_live, documents::Told, drift::Row, not_given,
-    stack, wanted::Wanted,
+    super::aws::text,
+    Desk, RESOURCE,
+    documents::Told,
+    drift::{Hidden, Row},
+    not_given, stack,
+    wanted::Wanted,
 };
 use crate::sources::SourceError;
 
-/// What there is of resources that AWS made up, and that no record has: one that differs from
-/// AWS's own template is told. Why there may be others, if that is not known.
-pub(super) fn observe_made(
-    told: &Told,
-    wanted: &Wanted,
-    desk: &mut Desk<'_>,
-) -> Result<Option<String>, SourceError> {
-    let Some(resources) = &told.resources else {
-        return Ok(Some(
-            "what list-stack-resources prints was not given".to_owned(),
-        ));
-    };
-    let (mut unknown, hidden) = (None, told.parameter_values());
-    for resource in resources {
-        let logical = text(resource, "LogicalResourceId").unwrap_or_default();
-        let physical = text(resource, "PhysicalResourceId");
-        if text(resource, "ResourceStatus") == Some("DELETE_COMPLETE") {
-            continue;
-        }
-        let drift = told.drift.as_ref();
-        let row = drift.map(|drift| drift.row(logical, physical, &hidden));
-        let drift = match row.unwrap_or(Row::Unknown("no drift of its was given")) {
-            Row::InSync => continue,
-            Row::Unknown(why) => {
-                unknown = Some(format!("resource {logical}: {why}"));
-                continue;
-            }
-            Row::Modified(properties) => Value::Object(properties),
-            Row::Deleted => json!({"/": "it is no more"}),
+/// What AWS says of resources that it made up, and that no record has.
+#[derive(Default)]
+pub(super) struct Made {
+    /// What differs from AWS's own template, by resource and property.
+    pub(super) drift: Map<String, Value>,
+    /// Why there may be more.
+    pub(super) unknown: Option<(Reason, String)>,
+}
+
+impl Made {
+    pub(super) fn told(told: &Told) -> Self {
+        let mut made = Self::default();
+        let Some(resources) = &told.resources else {
+            let why = "what list-stack-resources prints was not given".to_owned();
+            made.unknown = Some((Reason::SourceInvalid, why));
+            return made;
         };
-        let mut found = stack::resource(resource);
-        found["Drift"] = drift;
-        let artifact = desk.name(&["resource", &wanted.name, logical])?;
-        desk.object(artifact, RESOURCE, found);
+        let hidden = told.hidden();
+        for resource in resources.iter().filter(|it| !is_gone(it)) {
+            let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+            match row(told, resource, &hidden) {
+                Row::InSync => {}
+                Row::Unknown(why) => {
+                    let why = format!("resource {logical}: {why}");
+                    made.unknown = Some((Reason::ToolFailed, why));
+                }
+                Row::Modified(properties) => {
+                    let told = properties.into_iter();
+                    let told = told.map(|(path, how)| (format!("{logical} {path}"), how));
+                    made.drift.extend(told);
+                }
+                Row::Deleted => {
+                    let how = Value::from("it is no more");
+                    made.drift.insert(logical.to_owned(), how);
+                }
+            }
+        }
+        made
     }
-    Ok(unknown)
+}
+
+fn is_gone(resource: &Value) -> bool {
+    text(resource, "ResourceStatus") == Some("DELETE_COMPLETE")
+}
+
+fn row<'t>(told: &'t Told, resource: &Value, hidden: &Hidden) -> Row<'t> {
+    let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+    let physical = text(resource, "PhysicalResourceId");
+    let drift = told.drift.as_ref();
+    drift.map_or(Row::Unknown("no drift of its was given"), |drift| {
+        drift.row(logical, physical, hidden)
+    })
 }
 
 pub(super) fn observe(
@@ -58,7 +78,7 @@ pub(super) fn observe(
         }
         return Ok(());
     };
-    let hidden = told.parameter_values();
+    let hidden = told.hidden();
     for (logical, (artifact, recorded)) in &wanted.resources {
         let Some(resource) = told.resource(logical) else {
             if recorded.get("Conditional").is_some() {
@@ -74,12 +94,7 @@ pub(super) fn observe(
         if let Some(conditional) = recorded.get("Conditional") {
             members.insert("Conditional".to_owned(), conditional.clone());
         }
-        let physical = text(resource, "PhysicalResourceId");
-        let row = told
-            .drift
-            .as_ref()
-            .map(|drift| drift.row(logical, physical, &hidden));
-        match row.unwrap_or(Row::Unknown("no drift of its was given")) {
+        match row(told, resource, &hidden) {
             Row::InSync => {}
             Row::Modified(properties) => {
                 members.insert("Drift".to_owned(), Value::Object(properties));
@@ -99,9 +114,24 @@ pub(super) fn observe(
     }
     let added = |resource: &&Value| {
         let logical = text(resource, "LogicalResourceId").unwrap_or_default();
-        let gone = text(resource, "ResourceStatus") == Some("DELETE_COMPLETE");
-        !gone && !wanted.resources.contains_key(logical)
+        !is_gone(resource) && !wanted.resources.contains_key(logical)
     };
     let added: Vec<_> = resources.iter().filter(added).cloned().collect();
     record_live(&added, &wanted.name, desk)
+}
+
+/// Each resource as it is.
+pub(super) fn record_live(
+    resources: &[Value],
+    name: &str,
+    desk: &mut Desk<'_>,
+) -> Result<(), SourceError> {
+    for resource in resources {
+        if !is_gone(resource) {
+            let logical = text(resource, "LogicalResourceId").unwrap_or_default();
+            let artifact = desk.name(&["resource", name, logical])?;
+            desk.object(artifact, RESOURCE, stack::resource(resource));
+        }
+    }
+    Ok(())
 }

@@ -42,13 +42,18 @@ pub(super) struct ParametersRules;
 
 impl Rules for ParametersRules {}
 
-/// Of templates: everything counts.
+/// Of templates: everything counts, and that what AWS made of one drifts.
 pub(super) struct TemplateRules;
 
 impl Rules for TemplateRules {
     fn passes_over(&self, place: &Place<'_>) -> bool {
         // The same template can be written in both.
         place.is(&["Format"])
+    }
+
+    fn alarms(&self, place: &Place<'_>, _found: &Value) -> bool {
+        // Each by itself.
+        !place.is(&["Drift"])
     }
 }
 

@@ -115,8 +115,12 @@ impl Template {
             .map(|(name, _)| name.as_str())
     }
 
-    /// Whether a parameter's value decides anything but whether it may be deployed.
-    pub(super) fn refers_to(&self, parameter: &str) -> bool {
+    /// Whether a parameter's value may decide anything but whether it may be deployed. What AWS
+    /// puts in, and its macros, may use each.
+    pub(super) fn depends_on(&self, parameter: &str) -> bool {
+        if self.is_transformed() {
+            return true;
+        }
         let within = format!("${{{parameter}");
         let names = |text: &str| text == parameter || text.contains(&within);
         let mut sections = self.body.as_object().into_iter().flatten();

@@ -59,13 +59,13 @@ fn parse(text: &str) -> Result<Release, String> {
     };
     let whole = manifest == "\n" || manifest.ends_with("\n\n");
     if !whole {
-        return Err("its manifest is cut".to_owned());
+        return Err("its manifest is cut, or ends within a line".to_owned());
     }
     let of = |key: &str| {
         let mut own = head.lines().filter_map(|line| line.strip_prefix(key));
         match (own.next(), own.next()) {
             (Some(value), None) => Ok(value.to_owned()),
-            (None, _) => Err(format!("it has no {key}")),
+            (None, _) => Err(format!("it has no {key}... (helm prints all from 3.17 on)")),
             _ => Err(format!("{key}stands there twice")),
         }
     };
@@ -111,7 +111,11 @@ fn parts(text: &str) -> Result<[&str; 5], String> {
 /// document, or it has what could be a member of an object, and all is one stream of YAML.
 fn could_be_objects(rest: &str, behind: usize) -> bool {
     let notes = rest.get(behind..).unwrap_or_default();
-    let begins = |line: &str| line.starts_with("---") || line.starts_with("# Source:");
+    let begins = |line: &str| {
+        let document = line.strip_prefix("---");
+        document.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+            || line.starts_with("# Source:")
+    };
     let mut events = Parser::new_from_str(rest);
     let mut is_yaml = || events.all(|event| event.is_ok());
     notes.lines().any(begins) || (notes.lines().any(could_be_member) && is_yaml())

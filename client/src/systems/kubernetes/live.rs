@@ -41,39 +41,44 @@ pub(super) fn ask(
         let objects = kinds.entry(identity.resource()).or_default();
         objects.push((name, identity));
     }
-    let answers = at_once(&asked, |(namespace, kinds)| of_namespace(*namespace, kinds));
+    let answers = at_once(&asked, |(namespace, kinds)| of_namespace(*namespace, kinds))?;
     let mut found = Vec::new();
-    for (objects, answer) in answers.into_iter().flatten() {
-        match answer {
-            Ok(answer) => pick(answer, &objects, &mut found),
-            // Nothing else will be told either.
-            Err(error) if error.is_of_all() => return Err(error),
-            Err(error) => {
-                let why = error.to_string();
-                for (name, _) in objects {
-                    desk.unmeasured(name, Reason::ToolFailed, why.clone());
-                }
+    for mut there in answers {
+        found.append(&mut there.found);
+        for (objects, why) in there.untold {
+            for (name, _) in objects {
+                desk.unmeasured(name, Reason::ToolFailed, why.clone());
             }
         }
     }
     Ok(found)
 }
 
-/// What a function makes of each, in their order, of several at once.
-pub(super) fn at_once<I, R>(all: I, make: impl Fn(I::Item) -> R + Sync) -> Vec<R>
+/// What a function makes of each, in their order, of several at once. None is begun after an
+/// error.
+pub(super) fn at_once<I, R>(
+    all: I,
+    each: impl Fn(I::Item) -> Result<R, SourceError> + Sync,
+) -> Result<Vec<R>, SourceError>
 where
     I: IntoIterator<IntoIter: Send>,
     R: Send,
 {
-    let next = Mutex::new(all.into_iter().enumerate());
-    let made = Mutex::new(BTreeMap::new());
+    let next = Mutex::new(Some(all.into_iter().enumerate()));
+    let results = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
-            let item = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((place, item)) = item else { return };
-            let result = make(item);
-            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.insert(place, result);
+            let mut left = next.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some((place, item)) = left.as_mut().and_then(Iterator::next) else {
+                return;
+            };
+            drop(left);
+            let result = each(item);
+            if result.is_err() {
+                *next.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.insert(place, result);
         }
     };
     thread::scope(|scope| {
@@ -82,26 +87,42 @@ where
         }
         work();
     });
-    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    made.into_values().collect()
+    let results = results.into_inner();
+    let results = results.unwrap_or_else(PoisonError::into_inner);
+    results.into_values().collect()
+}
+
+/// What is told of a namespace.
+#[derive(Default)]
+struct There<'w> {
+    found: Vec<(ArtifactName, Value)>,
+    /// What is not, and why.
+    untold: Vec<(Objects<'w>, String)>,
 }
 
 /// All kinds of a namespace together; each by itself where that is refused, for one may be the
-/// reason.
-fn of_namespace<'w>(
-    namespace: Option<&str>,
-    kinds: &Kinds<'w>,
-) -> Vec<(Objects<'w>, Result<Vec<Value>, SourceError>)> {
+/// reason. An error is one that nothing else will be told for either.
+fn of_namespace<'w>(namespace: Option<&str>, kinds: &Kinds<'w>) -> Result<There<'w>, SourceError> {
+    let mut there = There::default();
     if kinds.len() > 1 {
-        let all = || kinds.values().flatten().copied().collect();
         match together(namespace, kinds) {
-            Err(error) if !error.is_of_all() => {}
-            answer => return vec![(all(), answer)],
+            Ok(answer) => {
+                let all: Objects<'_> = kinds.values().flatten().copied().collect();
+                pick(answer, &all, &mut there.found);
+                return Ok(there);
+            }
+            Err(error) if error.is_of_all() => return Err(error),
+            Err(_) => {}
         }
     }
-    let each = kinds.iter();
-    each.map(|(resource, objects)| (objects.clone(), alone(namespace, resource, objects)))
-        .collect()
+    for (resource, objects) in kinds {
+        match alone(namespace, resource, objects) {
+            Ok(answer) => pick(answer, objects, &mut there.found),
+            Err(error) if error.is_of_all() => return Err(error),
+            Err(error) => there.untold.push((objects.clone(), error.to_string())),
+        }
+    }
+    Ok(there)
 }
 
 fn together(namespace: Option<&str>, kinds: &Kinds<'_>) -> Result<Vec<Value>, SourceError> {
@@ -110,8 +131,8 @@ fn together(namespace: Option<&str>, kinds: &Kinds<'_>) -> Result<Vec<Value>, So
     let listed: Vec<_> = listed.map(|(resource, _)| resource.as_str()).collect();
     let named = kinds.iter().filter(|(_, objects)| !many(objects));
     let named = named.flat_map(|(resource, objects)| {
-        let names = objects.iter().map(|(_, identity)| &identity.name);
-        names.map(move |name| format!("{resource}/{name}"))
+        let all = objects.iter();
+        all.map(move |(_, identity)| format!("{resource}/{}", identity.name))
     });
     let named: Vec<_> = named.collect();
     let mut found = Vec::new();

@@ -68,9 +68,9 @@ pub(super) fn add(
     let (mut totals, mut troubles) = (Totals::default(), BTreeMap::new());
     let there = live::at_once(&namespaces, |(namespace, workloads)| {
         There::ask(namespace, workloads, live)
-    });
+    })?;
     for (mut workloads, there) in namespaces.into_values().zip(there) {
-        look(&mut workloads, live, there?);
+        look(&mut workloads, live, there);
         for workload in workloads {
             let Some((name, object)) = live.get_mut(workload.place) else {
                 continue;
