@@ -12,7 +12,10 @@ use std::{
 
 use serde_json::json;
 
-use super::tools::{is_here, skipped};
+use super::{
+    kube::write_config,
+    tools::{is_here, skipped},
+};
 
 /// A start that makes its certificates and all types takes less than this on a busy machine.
 const START: Duration = Duration::from_mins(2);
@@ -133,18 +136,11 @@ impl Api {
 
     /// Writes what kubectl needs to find it.
     pub(crate) fn write_config(&self, path: &Path) {
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {
-                "server": format!("https://127.0.0.1:{}", self.port),
-                "certificate-authority": self.folder.join("certificates/apiserver.crt"),
-            }}],
-            "users": [{"name": "test", "user": {"token": TOKEN}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        let cluster = json!({
+            "server": format!("https://127.0.0.1:{}", self.port),
+            "certificate-authority": self.folder.join("certificates/apiserver.crt"),
         });
-        fs::write(path, config.to_string()).unwrap();
+        write_config(path, &cluster, &json!({"token": TOKEN}));
     }
 }
 

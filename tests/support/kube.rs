@@ -69,15 +69,7 @@ impl Kube {
 
     /// Writes what kubectl needs to find it.
     pub(crate) fn write_config(&self, path: &Path) {
-        let config = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": self.url()}}],
-            "users": [{"name": "test", "user": {}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        });
-        std::fs::write(path, config.to_string()).unwrap();
+        write_config(path, &json!({"server": self.url()}), &json!({}));
     }
 
     /// Changes what happens to what is written from now on.
@@ -382,4 +374,17 @@ fn scale_or(object: &Value, target: &Target) -> Value {
         "spec": {"replicas": object["spec"]["replicas"]},
         "status": {"replicas": object["spec"]["replicas"]},
     })
+}
+
+/// Writes what kubectl needs to find a cluster, as a user.
+pub(crate) fn write_config(path: &Path, cluster: &Value, user: &Value) {
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    });
+    std::fs::write(path, config.to_string()).unwrap();
 }

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use super::{
     super::aws::text, Desk, Given, RESOURCE, STACK, TEMPLATE, documents::Told,
-    parameter_file::ParameterFile, parameters, read_parameters, resources, stack, stem,
-    template::Template, template_object, wrong,
+    parameter_file::ParameterFile, parameters, resources, stack, stem, template::Template,
+    template_object, wrong,
 };
 use crate::sources::SourceError;
 
 /// Records what was given; of a template before its stack, with the parameter file behind it.
 pub(super) fn capture(
     given: &Given,
-    behind: Option<(&Given, ParameterFile, Vec<u8>)>,
+    behind: Option<(&Given, (ParameterFile, Vec<u8>))>,
     desk: &mut Desk<'_>,
 ) -> Result<(), SourceError> {
     let asked = match given {
@@ -21,12 +21,7 @@ pub(super) fn capture(
         _ => stem(given),
     };
     let mut told = match given.read()? {
-        Some(bytes) => {
-            if read_parameters(given, &bytes)?.is_some() {
-                return Err(wrong(given, BEHIND));
-            }
-            Told::read(&given.shown(), &bytes)?
-        }
+        Some(bytes) => Told::read(&given.shown(), &bytes)?,
         None => Told::live(&asked)?,
     };
     if told.gone {
@@ -69,7 +64,7 @@ pub(super) fn capture(
         }
         None => {
             record_declared(original, &name, desk)?;
-            let Some((given, file, bytes)) = behind else {
+            let Some((given, (file, bytes))) = behind else {
                 return parameters::record(original, &name, &ParameterFile::default(), desk);
             };
             parameters::record(original, &name, &file, desk)?;
@@ -81,7 +76,7 @@ pub(super) fn capture(
 }
 
 /// Where a parameter file goes.
-const BEHIND: &str = "a parameter file goes right behind its template, and a stack tells its own \
+pub(super) const BEHIND: &str = "a parameter file goes right behind its template, and a stack tells its own \
                       parameters: --cloudformation=TEMPLATE --cloudformation=PARAMETERS";
 
 fn record_template(

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     super::aws::{self, Aws, Question, Stage, items, text},
     drift::{self, Drift, Hidden},
+    resources::is_gone,
     rules::SETTLED,
     template::{Template, is_json},
 };
@@ -238,6 +239,6 @@ impl Told {
         let resources = self.resources.as_ref()?.iter();
         let mut own =
             resources.filter(|resource| text(resource, "LogicalResourceId") == Some(logical));
-        own.find(|resource| text(resource, "ResourceStatus") != Some("DELETE_COMPLETE"))
+        own.find(|resource| !is_gone(resource))
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     detail::printable,
     sources::{Recorded, SourceError},
 };
-use capture::capture;
+use capture::{BEHIND, capture};
 use documents::{State, Told};
 use parameter_file::ParameterFile;
 use resources::Made;
@@ -59,22 +59,20 @@ impl System for CloudFormation {
     }
 
     fn capture(&self, given: &Given, desk: &mut Desk<'_>) -> Result<(), SourceError> {
-        capture(given, None, desk)
+        self.capture_all(&[given], desk)
     }
 
     fn capture_all(&self, all: &[&Given], desk: &mut Desk<'_>) -> Result<(), SourceError> {
-        let mut all = all.iter().peekable();
-        while let Some(given) = all.next() {
-            let behind = match all.peek() {
-                Some(next) => parameter_file(next)?.map(|(file, bytes)| (**next, file, bytes)),
-                None => None,
-            };
-            if behind.is_none() {
-                self.capture(given, desk)?;
-            } else {
-                all.next();
-                capture(given, behind, desk)?;
+        let files = all.iter().map(|given| parameter_file(given));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let mut all = all.iter().zip(files).peekable();
+        while let Some((given, file)) = all.next() {
+            if file.is_some() {
+                return Err(wrong(given, BEHIND));
             }
+            let behind = all.next_if(|(_, file)| file.is_some());
+            let behind = behind.and_then(|(given, file)| Some((*given, file?)));
+            capture(given, behind, desk)?;
             desk.has_read()?;
         }
         Ok(())

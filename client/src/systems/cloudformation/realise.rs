@@ -32,24 +32,25 @@ pub(super) fn command(stacks: &[Wanted], reference: &str) -> Option<String> {
 
 fn deploy(wanted: &Wanted) -> String {
     let name = shell_word(wanted.name.as_bytes());
-    let mut command =
-        format!("aws cloudformation deploy --stack-name {name} --template-file TEMPLATE");
     // What is not said keeps the value that it has, and so each is.
-    for (at, key) in parameters(wanted).enumerate() {
-        command.push_str(if at == 0 {
-            " --parameter-overrides "
-        } else {
-            " "
-        });
-        command.push_str(&shell_word(format!("{key}=VALUE").as_bytes()));
-    }
+    let values = parameters(wanted).map(|key| format!("{key}=VALUE"));
+    let values = flag("--parameter-overrides", values);
     let granted = wanted.stack.iter();
     let granted = granted.flat_map(|(_, stack)| items(stack, "Capabilities"));
-    for (at, word) in granted.filter_map(Value::as_str).enumerate() {
-        command.push_str(if at == 0 { " --capabilities " } else { " " });
-        command.push_str(&shell_word(word.as_bytes()));
+    let granted = granted.filter_map(Value::as_str).map(str::to_owned);
+    let granted = flag("--capabilities", granted);
+    format!(
+        "aws cloudformation deploy --stack-name {name} --template-file TEMPLATE{values}{granted}"
+    )
+}
+
+/// A flag and its words behind others, if it has any.
+fn flag(name: &str, words: impl Iterator<Item = String>) -> String {
+    let words: Vec<_> = words.map(|word| shell_word(word.as_bytes())).collect();
+    if words.is_empty() {
+        return String::new();
     }
-    command
+    format!(" {name} {}", words.join(" "))
 }
 
 /// The names of the parameters that a stack had, or was to have.

@@ -54,7 +54,8 @@ impl Made {
     }
 }
 
-fn is_gone(resource: &Value) -> bool {
+/// Whether it is told only as one that was.
+pub(super) fn is_gone(resource: &Value) -> bool {
     text(resource, "ResourceStatus") == Some("DELETE_COMPLETE")
 }
 
